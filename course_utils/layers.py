@@ -1,0 +1,311 @@
+"""Layers by name, their activations, and exactly which pixels each of their units sees."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from course_utils.errors import unknown
+
+
+def names(model: nn.Module) -> list[str]:
+    """The layer names of a network, in forward order: the field's own where it is from the zoo."""
+    return list(_table(model))
+
+
+def find(model: nn.Module, layer: str | nn.Module) -> nn.Module:
+    """The submodule of that name.
+
+    Args:
+        model: a network.
+        layer: a name of the field ("relu4_2", "fire5"), a dotted path as in `named_modules()`, or
+            the submodule itself.
+
+    Raises:
+        ValueError: no such layer; near spellings are suggested.
+    """
+    if isinstance(layer, nn.Module):
+        if any(part is layer for part in model.modules()):
+            return layer
+        raise ValueError(f"layer: this {type(layer).__name__} is not a part of the network")
+    table = _table(model)
+    inner = getattr(model, "module", model)
+    every = dict(inner.named_modules()) | dict(model.named_modules())
+    path = table.get(layer, layer)
+    if path not in every or not path:
+        choices = [*table, *(n for n in every if n and n not in table.values())]
+        what = f"layers of {getattr(model, 'name', type(model).__name__)}"
+        raise ValueError(unknown("layer", layer, choices, what))
+    return every[path]
+
+
+def _table(model: nn.Module) -> dict[str, str]:
+    return getattr(model, "layers", None) or {n: n for n, _ in model.named_modules() if n}
+
+
+@contextmanager
+def capture(model: nn.Module, *layers: str | nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Collects the outputs of layers during the forward passes inside the block.
+
+    >>> with capture(net, "fire5") as seen:
+    ...     scores = net(x)
+    >>> seen["fire5"].shape
+
+    The graph is kept, so a captured output can be differentiated. Every pass overwrites the last.
+    The hooks are gone after the block, whatever happened in it.
+
+    Args:
+        model: a network; nothing about it is changed.
+        layers: names as `find` accepts them.
+
+    Yields:
+        A dictionary, filled by the forward pass: layer -> its output.
+    """
+    seen: dict[str, Tensor] = {}
+    modules = {layer: find(model, layer) for layer in layers}
+    handles = []
+
+    def keeper(layer: str | nn.Module):
+        return lambda module, args, output: seen.__setitem__(layer, output)
+
+    try:
+        for layer, module in modules.items():
+            handles.append(module.register_forward_hook(keeper(layer)))
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def activations(model: nn.Module, x: Tensor, layer: str | nn.Module) -> Tensor:
+    """The output of one layer for images `x`, without gradient.
+
+    Args:
+        model: a network.
+        x: normalised images (N,3,H,W).
+        layer: a name as `find` accepts it.
+
+    Returns:
+        Usually (N,K,h,w).
+    """
+    with torch.no_grad(), capture(model, layer) as seen:
+        model(x)
+    return seen[layer]
+
+
+# ------------------------------------------------------------------ receptive fields
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one axis: the first and the last input pixel that each unit can see, (n,) each.
+
+    `size`, `stride` describe a unit far from every border: how many pixels it sees, and how many
+    pixels lie between neighbouring units.
+    """
+
+    first: Tensor
+    last: Tensor
+    size: int
+    stride: int
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What the units of one layer see of an input of a given size.
+
+    Attributes:
+        rows, columns: the pixels that each row and column of units sees, cut at the border.
+    """
+
+    rows: Span
+    columns: Span
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels of the field of a unit far from every border."""
+        return self.rows.size, self.columns.size
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Pixels between the fields of neighbouring units, down and across."""
+        return self.rows.stride, self.columns.stride
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Units down and across."""
+        return len(self.rows), len(self.columns)
+
+    def box(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """The pixels one unit sees: (top, left, bottom, right), bottom and right excluded.
+
+        Raises:
+            IndexError: no such unit.
+        """
+        if not (0 <= row < self.shape[0] and 0 <= column < self.shape[1]):
+            raise IndexError(
+                f"unit ({row}, {column}) is outside the {self.shape} units of the layer"
+            )
+        rows, columns = self.rows, self.columns
+        return (
+            int(rows.first[row]),
+            int(columns.first[column]),
+            int(rows.last[row]) + 1,
+            int(columns.last[column]) + 1,
+        )
+
+
+def receptive_field(
+    model: nn.Module, layer: str | nn.Module, size: int | tuple[int, int] = 224
+) -> ReceptiveField:
+    """Exactly which input pixels each unit of a layer can see.
+
+    The network is traced and run on *spans of pixels* instead of activations: a convolution joins
+    the spans under its window, concatenation and addition join those of their branches. Kernel,
+    stride, dilation, padding (asymmetric "same" padding too) and ceil mode are all followed, so
+    fields at the border come out as they are.
+
+    Args:
+        model: a network whose forward can be traced by torch.fx.
+        layer: a name as `layers.find` accepts it.
+        size: the input's height and width in pixels.
+
+    Raises:
+        ValueError: unknown layer, a layer that is not a feature map, or a network that cannot be
+            traced.
+
+    Reference: Araujo, Norris & Sim, "Computing Receptive Fields of Convolutional Neural Networks",
+    Distill 2019.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    target, inner = find(model, layer), getattr(model, "module", model)
+    path = next(name for name, part in inner.named_modules() if part is target)
+    graph = trace(inner)
+    rows = _Spans(graph, path, axis=0).run(_pixels(height))
+    columns = _Spans(graph, path, axis=1).run(_pixels(width))
+    if not (isinstance(rows, Span) and isinstance(columns, Span)):
+        raise ValueError(f"layer={layer!r} has no rows and columns, so its units have no field")
+    return ReceptiveField(rows, columns)
+
+
+class _Tracer(fx.Tracer):
+    """Keeps convolutions and normalisations whole, also those of timm, whose code branches on shapes."""
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        whole = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d)
+        pooling = type(module).__name__ == "SelectAdaptivePool2d"
+        return isinstance(module, whole) or pooling or super().is_leaf_module(module, path)
+
+
+def trace(model: nn.Module) -> fx.GraphModule:
+    """The network as a graph of its layers, sharing its weights.
+
+    Raises:
+        ValueError: the forward pass depends on the data, so that it cannot be traced.
+    """
+    try:
+        return fx.GraphModule(model, _Tracer().trace(model))
+    except Exception as error:
+        raise ValueError(
+            f"{type(model).__name__} cannot be traced by torch.fx ({error}), so its geometry is unknown"
+        ) from error
+
+
+def _pixels(n: int) -> Span:
+    return Span(torch.arange(n), torch.arange(n), size=1, stride=1)
+
+
+class _Spans(fx.Interpreter):
+    """Runs a traced network on `Span`s along one axis; keeps the output of the layer at `path`."""
+
+    def __init__(self, graph: fx.GraphModule, path: str, axis: int) -> None:
+        super().__init__(graph)
+        self.path, self.axis, self.found = path, axis, None
+
+    def run(self, span: Span) -> Span | None:
+        self.found = None
+        super().run(span)
+        return self.found
+
+    def run_node(self, node: fx.Node) -> object:
+        out = super().run_node(node)
+        if self.path in (node.meta.get("nn_module_stack") or {}):
+            self.found = out  # a block's output is that of its last node
+        return out
+
+    def call_module(self, target: str, args: tuple, kwargs: dict) -> object:
+        module, span = self.fetch_attr(target), args[0]
+        if not isinstance(span, Span) or isinstance(module, nn.Flatten | nn.Linear):
+            return None
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            return _slide(span, module, self.axis)
+        if isinstance(module, nn.AdaptiveAvgPool2d) or "Pool" in type(module).__name__:
+            return _join_all(span)
+        return span  # activation, normalisation, dropout: unit by unit
+
+    def call_function(self, target: object, args: tuple, kwargs: dict) -> object:
+        flat = [a for arg in args for a in (arg if isinstance(arg, list | tuple) else [arg])]
+        spans = [a for a in flat if isinstance(a, Span)]
+        if not spans:
+            return None
+        if getattr(target, "__name__", "") in ("flatten", "linear"):
+            return None
+        return _join(spans)
+
+    def call_method(self, target: str, args: tuple, kwargs: dict) -> object:
+        return None if target in ("flatten", "view", "reshape", "size") else args[0]
+
+
+def window(module: nn.Module, axis: int) -> tuple[int, int, int, int | None, bool]:
+    """Kernel, stride, dilation, padding before the first unit (None: "same"), ceil mode, along an axis."""
+
+    def along(value: int | tuple[int, int]) -> int:
+        return value[axis] if isinstance(value, tuple | list) else value
+
+    kernel, stride = along(module.kernel_size), along(module.stride or module.kernel_size)
+    dilation = along(getattr(module, "dilation", 1))
+    same = type(module).__name__.endswith("Same") or module.padding == "same"
+    padding = None if same else 0 if module.padding == "valid" else along(module.padding)
+    return kernel, stride, dilation, padding, getattr(module, "ceil_mode", False)
+
+
+def _slide(span: Span, module: nn.Module, axis: int) -> Span:
+    """The spans under each position of a sliding window."""
+    n = len(span)
+    kernel, stride, dilation, padding, ceil = window(module, axis)
+    reach = dilation * (kernel - 1)
+    if padding is None:  # TensorFlow's "same": the odd pixel of padding goes after the last unit
+        units = math.ceil(n / stride)
+        padding = max((units - 1) * stride + reach + 1 - n, 0) // 2
+    else:
+        steps = (n + 2 * padding - reach - 1) / stride
+        units = (math.ceil(steps) if ceil else math.floor(steps)) + 1
+        if ceil and (units - 1) * stride >= n + padding:
+            units -= 1  # a window that starts in the padding after the last unit is dropped
+    start = torch.arange(units) * stride - padding
+    under = start[:, None] + dilation * torch.arange(kernel)
+    inside = (under >= 0) & (under < n)
+    under = under.clamp(0, n - 1)
+    return Span(
+        torch.where(inside, span.first[under], torch.iinfo(torch.int64).max).amin(1),
+        torch.where(inside, span.last[under], -1).amax(1),
+        size=span.size + reach * span.stride,
+        stride=span.stride * stride,
+    )
+
+
+def _join(spans: list[Span]) -> Span:
+    first = torch.stack([s.first for s in spans]).amin(0)
+    last = torch.stack([s.last for s in spans]).amax(0)
+    return Span(first, last, max(s.size for s in spans), spans[0].stride)
+
+
+def _join_all(span: Span) -> Span:
+    whole = int(span.last.max() - span.first.min()) + 1
+    return Span(span.first.amin(0, True), span.last.amax(0, True), whole, whole)
