@@ -1,0 +1,121 @@
+"""The command `course`: one function a verb; what a verb needs is imported when it is called."""
+
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="A course on seeing what convolutional networks see.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+DeviceOption = Annotated[
+    Device | None,
+    typer.Option(help="Where the networks run; automatic by default (also: COURSE_DEVICE)."),
+]
+
+
+def fail(message: object) -> typer.Exit:
+    """Say what went wrong; to be raised."""
+    print(message, file=sys.stderr)
+    return typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def course(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("seeing-what-cnns-see"))
+        raise typer.Exit
+
+
+@app.command()
+def lab(
+    lecture: Annotated[str, typer.Argument(help="e.g. 06 or saliency; the first one else.")] = "",
+    device: DeviceOption = None,
+    port: Annotated[int | None, typer.Option(help="Exactly this port.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open the notebooks in JupyterLab: your own copies, in work/."""
+    from course_utils import lab, lectures, paths, student
+
+    work = paths.work()
+    try:
+        changes = student.sync(paths.root() / "notebooks", work)
+        name = lectures.find(lecture) if lecture else lectures.names()[0]
+    except (student.WorkError, ValueError) as error:
+        raise fail(error) from None
+    for change in changes:
+        print(change.message, flush=True)
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    lab.start(work, f"{name}.ipynb", port, browser)
+
+
+@app.command()
+def build(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on drift.")] = False,
+) -> None:
+    """Make notebooks/ and solutions/ from lectures/."""
+    from course_utils import build
+
+    try:
+        changed = build.build(check=check)
+    except build.BuildError as error:
+        raise fail(error) from None
+    for name in changed:
+        print(f"{'not up to date' if check else 'changed'}: {name}")
+    if not changed:
+        print("notebooks/ and solutions/ are up to date")
+    elif check:
+        raise fail("Run `course build` and commit what it writes.")
+
+
+@app.command()
+def test(
+    quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The long tests too.")] = False,
+    device: DeviceOption = None,
+    expression: Annotated[str, typer.Option("-k", help="Only tests that match, as pytest.")] = "",
+) -> None:
+    """Check the course: style, layers, tests, drift, every notebook, the browser."""
+    if quick and full:
+        raise fail("--quick and --full exclude each other")
+    from course_utils import suite
+
+    raise typer.Exit(suite.run(suite.steps(quick, full, expression), device, bool(expression)))
+
+
+@app.command()
+def pins() -> None:
+    """Write constraints.txt anew from the packages installed here."""
+    from course_utils import paths, pins
+
+    file = paths.root() / "constraints.txt"
+    try:
+        text = pins.render(file.read_text(encoding="utf-8"))
+    except (LookupError, ValueError) as error:
+        raise fail(error) from None
+    file.write_text(text, encoding="utf-8", newline="\n")
+    print(f"wrote {file.name}: {len(pins.read(text))} packages")
+
+
+if __name__ == "__main__":
+    app(prog_name="course")
