@@ -29,9 +29,9 @@ VENV = ROOT / ".venv"
 MARKER = "course.json"
 LOG = "course-install.log"
 EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test")}  # every other verb needs only lab
-# Gigabytes of [lab,test], measured: the download, and .venv afterwards.
-SIZES = {"Linux": (3.0, 6.7)}
-ELSEWHERE = (0.5, 1.7)
+# Gigabytes of the download and of .venv afterwards; elsewhere PyTorch comes without CUDA.
+SIZES = {"Linux": (3.3, 6.8)}
+ELSEWHERE = (0.5, 1.8)
 NETWORK = re.compile(
     r"Retry\(total=0|Max retries exceeded|NewConnectionError|NameResolutionError|getaddrinfo"
     r"|Temporary failure in name resolution|Network is unreachable|Connection(Reset|Refused)Error"
@@ -418,8 +418,8 @@ def announce(reason: str, venv: Path) -> None:
     print(REASONS[reason].format(venv=venv))
     print(f"  with Python {platform.python_version()}, exact versions from constraints.txt")
     if reason != "outdated":
-        cuda = ", which on Linux brings CUDA along" if platform.system() == "Linux" else ""
-        print(f"  download about {download:g} GB, on disk about {disk:g} GB; most is PyTorch{cuda}")
+        cuda = ", which brings CUDA on Linux" if platform.system() == "Linux" else ""
+        print(f"  download about {download:g} GB, on disk {disk:g} GB; most is PyTorch{cuda}")
     print("  Interrupting is safe: the same command goes on later.", flush=True)
 
 

@@ -44,6 +44,12 @@ def course(
 
         print(installed("seeing-what-cnns-see"))
         raise typer.Exit
+    from course_utils import paths
+
+    try:
+        paths.root()
+    except FileNotFoundError as error:
+        raise fail(error) from None
 
 
 @app.command()

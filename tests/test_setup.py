@@ -1,0 +1,486 @@
+"""course.py, constraints.txt and environment.yml; pip is a stand-in, nothing is downloaded."""
+
+import ast
+import importlib.util
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.version import Version
+
+from course_utils import paths, pins
+
+ROOT = paths.root()
+SPEC = importlib.util.spec_from_file_location("course", ROOT / "course.py")
+course = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(course)
+
+
+# --- A project whose pip is a stand-in ---------------------------------------------------------
+
+
+PYPROJECT = """
+[project]
+name = "seeing-what-cnns-see"
+requires-python = ">=3.11"
+dependencies = ["torch"]
+[project.optional-dependencies]
+lab = ["jupyterlab"]
+test = ["pytest"]
+"""
+
+
+class Machine:
+    """Stands for `subprocess` in course.py: makes environments, plays pip, and takes notes."""
+
+    PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
+    SubprocessError = subprocess.SubprocessError
+
+    def __init__(self, root: Path):
+        self.root, self.venv = root, root / ".venv"
+        self.made, self.installs, self.handed_over = 0, [], []
+        self.pip_says, self.pip_exit, self.pip_interrupted = "Collecting torch\n", 0, False
+        self.python_runs, self.damaged = True, False
+
+    def run(self, command, **_):
+        if command[1:3] == ["-m", "venv"]:
+            self.made += 1
+            self.make_venv()
+            self.python_runs, self.damaged = True, False
+            return SimpleNamespace(returncode=0, stdout="", stderr="")
+        if not self.python_runs:
+            raise FileNotFoundError(command[0])
+        if "import torch" in command[-1]:
+            if self.damaged or not self.installs:
+                raise subprocess.CalledProcessError(1, command)
+            said = str(self.root / "course_utils" / "__init__.py")
+        else:
+            said = "True"
+        return SimpleNamespace(returncode=0, stdout=said + "\n", stderr="")
+
+    def make_venv(self):
+        python = course.venv_python(self.venv)
+        python.parent.mkdir(parents=True)
+        python.write_text("python")
+        (self.venv / "pyvenv.cfg").write_text(f"home = {self.root}\n")
+        self.site.mkdir(parents=True)
+
+    @property
+    def site(self):
+        return self.venv / ("Lib" if os.name == "nt" else "lib/python3.11") / "site-packages"
+
+    def Popen(self, command, **_):
+        if command[2] == "pip":
+            self.installs.append(command)
+            return FakePip(self.pip_says, self.pip_exit, self.pip_interrupted)
+        self.handed_over.append(command)
+        return SimpleNamespace(wait=lambda: 7)
+
+
+class FakePip:
+    def __init__(self, says, exit_code, interrupted):
+        self.stdout = self.lines(says, interrupted)
+        self.returncode = exit_code
+
+    def lines(self, says, interrupted):
+        yield from says.splitlines(keepends=True)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    root = (tmp_path / "course").resolve()
+    root.mkdir()
+    (root / "pyproject.toml").write_text(PYPROJECT)
+    (root / "constraints.txt").write_text("torch==2.15.0\n")
+    fake = Machine(root)
+    monkeypatch.setattr(course, "subprocess", fake)
+    monkeypatch.setattr(course, "ROOT", root)
+    monkeypatch.setattr(course, "VENV", fake.venv)
+    monkeypatch.setattr(course.shutil, "disk_usage", lambda _: SimpleNamespace(free=100e9))
+    return fake
+
+
+# --- Old Pythons -------------------------------------------------------------------------------
+
+
+def test_an_old_python_is_named_with_what_is_needed():
+    message = course.too_old((3, 8, 10))
+    assert "needs Python 3.11 or newer" in message
+    assert "this is 3.8.10" in message
+    assert course.too_old((3, 11, 0)) is None
+    assert course.too_old((4, 0, 0)) is None
+
+
+def test_main_stops_an_old_python_before_anything_else(machine, monkeypatch, capsys):
+    monkeypatch.setattr(course.sys, "version_info", (3, 9, 2, "final", 0))
+    assert course.main(["lab"]) == 1
+    assert "this is 3.9.2" in capsys.readouterr().err
+    assert machine.made == 0
+
+
+def test_old_pythons_can_read_the_file():
+    source = (ROOT / "course.py").read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 8))
+    imported = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
+    assert "tomllib" not in imported  # since 3.11 only
+    assert imported <= sys.stdlib_module_names
+    # Annotations such as list[str] must not be evaluated.
+    assert any(isinstance(n, ast.ImportFrom) and n.module == "__future__" for n in tree.body)
+
+
+# --- First and later calls ---------------------------------------------------------------------
+
+
+def test_the_first_call_says_what_it_does_installs_and_hands_over(machine, capsys):
+    assert course.main(["lab", "06", "--no-browser", "--", "--proxy", "p"]) == 7
+    said = capsys.readouterr().out
+    assert re.search(r"download about [\d.]+ GB, on disk [\d.]+ GB", said)
+    assert str(machine.venv) in said
+    (pip,) = machine.installs
+    assert pip[pip.index("-c") + 1] == str(machine.root / "constraints.txt")
+    assert pip[pip.index("-e") + 1] == f"{machine.root}[lab]"
+    assert pip[-2:] == ["--proxy", "p"]
+    (verb,) = machine.handed_over
+    assert verb[-5:] == ["-m", "course_utils.cli", "lab", "06", "--no-browser"]
+
+
+def test_later_calls_do_nothing_but_hand_over(machine, capsys):
+    course.main(["lab"])
+    capsys.readouterr()
+    assert course.main(["lab"]) == 7
+    assert (machine.made, len(machine.installs)) == (1, 1)
+    assert capsys.readouterr().out == ""
+
+
+def test_test_adds_its_packages_once_and_lab_needs_no_others(machine):
+    for verb in ("lab", "test", "test", "lab"):
+        course.main([verb])
+    extras = [command[command.index("-e") + 1].rpartition("[")[2] for command in machine.installs]
+    assert extras == ["lab]", "lab,test]"]
+    assert machine.made == 1
+
+
+def test_changed_constraints_bring_an_update_that_keeps_the_extras(machine):
+    course.main(["test"])
+    (machine.root / "constraints.txt").write_text("torch==2.16.0\n")
+    course.main(["lab"])
+    assert machine.installs[-1][machine.installs[-1].index("-e") + 1].endswith("[lab,test]")
+    assert (machine.made, len(machine.installs)) == (1, 2)
+
+
+def test_the_fingerprint_ignores_what_installs_nothing(machine):
+    before = course.fingerprint(machine.root)
+    (machine.root / "pyproject.toml").write_text(PYPROJECT + "[tool.ruff]\nline-length = 100\n")
+    assert course.fingerprint(machine.root) == before
+    (machine.root / "pyproject.toml").write_text(PYPROJECT.replace('"torch"', '"torch", "timm"'))
+    assert course.fingerprint(machine.root) != before
+
+
+def test_help_installs_nothing(machine, capsys):
+    assert course.main(["--help"]) == 0
+    assert course.main([]) == 2
+    assert "python course.py lab" in capsys.readouterr().out
+    assert machine.made == 0
+
+
+# --- What can go wrong -------------------------------------------------------------------------
+
+
+NO_NETWORK = """\
+Collecting torch
+WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by \
+'NewConnectionError('<HTTPSConnection>: Failed to establish a new connection: [Errno -3] \
+Temporary failure in name resolution')': /simple/torch/
+WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by \
+'NewConnectionError('<HTTPSConnection>: Failed to establish a new connection: [Errno -3] \
+Temporary failure in name resolution')': /simple/torch/
+ERROR: Could not find a version that satisfies the requirement torch (from versions: none)
+ERROR: No matching distribution found for torch
+"""
+
+
+def test_no_network_is_one_clear_message_and_the_next_call_goes_on(machine, capsys):
+    machine.pip_says, machine.pip_exit = NO_NETWORK, 1
+    assert course.main(["lab"]) == 1
+    error = capsys.readouterr().err
+    assert "No network" in error
+    assert "run the same command again" in error
+    assert "Traceback" not in error
+    machine.pip_exit = 0
+    assert course.main(["lab"]) == 7
+    assert machine.made == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ("ERROR: Could not install: [Errno 28] No space left on device", "The disk is full"),
+        ("ERROR: No matching distribution found for torch==2.15.0", "has no torch==2.15.0 for"),
+        ("ERROR: something else", "its messages are above"),
+    ],
+)
+def test_other_failures_of_pip_are_told_apart(machine, capsys, says, message):
+    machine.pip_says, machine.pip_exit = says, 1
+    assert course.main(["lab"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_too_little_disk_is_said_before_anything_is_made(machine, monkeypatch, capsys):
+    monkeypatch.setattr(course.shutil, "disk_usage", lambda _: SimpleNamespace(free=0.2e9))
+    assert course.main(["lab"]) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"Too little disk space: about [\d.]+ GB needed .* 0\.2 GB free", error)
+    assert machine.made == 0
+    assert not machine.venv.exists()
+
+
+def test_a_disk_that_suffices_only_without_a_cache_is_used_so(machine, monkeypatch, tmp_path):
+    download, disk = course.sizes(course.platform.system())
+    for variable in ("PIP_CACHE_DIR", "TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr(course.tempfile, "gettempdir", lambda: str(tmp_path))
+    free = (disk + 1.5 * download) * 1e9
+    monkeypatch.setattr(course.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    course.main(["lab"])
+    assert "--no-cache-dir" in machine.installs[0]
+
+
+def test_an_interrupted_first_call_goes_on_where_it_was(machine, capsys):
+    machine.pip_interrupted = True
+    assert course.main(["lab"]) == 130
+    assert not (machine.venv / course.MARKER).exists()
+    (machine.site / "whole-1.dist-info").mkdir()
+    (machine.site / "whole-1.dist-info" / "RECORD").write_text("whole-1.dist-info/INSTALLER,,\n")
+    (machine.site / "half-1.dist-info").mkdir()  # as pip leaves it when it is killed
+    (machine.site / "half-1.dist-info" / "RECORD").write_text("half.py,,\n")
+    machine.pip_interrupted = False
+    assert course.main(["lab"]) == 7
+    assert machine.made == 1
+    assert "interrupted" in capsys.readouterr().out
+    assert [p.name for p in machine.site.glob("*.dist-info")] == ["whole-1.dist-info"]
+
+
+def test_an_unfinished_environment_whose_python_does_not_run_is_made_anew(machine):
+    machine.make_venv()
+    (machine.venv / "leftover").touch()
+    machine.python_runs = False
+    assert course.main(["lab"]) == 7
+    assert machine.made == 1
+    assert not (machine.venv / "leftover").exists()
+
+
+def test_damaged_packages_are_installed_anew_once(machine):
+    machine.make_venv()
+    machine.damaged = True
+    assert course.main(["lab"]) == 7
+    assert (machine.made, len(machine.installs)) == (1, 2)
+
+
+def test_a_vanished_python_below_is_repaired(machine, tmp_path, capsys):
+    course.main(["lab"])
+    (machine.venv / "pyvenv.cfg").write_text(f"home = {tmp_path / 'gone'}\n")
+    assert course.main(["lab"]) == 7
+    assert "has gone or changed" in capsys.readouterr().out
+    assert machine.made == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="environments on Windows have no links")
+def test_a_link_to_a_vanished_python_is_repaired(machine, tmp_path):
+    course.main(["lab"])
+    python = course.venv_python(machine.venv)
+    python.unlink()
+    python.symlink_to(tmp_path / "gone" / "python3.11")
+    assert course.diagnose(machine.root, machine.venv, {"lab"}) == "python"
+    assert course.main(["lab"]) == 7
+
+
+def test_a_moved_folder_is_adapted_without_a_download(machine, capsys):
+    course.main(["lab"])
+    old = str(machine.root.parent / "before")
+    marker = json.loads((machine.venv / course.MARKER).read_text())
+    (machine.venv / course.MARKER).write_text(json.dumps({**marker, "root": old}))
+    script = course.venv_python(machine.venv).parent / "course"
+    script.write_text(f"#!{old}/.venv/bin/python\n")
+    (machine.site / "__editable__.course.pth").write_text(old)
+    assert course.main(["lab"]) == 7
+    assert "has moved" in capsys.readouterr().out
+    assert len(machine.installs) == 1
+    assert script.read_text() == f"#!{machine.root}/.venv/bin/python\n"
+    assert (machine.site / "__editable__.course.pth").read_text() == str(machine.root)
+    assert course.diagnose(machine.root, machine.venv, {"lab"}) == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_nothing_outside_the_environment_is_deleted(machine, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    machine.venv.symlink_to(elsewhere)
+    assert course.main(["lab"]) == 1
+    assert "is a link" in capsys.readouterr().err
+    assert (elsewhere / "mine").exists()
+
+
+def test_python_without_venv_gets_the_package_to_install(machine, monkeypatch, capsys):
+    said = "The virtual environment was not created successfully because ensurepip is not available"
+    failed = SimpleNamespace(returncode=1, stdout=said, stderr="")
+    monkeypatch.setattr(machine, "run", lambda *_, **__: failed)
+    assert course.main(["lab"]) == 1
+    assert re.search(r"apt install python3\.\d+-venv", capsys.readouterr().err)
+
+
+def test_the_marker_is_written_whole_or_not_at_all(machine, monkeypatch):
+    course.main(["lab"])
+    monkeypatch.setattr(course.os, "replace", lambda *_: pytest.fail("stopped"))
+    (machine.root / "constraints.txt").write_text("torch==2.16.0\n")
+    with pytest.raises(pytest.fail.Exception):
+        course.main(["lab"])
+    assert course.read_marker(machine.venv) == {}
+
+
+# --- pip's words -------------------------------------------------------------------------------
+
+
+def test_pip_is_told_in_a_line_per_phase_and_errors_stay_visible():
+    out, err = io.StringIO(), io.StringIO()
+    progress = course.Progress(out, err)
+    for line in [
+        "WARNING: Location 'x' is ignored: it is neither a file nor a directory.",
+        "Collecting torch==2.15.0",
+        "Collecting numpy",
+        "  Downloading torch-2.15.0-cp311-cp311-linux.whl (530.6 MB)",
+        "  Downloading torch-2.15.0-cp311-cp311-linux.whl.metadata (29 kB)",
+        "Downloading sympy-1.14.0-py3-none-any.whl (6.3 MB)",
+        "Installing collected packages: a, b, c",
+        "ERROR: it broke",
+    ]:
+        progress.line(line + "\n")
+    assert out.getvalue().splitlines() == [
+        "  1/3 finding the packages",
+        "  2/3 downloading; the big ones are",
+        "      torch-2.15.0 531 MB",
+        "  3/3 unpacking 3 packages, which can take minutes",
+    ]
+    assert err.getvalue() == "ERROR: it broke\n"
+
+
+def test_children_find_the_environments_programs_and_no_foreign_packages(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    variables = course.child_environment(tmp_path)
+    assert "PYTHONPATH" not in variables
+    first = variables["PATH"].split(os.pathsep)[0]
+    assert first == str(course.venv_python(tmp_path).parent)
+
+
+# --- Child processes ---------------------------------------------------------------------------
+
+
+def test_exit_codes_are_passed_on():
+    assert course.run([sys.executable, "-c", "raise SystemExit(5)"], dict(os.environ)) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_a_killed_child_gives_the_shells_code():
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert course.run([sys.executable, "-c", code], dict(os.environ)) == 128 + signal.SIGKILL
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_child_which_ends_in_its_own_way(tmp_path, number):
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import signal, sys, time\n"
+        "def end(*_): print('tidied'); sys.exit(3)\n"
+        "signal.signal(signal.SIGINT, end); signal.signal(signal.SIGTERM, end)\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import course, os\n"
+        f"sys.exit(course.run([sys.executable, {str(child)!r}], dict(os.environ)))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    parent.send_signal(number)
+    said, _ = parent.communicate(timeout=20)
+    assert (said, parent.returncode) == ("tidied\n", 3)
+
+
+# --- constraints.txt and environment.yml -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pinned():
+    return pins.read((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+
+
+def test_constraints_cover_what_is_installed(pinned):
+    from importlib import metadata
+
+    wanted = pins.closure({**default_environment()})
+    assert {"torch", "jupyterlab", "pytest", "numpy"} <= wanted  # the walk really walked
+    assert wanted <= set(pinned), f"run `course pins`: {sorted(wanted - set(pinned))} not pinned"
+    differing = {
+        name: (metadata.version(name), pinned[name][0])
+        for name in wanted
+        if Version(metadata.version(name)).public != pinned[name][0]
+    }
+    assert not differing, "installed and pinned versions differ"
+
+
+def test_constraints_hold_names_and_versions_only(pinned):
+    assert not any("+" in version for version, _ in pinned.values())
+    torchs_own = [name for name in pinned if re.match(r"(nvidia|cuda|triton)", name)]
+    assert not torchs_own
+    assert {"torch", "torchvision"} <= set(pinned)
+    assert "captum" not in pinned
+    assert "dask" not in pinned
+
+
+def test_packages_of_one_system_carry_a_marker(pinned):
+    closures = {key: pins.closure(value) for key, value in pins.environments().items()}
+    for name, (_, marker) in pinned.items():
+        assert marker == pins.marker(name, closures), name
+    assert pinned["pywinpty"][1] == 'sys_platform == "win32"'
+
+
+def test_writing_the_pins_again_changes_nothing():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert pins.render(text) == text
+
+
+@pytest.mark.parametrize("line", ["torch>=2", "torch @ file:///x", "torch==2,>=1", "a[b]==1"])
+def test_constraints_of_another_form_are_refused(line):
+    with pytest.raises(ValueError, match="not a pin"):
+        pins.read(line)
+
+
+def test_conda_gets_python_pip_and_the_project_and_nothing_twice():
+    file = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    plain = [entry for entry in file["dependencies"] if isinstance(entry, str)]
+    (with_pip,) = [entry["pip"] for entry in file["dependencies"] if isinstance(entry, dict)]
+    assert sorted(re.match(r"[\w.-]+", entry).group() for entry in plain) == ["pip", "python"]
+    assert sorted(with_pip) == ["-c constraints.txt", "-e .[lab]"]
