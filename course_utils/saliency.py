@@ -1,0 +1,277 @@
+"""Lecture 06: which pixels would change the score of a class, by one backward pass.
+
+Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks", ICLR workshop 2014.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from course_utils import layers
+
+
+def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: int) -> Tensor:
+    """One class index for each of `n` images.
+
+    Args:
+        model: a network; one from the zoo also accepts class names.
+        classes: an index or a name for all images, or one for each: list or tensor (n,).
+        n: the number of images.
+
+    Returns:
+        (n,) int64, on the CPU.
+
+    Raises:
+        ValueError: another number of classes than images, or a class the network does not have.
+    """
+    given = classes.tolist() if isinstance(classes, Tensor) else classes
+    given = given if isinstance(given, list | tuple) else [given] * n
+    if len(given) != n:
+        raise ValueError(
+            f"classes: {len(given)} came for {n} images; accepted: one, or one for each"
+        )
+    find = getattr(model, "index", int)
+    return torch.tensor([find(c) for c in given])
+
+
+def class_scores(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
+    """The score S_c of one class for each image: its logit, before softmax.
+
+    Args:
+        model: a network with one logit per class.
+        x: normalised images (N,3,H,W), finite.
+        classes: as for `class_indices`.
+
+    Returns:
+        (N,), with the graph that leads back to `x`.
+
+    Raises:
+        ValueError: `x` of another shape or not finite, a network without classifier, or a class it
+            does not have.
+    """
+    if x.ndim != 4 or len(x) == 0:
+        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: images (N,3,H,W), N at least 1")
+    if not torch.isfinite(x).all():
+        raise ValueError("x: it has values that are not finite (NaN or infinity)")
+    index = class_indices(model, classes, len(x)).to(x.device)
+    scores = model(x)
+    if scores.ndim != 2:
+        raise ValueError(f"model: its output has shape {tuple(scores.shape)}, not (N, classes)")
+    if index.min() < 0 or index.max() >= scores.shape[1]:
+        raise ValueError(f"classes: {index.tolist()}; accepted: 0 to {scores.shape[1] - 1}")
+    return scores.gather(1, index[:, None])[:, 0]
+
+
+def input_gradient(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
+    """dS_c/dx: how much the score of the class grows per unit that a pixel value grows.
+
+    Args:
+        model: a network with one logit per class.
+        x: normalised images (N,3,H,W).
+        classes: the class of each image, or one for all (index or name).
+
+    Returns:
+        (N,3,H,W).
+
+    Raises:
+        ValueError: as `class_scores`.
+    """
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        score = class_scores(model, x, classes).sum()  # images do not mix, so neither do gradients
+    return torch.autograd.grad(score, x)[0]
+
+
+def saliency_map(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
+    """|dS_c/dx|, the largest of the three colour channels: one map for each image.
+
+    Args, raises: as `input_gradient`.
+
+    Returns:
+        (N,H,W), never negative.
+    """
+    return input_gradient(model, x, classes).abs().amax(1)
+
+
+def gradient_times_input(
+    model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor
+) -> Tensor:
+    """x * dS_c/dx, summed over the colours: what each pixel adds to the score, to first order.
+
+    For a network that is linear without bias the map adds up to the score itself.
+
+    Args, raises: as `input_gradient`.
+
+    Returns:
+        (N,H,W), signed.
+
+    Reference: Shrikumar et al., "Not Just a Black Box", 2016.
+    """
+    return (x.detach() * input_gradient(model, x, classes)).sum(1)
+
+
+def gaussian_noise(x: Tensor, samples: int = 25, level: float = 0.15, seed: int = 0) -> Tensor:
+    """Noise for `smoothgrad`: the same for the same seed, on every device.
+
+    Args:
+        x: images (N,3,H,W).
+        samples: noisy copies of each image.
+        level: standard deviation as a share of each image's range max(x) - min(x).
+
+    Returns:
+        (samples,N,3,H,W), on the device of `x`.
+
+    Raises:
+        ValueError: fewer than one sample, or a negative level.
+    """
+    if samples < 1 or level < 0:
+        raise ValueError(f"samples={samples}, level={level}; accepted: 1 or more, and 0 or more")
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn((samples, *x.shape), generator=generator, device="cpu")
+    return level * (x.amax((1, 2, 3)) - x.amin((1, 2, 3)))[:, None, None, None] * noise.to(x)
+
+
+def smoothgrad(
+    model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor, noise: Tensor
+) -> Tensor:
+    """The mean of the saliency maps of noisy copies of each image.
+
+    Args:
+        model, x, classes: as for `input_gradient`.
+        noise: (samples,N,3,H,W), what is added to `x`; from `gaussian_noise`.
+
+    Returns:
+        (N,H,W), never negative.
+
+    Raises:
+        ValueError: noise of another shape; otherwise as `class_scores`.
+
+    Reference: Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017.
+    """
+    if noise.ndim != 5 or noise.shape[1:] != x.shape or len(noise) == 0:
+        raise ValueError(
+            f"noise: shape {tuple(noise.shape)}; accepted: (samples, *{tuple(x.shape)})"
+        )
+    index = class_indices(model, classes, len(x))
+    maps = [saliency_map(model, x + one, index) for one in noise]
+    return torch.stack(maps).mean(0)
+
+
+# ------------------------------------------------------------------ what the map can be used for
+
+
+def regions(mask: Tensor, width: int = 8) -> dict[str, Tensor]:
+    """A mask's outline band, interior and background.
+
+    Args:
+        mask: (H,W) bool, True on the object.
+        width: of the band, in pixels, half inside and half outside the object.
+
+    Returns:
+        "outline", "interior", "background": (H,W) bool each; they part the picture.
+    """
+    if mask.ndim != 2 or mask.dtype != torch.bool:
+        raise ValueError(f"mask: {mask.dtype} of shape {tuple(mask.shape)}; accepted: bool (H,W)")
+    inside = mask.cpu().numpy().astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 1, width + 1))
+    # The photo's border is no outline: outside it nothing is eroded and nothing grows.
+    grown = torch.from_numpy(cv2.dilate(inside, kernel)).bool()
+    shrunk = torch.from_numpy(cv2.erode(inside, kernel)).bool()
+    return {"outline": grown & ~shrunk, "interior": shrunk, "background": ~grown}
+
+
+def iou(a: Tensor, b: Tensor) -> float:
+    """Intersection over union of two masks (H,W) bool, 0-1; two empty masks agree fully."""
+    if a.shape != b.shape:
+        raise ValueError(
+            f"masks of shapes {tuple(a.shape)} and {tuple(b.shape)} cannot be compared"
+        )
+    union = (a | b).sum().item()
+    return (a & b).sum().item() / union if union else 1.0
+
+
+def segment(
+    pixels: Tensor,
+    saliency: Tensor,
+    sure_object: float = 0.95,
+    sure_background: float = 0.3,
+    iterations: int = 1,
+) -> Tensor:
+    """From a saliency map to the object: colours of its hottest and coldest pixels seed GrabCut.
+
+    Args:
+        pixels: the picture (3,H,W) in 0-1.
+        saliency: its map (H,W), never negative.
+        sure_object: pixels above this quantile of the map are object.
+        sure_background: pixels below this quantile of the smoothed map are background.
+        iterations: of GrabCut.
+
+    Returns:
+        (H,W) bool.
+
+    Raises:
+        ValueError: sizes that differ, or a map that is the same everywhere.
+
+    References: Simonyan et al. 2014, section 3.2; Rother, Kolmogorov & Blake, "GrabCut", 2004.
+    """
+    if pixels.shape[1:] != saliency.shape:
+        raise ValueError(
+            f"saliency: shape {tuple(saliency.shape)} for {tuple(pixels.shape)} pixels"
+        )
+    if saliency.max() <= saliency.min():
+        raise ValueError("saliency: the map is the same everywhere, so it points at no object")
+    heat = saliency.detach().cpu().float().numpy()
+    wide = cv2.GaussianBlur(heat, (0, 0), sigmaX=max(heat.shape) / 32)
+    labels = np.full(heat.shape, cv2.GC_PR_BGD, np.uint8)
+    labels[wide > np.quantile(wide, (sure_object + sure_background) / 2)] = cv2.GC_PR_FGD
+    labels[wide <= np.quantile(wide, sure_background)] = cv2.GC_BGD
+    labels[wide >= np.quantile(wide, sure_object)] = cv2.GC_FGD
+    photo = (pixels.detach().cpu().numpy() * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    cv2.setRNGSeed(0)  # GrabCut's colour clusters start at random
+    photo = np.ascontiguousarray(photo[..., ::-1])
+    cv2.grabCut(
+        photo, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), iterations, cv2.GC_INIT_WITH_MASK
+    )
+    return torch.from_numpy((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+# ------------------------------------------------------------------ a planted bias
+
+
+def stamp(pixels: Tensor, side: int = 28, margin: int = 8) -> Tensor:
+    """Pixels (...,3,H,W) in 0-1 with a logo in the lower left corner: a red ring on white."""
+    axis = torch.arange(side, device=pixels.device) - (side - 1) / 2
+    radius = (axis[:, None] ** 2 + axis**2).sqrt() / (side / 2)
+    ring = ((radius > 0.45) & (radius < 0.8)).to(pixels)
+    logo = torch.stack([torch.ones_like(ring), 1 - ring, 1 - ring])
+    stamped = pixels.clone()
+    rows, columns = logo_corner(pixels.shape[-2], side, margin)
+    stamped[..., rows, columns] = logo
+    return stamped
+
+
+def logo_corner(height: int, side: int = 28, margin: int = 8) -> tuple[slice, slice]:
+    """Rows and columns that `stamp` paints over."""
+    if height < side + margin:
+        raise ValueError(f"pixels: {height} high; a logo of {side} needs at least {side + margin}")
+    return slice(height - margin - side, height - margin), slice(margin, margin + side)
+
+
+class WithHead(nn.Module):
+    """A network's feature maps, averaged over positions, and a linear classifier on them."""
+
+    def __init__(self, model: nn.Module, layer: str, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.model, self.layer = model, layer
+        self.head = nn.Linear(weight.shape[1], weight.shape[0])
+        self.head.load_state_dict({"weight": weight, "bias": bias})
+        self.to(weight.device).eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) of normalised images (N,3,H,W)."""
+        with layers.capture(self.model, self.layer) as seen:
+            self.model(x)
+        return self.head(seen[self.layer].mean((2, 3)))

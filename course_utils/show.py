@@ -1,0 +1,258 @@
+"""Figures in one style, each with a text alternative that says what is to be seen.
+
+Every function returns a `Figure`; as the last line of a cell it draws itself, with its alt text,
+in JupyterLab and in exported HTML. Nothing here calls `plt.show()`.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib import figure
+from torch import Tensor
+
+from course_utils.images import Picture
+
+SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
+"""Colour maps that colour-blind readers can follow: one for sizes, one centred at zero for signs."""
+
+STYLE = {
+    "figure.dpi": 100,
+    "font.size": 10,
+    "font.family": ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP"],
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+    ),
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+STYLE["font.family"] = STYLE["font.family"][:1]
+
+
+class Figure:
+    """A drawn figure: a matplotlib figure, and its text alternative.
+
+    Attributes:
+        canvas: the `matplotlib.figure.Figure`, for changes the functions here do not offer.
+        alt: one or two sentences for readers who do not see the picture.
+    """
+
+    def __init__(self, canvas: figure.Figure, alt: str) -> None:
+        self.canvas, self.alt = canvas, alt
+
+    def png(self, dpi: float = 100) -> bytes:
+        """The figure as a PNG file."""
+        with io.BytesIO() as file, matplotlib.rc_context(STYLE):
+            self.canvas.savefig(file, format="png", dpi=dpi)
+            return file.getvalue()
+
+    def save(self, path: object, dpi: float = 100) -> None:
+        """Writes the figure as a PNG file."""
+        with open(path, "wb") as file:
+            file.write(self.png(dpi))
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        # A plain image/png output loses its alt text in JupyterLab; an <img> element keeps it.
+        data = base64.b64encode(self.png(dpi=160)).decode()
+        width = round(self.canvas.get_figwidth() * 80)
+        text = html.escape(self.alt, quote=True)
+        style = f"width:{width}px;max-width:100%"
+        return {
+            "text/html": f'<img alt="{text}" style="{style}" src="data:image/png;base64,{data}">',
+            "text/plain": self.alt,
+        }
+
+    def __repr__(self) -> str:
+        return f"Figure({self.alt!r})"
+
+
+def pixels_of(image: object) -> np.ndarray:
+    """An image for matplotlib: (H,W,3) or (H,W) floats, clipped to 0-1.
+
+    Args:
+        image: a `Picture`, or a tensor or array (3,H,W), (1,H,W), (1,3,H,W) or (H,W) in 0-1.
+    """
+    if isinstance(image, Picture):
+        image = image.pixels()
+    array = torch.as_tensor(image).detach().cpu().float()
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        array = array.movedim(0, -1).squeeze(-1)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] != 3):
+        raise ValueError(f"image: shape {tuple(array.shape)}; accepted: (3,H,W), (1,H,W) or (H,W)")
+    return array.clamp(0, 1).numpy()
+
+
+def images(
+    pictures: Sequence[object],
+    titles: Sequence[str] = (),
+    columns: int | None = None,
+    height: float = 2.3,
+    alt: str = "",
+    title: str = "",
+) -> Figure:
+    """Pictures side by side, in rows of `columns`.
+
+    Args:
+        pictures: images as `pixels_of` accepts them.
+        titles: a title for each, or none.
+        columns: pictures in a row; all of them by default, at most 6.
+        height: of one row, in inches.
+        alt: what the pictures show; the titles by default.
+        title: above all.
+    """
+    panels = [(pixels_of(p), {"cmap": "gray", "vmin": 0, "vmax": 1}) for p in pictures]
+    return _panels(panels, titles, columns, height, alt, title)
+
+
+def maps(
+    arrays: Sequence[Tensor],
+    titles: Sequence[str] = (),
+    signed: bool = False,
+    photo: object | None = None,
+    columns: int | None = None,
+    height: float = 2.3,
+    alt: str = "",
+    title: str = "",
+    percentile: float = 99.5,
+) -> Figure:
+    """Heat maps side by side, each on its own scale, after the photo where there is one.
+
+    Args:
+        arrays: maps (H,W) or (1,H,W), finite.
+        titles: a title for each map.
+        signed: False: bright is large, black is zero or the least value. True: red is positive, blue
+            negative, white exactly zero.
+        photo: shown first, as `pixels_of` accepts it.
+        columns, height, alt, title: as for `images`.
+        percentile: values beyond this percentile get the end colour; a map is ruled by few pixels
+            otherwise.
+
+    Raises:
+        ValueError: a map that is not 2-D, or has values that are not finite.
+    """
+    panels = [heat(array, signed, percentile) for array in arrays]
+    if photo is not None:
+        panels = [(pixels_of(photo), {"cmap": "gray", "vmin": 0, "vmax": 1}), *panels]
+        titles = ["photo", *titles]
+    return _panels(panels, titles, columns, height, alt, title)
+
+
+def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple[np.ndarray, dict]:
+    """A map (H,W) and the colour scale for it: the arguments of `Axes.imshow`."""
+    values = torch.as_tensor(array).detach().cpu().float().squeeze().numpy()
+    if values.ndim != 2:
+        raise ValueError(f"map: shape {tuple(np.shape(array))}; accepted: (H,W) or (1,H,W)")
+    if not np.isfinite(values).all():
+        raise ValueError("map: it has values that are not finite (NaN or infinity)")
+    if signed:
+        top = float(np.percentile(np.abs(values), percentile)) or float(np.abs(values).max()) or 1.0
+        return values, {"cmap": DIVERGING, "vmin": -top, "vmax": top}
+    low = min(0.0, float(values.min()))
+    top = float(np.percentile(values, percentile))
+    top = top if top > low else float(values.max())
+    return values, {"cmap": SEQUENTIAL, "vmin": low, "vmax": top if top > low else low + 1}
+
+
+def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
+    """A map laid over a photo: the greyed photo, coloured and opaque where the map is large.
+
+    Args:
+        photo: (3,H,W) in 0-1, as `pixels_of` accepts it.
+        array: map (h,w), resized to the photo; scaled by its own largest value, negative parts cut.
+        strength: opacity at the map's largest value, 0-1.
+
+    Returns:
+        (3,H,W) in 0-1.
+    """
+    base = torch.from_numpy(pixels_of(photo))
+    base = base if base.ndim == 3 else base[..., None].expand(-1, -1, 3)
+    grey = base.mean(-1, keepdim=True) * 0.8 + 0.1
+    values = torch.as_tensor(array).detach().cpu().float().squeeze().clamp(min=0)
+    values = torch.nn.functional.interpolate(
+        values[None, None], size=base.shape[:2], mode="bilinear", antialias=True
+    )[0, 0]
+    values = values / values.max().clamp(min=1e-12)
+    colour = torch.from_numpy(matplotlib.colormaps[SEQUENTIAL](values.numpy())[..., :3]).float()
+    weight = strength * values.sqrt()[..., None]
+    return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)
+
+
+def bars(
+    names: Sequence[str], values: Iterable[float], xlabel: str, alt: str = "", title: str = ""
+) -> Figure:
+    """Horizontal bars, the first on top, each with its number."""
+    names, values = list(names), [float(v) for v in values]
+    with matplotlib.rc_context(STYLE):
+        canvas = figure.Figure(figsize=(6, 0.6 + 0.3 * len(names)), layout="constrained")
+        axes = canvas.subplots()
+        drawn = axes.barh(range(len(names)), values)
+        axes.bar_label(drawn, [f"{v:.3g}" for v in values], padding=3)
+        axes.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel, title=title)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+    numbers = ", ".join(f"{n} {v:.3g}" for n, v in zip(names, values, strict=True))
+    return Figure(canvas, alt or f"{title or xlabel}: {numbers}")
+
+
+def lines(
+    curves: dict[str, tuple[Iterable[float], Iterable[float]]],
+    xlabel: str,
+    ylabel: str,
+    alt: str,
+    title: str = "",
+    **settings: object,
+) -> Figure:
+    """Curves in one plot.
+
+    Args:
+        curves: name -> (x values, y values).
+        xlabel, ylabel: with units.
+        alt: what the curves show, in words.
+        settings: passed on to `Axes.set`, e.g. `yscale="log"`.
+    """
+    with matplotlib.rc_context(STYLE):
+        canvas = figure.Figure(figsize=(6, 3.2), layout="constrained")
+        axes = canvas.subplots()
+        for name, (x, y) in curves.items():
+            axes.plot(list(map(float, x)), list(map(float, y)), label=name)
+        axes.set(xlabel=xlabel, ylabel=ylabel, title=title, **settings)
+        if len(curves) > 1:
+            axes.legend()
+    return Figure(canvas, alt)
+
+
+def _panels(
+    panels: Sequence[tuple[np.ndarray, dict]],
+    titles: Sequence[str],
+    columns: int | None,
+    height: float,
+    alt: str,
+    title: str,
+) -> Figure:
+    if not panels:
+        raise ValueError("pictures: an empty list; one or more are needed")
+    columns = min(columns or 6, len(panels))
+    rows = -(-len(panels) // columns)
+    aspect = float(np.median([a.shape[1] / a.shape[0] for a, _ in panels]))
+    size = (columns * height * min(aspect, 2) + 0.1, rows * (height + 0.25 * bool(titles)))
+    with matplotlib.rc_context(STYLE):
+        canvas = figure.Figure(figsize=size, layout="constrained")
+        axes = canvas.subplots(rows, columns, squeeze=False).ravel()
+        for ax, panel, name in zip_longest(axes, panels, titles, fillvalue=None):
+            ax.set_axis_off()
+            if panel is not None:
+                ax.imshow(panel[0], **panel[1])
+                ax.set_title(name or "")
+        canvas.suptitle(title or None)
+    described = alt or ", ".join(str(t).replace("\n", " ") for t in titles) or "pictures"
+    return Figure(canvas, f"{title}: {described}" if title else described)
