@@ -302,11 +302,12 @@ def disk_options(venv: Path) -> list[str]:
 
 
 class Progress:
-    """Turns pip's output into a readable line per phase; errors come through unchanged."""
+    """Turns pip's output into a readable line per phase and keeps its error messages."""
 
-    def __init__(self, out=None, err=None):
-        self.out, self.err = out or sys.stdout, err or sys.stderr
-        self.phase, self.current, self.retried = 0, "", False
+    def __init__(self, out=None):
+        self.out = out or sys.stdout
+        self.phase, self.retried = 0, False
+        self.errors: list[str] = []
 
     def _say(self, phase: int, text: str) -> None:
         if self.phase < phase:
@@ -317,7 +318,7 @@ class Progress:
         """Take one line of pip's output."""
         text = line.strip()
         fetch = re.match(r"Downloading (?:\S*/)?(\S+?)(?:\.metadata)? \(([\d.]+) ([kMG])B\)", text)
-        if text.startswith("Collecting "):
+        if text.startswith(("Obtaining ", "Collecting ")):
             self._say(1, "finding the packages")
         elif fetch:
             self._downloading(*fetch.groups())
@@ -330,14 +331,14 @@ class Progress:
             self.retried = True
             print("      the network does not answer, trying again ...", file=self.out, flush=True)
         elif text.lower().startswith(("error", "× ")):
-            print(text, file=self.err, flush=True)
+            self.errors.append(text)
 
     def _downloading(self, file: str, number: str, unit: str) -> None:
         megabytes = float(number) * {"k": 0.001, "M": 1, "G": 1000}[unit]
         if megabytes >= 20:  # the others are there before one has read their names
             self._say(2, "downloading; the big ones are")
-            self.current = "      {} {:.0f} MB".format("-".join(file.split("-")[:2]), megabytes)
-            print(self.current, file=self.out, flush=True)
+            name = "-".join(file.split("-")[:2])
+            print(f"      {name} {megabytes:.0f} MB", file=self.out, flush=True)
 
     def _progress(self, text: str) -> None:
         numbers = [int(word) for word in text.split() if word.isdigit()]
@@ -399,8 +400,11 @@ def pip_install(root: Path, venv: Path, extras: set[str], options: list[str]) ->
             if not line.startswith("Progress "):
                 lines.append(line)
             progress.line(line)
-    if pip.returncode:
-        raise SetupError(explain("".join(lines), venv / LOG))
+    said = "".join(lines)
+    if not (pip.returncode and (NETWORK.search(said) or NO_SPACE.search(said))):
+        print(*progress.errors, sep="\n", end="\n" * bool(progress.errors), file=sys.stderr)
+    if pip.returncode:  # without a network pip blames the versions; that would mislead
+        raise SetupError(explain(said, venv / LOG))
 
 
 REASONS = {

@@ -42,6 +42,7 @@ def arguments(
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        "--ServerApp.log_level=WARN",  # the address is shown all the same
     ]
     if port is not None:
         given += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
