@@ -1,0 +1,102 @@
+"""A pytest plugin that mends nbval 0.11 where it lets broken notebooks pass, or waits for nothing.
+
+Load it with `python -m pytest -p tests.nbval_mends --nbval-lax ...` from the project's root.
+
+- A cell that fails without an error output fails; an unknown magic only prints "UsageError".
+- A cell tagged `raises-exception` that raises nothing fails.
+- A kernel that dies is noticed at once, instead of after the whole timeout of the cell.
+- Cells are numbered and stored, so that `In`, `Out`, `_` and `%history` work as in JupyterLab.
+- Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from queue import Empty
+
+from nbval.kernel import RunningKernel
+from nbval.plugin import IPyNbCell
+
+POLL = 1.0  # seconds between two looks at whether the kernel lives
+_folders = []
+
+
+class KernelDied(Exception):
+    """The kernel ended while a cell ran."""
+
+
+def execute_cell_input(self, cell_input, allow_stdin=None):
+    """As nbval's, but the cell becomes part of the session's history."""
+    return self.kc.execute(
+        cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False
+    )
+
+
+def await_reply(self, msg_id, timeout=None):
+    """Wait for the reply to a request and keep it in `self.reply`.
+
+    Raises:
+        KernelDied: within seconds of the kernel's end.
+        queue.Empty: after `timeout` seconds, which nbval expects.
+    """
+    self.reply = None
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = POLL if deadline is None else min(POLL, max(deadline - time.monotonic(), 0))
+        alive = self.is_alive()  # asked first: a reply sent just before the end still counts
+        try:
+            message = self.get_message(stream="shell", timeout=left)
+        except Empty:
+            if not alive:
+                raise KernelDied from None
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            continue
+        if message["parent_header"].get("msg_id") == msg_id:
+            self.reply = message["content"]
+            if self.reply["status"] == "aborted":
+                raise RuntimeError("Kernel aborted execution request")
+            return
+
+
+def runtest(self):
+    """As nbval's, and the kernel's own verdict on the cell counts."""
+    try:
+        _runtest(self)
+    except KernelDied:
+        self.parent.timed_out = False
+        self.raise_cell_error("The kernel died while this cell ran")
+    reply = self.parent.kernel.reply
+    if reply is None:  # timed out, which nbval has reported
+        return
+    failed = reply["status"] != "ok"
+    if failed and not self.options["check_exception"]:
+        name, value = reply.get("ename"), reply.get("evalue")
+        self.raise_cell_error(f"The cell failed without an error output: {name}: {value}")
+    if self.options["check_exception"] and not failed:
+        self.raise_cell_error("The cell is tagged raises-exception, but nothing was raised")
+
+
+_runtest = IPyNbCell.runtest
+if not hasattr(RunningKernel, "reply"):  # imported twice, it must not wrap itself
+    RunningKernel.reply = None
+    RunningKernel.execute_cell_input = execute_cell_input
+    RunningKernel.await_reply = await_reply
+    IPyNbCell.runtest = runtest
+
+
+def pytest_configure(config):
+    if config.option.nbval or config.option.nbval_lax:
+        _folders.append((tempfile.mkdtemp(prefix="course-ipython-"), os.environ.get("IPYTHONDIR")))
+        os.environ["IPYTHONDIR"] = _folders[-1][0]
+
+
+def pytest_unconfigure(config):
+    while _folders:
+        folder, before = _folders.pop()
+        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            os.environ.pop("IPYTHONDIR", None)
+        else:
+            os.environ["IPYTHONDIR"] = before
