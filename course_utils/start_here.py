@@ -1,0 +1,78 @@
+"""Lecture 00: what a network answers, and what one of its layers computes on the way."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import layers
+
+
+def capture_layer(model: nn.Module, x: Tensor, layer: str) -> Tensor:
+    """The output of one layer for images `x`, taken by a forward hook.
+
+    The hook is removed whatever happens, so the network is left as it was.
+
+    Args:
+        model: a network.
+        x: normalised images (N,3,H,W).
+        layer: a name as `layers.find` accepts it, e.g. "fire2" or a dotted path of
+            `model.named_modules()`.
+
+    Returns:
+        What the layer gave, without gradient: usually (N,K,h,w). The last output where the
+        forward pass runs the layer several times.
+
+    Raises:
+        ValueError: no such layer (near spellings are suggested), one that the forward pass does
+            not run, or one whose output is not a tensor.
+    """
+    kept = []
+    # The network goes on with its own tensor, and may write into it: keep a copy.
+    keep = lambda module, args, output: kept.append(_copy(output, layer))  # noqa: E731
+    handle = layers.find(model, layer).register_forward_hook(keep)
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        handle.remove()
+    if not kept:
+        raise ValueError(f"layer={layer!r}: the forward pass does not run this layer")
+    return kept[-1]
+
+
+def _copy(output: object, layer: str) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise ValueError(f"layer={layer!r}: its output is a {type(output).__name__}, not a tensor")
+    return output.detach().clone()
+
+
+def top_classes(
+    model: nn.Module, x: Tensor, names: Sequence[str], k: int = 5
+) -> list[list[tuple[str, float]]]:
+    """The k most probable classes of each image, the most probable first.
+
+    Args:
+        model: a network with one logit per class.
+        x: normalised images (N,3,H,W).
+        names: the name of each class, in the order of the logits.
+        k: how many classes, 1 to all of them.
+
+    Returns:
+        For each image a list of k pairs (name, probability), probability = softmax of the logits.
+
+    Raises:
+        ValueError: a network without classifier, another number of names than of logits, or k
+            outside its range.
+    """
+    with torch.no_grad():
+        logits = model(x)
+    if logits.ndim != 2:
+        raise ValueError(f"model: its output has shape {tuple(logits.shape)}, not (N, classes)")
+    if len(names) != logits.shape[1]:
+        raise ValueError(f"names: {len(names)} came for {logits.shape[1]} logits")
+    if not 1 <= k <= len(names):
+        raise ValueError(f"k={k}; accepted: 1 to {len(names)}")
+    best = logits.softmax(dim=1).topk(k, dim=1)
+    rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [[(names[c], p) for c, p in zip(*row, strict=True)] for row in rows]
