@@ -1,0 +1,58 @@
+"""Networks for exercises, made from a specification: tiny, random and the same everywhere."""
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import models
+from course_utils.exercises.core import NetworkSpec
+
+
+def build(spec: NetworkSpec) -> nn.Module:
+    """The network that `spec` describes: in eval mode, frozen, on the CPU for the tiny one.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    return tiny_cnn(spec) if spec.name == "tiny_cnn" else models.load(spec.name)
+
+
+def tiny_cnn(spec: NetworkSpec) -> nn.Sequential:
+    """Two convolutions, each with a ReLU, a mean over positions and a linear layer.
+
+    Takes (N,3,H,W) of any size from 4x4, gives (N,classes). Its layers are called conv1, relu1,
+    conv2, relu2, pool, flatten and fc.
+    """
+    generator = torch.Generator().manual_seed(spec.seed)
+    with torch.device("cpu"):
+        model = nn.Sequential()
+        model.add_module("conv1", nn.Conv2d(3, 6, 3, padding=1))
+        model.add_module("relu1", nn.ReLU())
+        model.add_module("conv2", nn.Conv2d(6, 8, 3, stride=2, padding=1))
+        model.add_module("relu2", nn.ReLU())
+        model.add_module("pool", nn.AdaptiveAvgPool2d(1))
+        model.add_module("flatten", nn.Flatten())
+        model.add_module("fc", nn.Linear(8, spec.classes))
+        for weight in model.parameters():
+            fan = weight[0].numel() if weight.ndim > 1 else 4
+            weight.data = torch.randn(weight.shape, generator=generator) * (2 / fan) ** 0.5
+        # Logits some units apart, as those of a trained network are.
+        model.fc.weight.data *= 3
+    return model.eval().requires_grad_(False)
+
+
+def margin(model: nn.Module, x: Tensor) -> float:
+    """How far the input of the ReLU nearest to its kink is from zero, for images (N,3,H,W).
+
+    Below float noise the gradient may come out differently on another machine: draw again.
+    """
+    nearest = []
+    watch = lambda module, args: nearest.append(args[0].abs().min().item())  # noqa: E731
+    relus = [part for part in model.modules() if isinstance(part, nn.ReLU)]
+    handles = [relu.register_forward_pre_hook(watch) for relu in relus]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return min(nearest)
