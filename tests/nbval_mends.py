@@ -1,6 +1,6 @@
 """A pytest plugin that mends nbval 0.11 where it lets broken notebooks pass, or waits for nothing.
 
-Load it with `python -m pytest -p tests.nbval_mends --nbval-lax ...` from the project's root.
+With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 
 - A cell that fails without an error output fails; an unknown magic only prints "UsageError".
 - A cell tagged `raises-exception` that raises nothing fails.

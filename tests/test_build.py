@@ -1,6 +1,11 @@
 """Lectures become notebooks: the same bytes each time, nbgrader's stubs, errors with a line."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -205,6 +210,27 @@ def test_cleared_notebook_equals_nbgraders(course):
     assert stub.count("raise NotImplementedError()") == 2
     assert "        raise NotImplementedError()\n    # YOUR" in stub
     assert "return" not in stub
+
+
+@pytest.mark.slow
+def test_cleared_notebook_equals_what_generate_assignment_releases(course):
+    build(root=course)
+    source = course / "source" / "one"
+    source.mkdir(parents=True)
+    shutil.copy(course / BOTH[1], source)
+    scripts = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", "generate_assignment", "one", f"--course-dir={course}"],
+        cwd=course,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PATH": scripts},  # nbgrader starts alembic from there
+    )
+    assert done.returncode == 0, done.stderr
+    released = nbformat.read(course / "release" / "one" / "03_twice.ipynb", as_version=4)
+    student = nbformat.read(course / BOTH[0], as_version=4)
+    assert [(c.id, c.source) for c in released.cells] == [(c.id, c.source) for c in student.cells]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
 TIMEOUT = 600  # seconds given to a cell; `run` gives up long before, so nobody waited it out
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nbval")]  # one fixture for all of them
 
 DIES = "import os; os._exit(1)"
 NOTEBOOKS = {  # a cell is its text, or its text and a tag
@@ -55,7 +57,7 @@ def run(folder, notebooks, *options, **environment):
         nbformat.write(nb, folder / f"{name}.ipynb")
     argv = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", *options]
     argv += ["--nbval-lax", "--nbval-current-env", f"--rootdir={folder}", "-c", os.devnull]
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
         [*argv, *(f"{folder / name}.ipynb" for name in notebooks)],
         capture_output=True,
@@ -77,7 +79,7 @@ def mended(tmp_path_factory):
     startup = folder / "mine" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text("mine = 1")
-    options = ["-p", "tests.nbval_mends", f"--nbval-cell-timeout={TIMEOUT}"]
+    options = ["-p", "nbval_mends", f"--nbval-cell-timeout={TIMEOUT}"]
     outcomes, text = run(folder, NOTEBOOKS, *options, IPYTHONDIR=str(folder / "mine"))
     failures = defaultdict(str)
     for part in re.split(r"(?m)^_+ (?=\w+\.ipynb::)", text)[1:]:
@@ -125,7 +127,7 @@ def test_raises_exception_fails_when_nothing_raises(mended):
 
 
 def test_a_cell_that_never_ends_is_still_timed_out(tmp_path):
-    options = ["-p", "tests.nbval_mends", "--nbval-cell-timeout=3"]
+    options = ["-p", "nbval_mends", "--nbval-cell-timeout=3"]
     outcomes, text = run(tmp_path, {"endless": ["while True: pass"]}, *options)
     assert outcomes["endless"] == ["FAILED"], text
     assert "Timeout of 3 seconds exceeded" in text
