@@ -4,10 +4,11 @@ Everything that crosses to a process running a student's code is data: arguments
 numbers, strings, or a `NetworkSpec` that is rebuilt on the other side; results are arrays, numbers,
 strings, and lists, tuples and dicts of these. The way of an answer:
 
-    pieces  = sources.assemble(cells, name)        the cells -> the code the function needs
-    space   = running.namespace(pieces)            that code run on its own: a clean namespace
-    outcome = running.run(space[name], case)       one case -> `Outcome`, never an exception
-    verdict = judging.judge(exercise, cases, outcomes)      trusted, pure
+    pieces   = sources.assemble(cells, name)          the cells -> the code the function needs
+    outcomes = running.answers(pieces, cases)         one `Outcome` a case, never an exception
+    verdict  = judging.judge(exercise, cases, outcomes, pieces)       trusted, pure
+
+`running.answers` is `running.namespace(pieces)` and then `running.run(function, case)` for each case.
 
 `sources`, `running` and `networks` import no reference and may be given to a sandbox.
 """
@@ -42,10 +43,18 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class Case:
-    """The arguments of one call, by name, and what is special about it in a few words."""
+    """The arguments of one call.
+
+    Attributes:
+        args: by name, in the order of the function's arguments; passed by position.
+        note: what is special about them, as in "on ...", e.g. "a batch of three images".
+        repeat: the function is called a second time on the same objects: it must not have changed
+            them so that the answer differs.
+    """
 
     args: dict[str, object]
     note: str = ""
+    repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,13 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Opaque:
+    """Stands for a returned object that is no data, e.g. a generator; `kind` is its class."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one call gave: a value, or a fault.
 
@@ -150,12 +166,14 @@ class Outcome:
         traces: what it changed that was not its own: "input", "hook", "gradient", "mode",
             "weights"; each with a name, e.g. ("input", "x").
         printed: what it wrote to the screen.
+        again: what the second call on the same arguments returned (`Case.repeat`).
     """
 
     value: object = None
     fault: Fault | None = None
     traces: tuple[tuple[str, str], ...] = ()
     printed: str = ""
+    again: object = None
 
 
 RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"
