@@ -6,6 +6,8 @@ their labels, author, licence and source.
 
 import csv
 import io
+import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
@@ -21,7 +23,7 @@ from course_utils import paths
 from course_utils.errors import unknown
 
 MAX_PIXELS = 100_000_000
-"""Larger files are refused before they are decoded: 100 megapixels take 1.2 GB as a float tensor."""
+"""Larger files are refused before they are decoded: 100 megapixels are 1.2 GB as a float tensor."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Picture:
 class Cutout(Picture):
     """An object cut out of its background: colour and a clean mask."""
 
+    @property
+    def group(self) -> str:
+        """The kind of object, e.g. "animals"; the same as `category`."""
+        return self.category
+
     def rgba(self, max_side: int | None = None) -> Tensor:
         """Colour and opacity (4,H,W), in 0-1."""
         return _shrink(_tensor(_open(self.path).convert("RGBA")), max_side)
@@ -87,7 +94,7 @@ def paintings() -> list[Picture]:
 
 def cutouts(group: str | None = None) -> list[Cutout]:
     """The course's cut-outs with clean masks, all or those of one group (e.g. "animals")."""
-    return _select(_catalogue("cutouts"), category=group)
+    return _select(_catalogue("cutouts"), group=group)
 
 
 def photo(name: str) -> Picture:
@@ -110,9 +117,9 @@ def read(source: object, max_side: int | None = None) -> Tensor:
 
     Args:
         source: a `Picture`; a file name; the bytes of a file; a PIL image; an array (H,W), (H,W,1),
-            (H,W,3) or (H,W,4), uint8 in 0-255 or floating point in 0-1; or a tensor (3,H,W), (1,H,W)
-            or (H,W) with the same ranges. Transparent parts are laid over white, grey-scale becomes
-            RGB, 16-bit files are scaled, the EXIF orientation is applied.
+            (H,W,3) or (H,W,4), uint8 in 0-255 or floating point in 0-1; or a tensor (3,H,W),
+            (1,H,W), (4,H,W) or (H,W) with the same ranges. Transparent parts are laid over white,
+            grey-scale becomes RGB, 16-bit files are scaled, the EXIF orientation is applied.
         max_side: the longer side is shrunk to this many pixels where it is larger.
 
     Returns:
@@ -122,16 +129,14 @@ def read(source: object, max_side: int | None = None) -> Tensor:
         FileNotFoundError: no such file.
         ValueError: not an image, damaged, larger than `MAX_PIXELS`, of an unexpected shape, or with
             values that are not finite or outside the range.
-        TypeError: something that is no image at all.
+        TypeError: something that is no image at all, or an array of complex numbers or objects.
     """
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side={max_side}; accepted: 1 pixel or more, or None")
     if isinstance(source, Tensor):
         pixels = _checked(source.detach().cpu(), "tensor (3,H,W)")
     elif isinstance(source, np.ndarray):
-        pixels = _checked(
-            _channels_first(torch.from_numpy(np.ascontiguousarray(source))), "array (H,W,3)"
-        )
+        pixels = _checked(_channels_first(_from_numpy(source)), "array (H,W,3)")
     else:
         pixels = _flatten(_open(source))
     return _shrink(pixels, max_side)
@@ -207,9 +212,14 @@ def to_pil(pixels: Tensor) -> Image.Image:
     return tvf.to_pil_image((pixels.detach().cpu().float().clamp(0, 1) * 255).round().byte())
 
 
-@cache
 def _catalogue(kind: str) -> tuple[Picture, ...]:
-    with paths.data(f"{kind}.csv").open(encoding="utf-8", newline="") as file:
+    return _read_catalogue(kind, paths.data(f"{kind}.csv"))
+
+
+@cache
+def _read_catalogue(kind: str, path: Path) -> tuple[Picture, ...]:
+    """Cached by file, so that another `COURSE_DATA` has its own pictures."""
+    with path.open(encoding="utf-8", newline="") as file:
         return tuple(_picture(kind, row) for row in csv.DictReader(file))
 
 
@@ -245,44 +255,52 @@ def _named(pictures: Sequence[Picture], name: str, what: str) -> Picture:
 
 
 def _open(source: object) -> Image.Image:
-    """A decoded PIL image, upright; one clear error for everything that can be wrong with a file."""
-    if isinstance(source, Picture):
-        source = source.path
+    """A decoded PIL image, upright; one clear error for all that can be wrong with a file."""
+    what, file = _file(source)
+    try:
+        with warnings.catch_warnings():  # what Pillow warns of is harmless here or an error below
+            warnings.simplefilter("ignore")
+            image = file if isinstance(file, Image.Image) else Image.open(file)
+            if 0 < image.width * image.height <= MAX_PIXELS:
+                return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"source: {what} is too large to be opened: {error}") from None
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble on
+        raise ValueError(f"source: {what} is not an image, or is damaged ({error})") from None
+    raise ValueError(
+        f"source: {what} has {image.width} x {image.height} pixels; accepted: 1 up to "
+        f"{MAX_PIXELS // 10**6} million. Shrink a larger one first."
+    )
+
+
+def _file(source: object) -> tuple[str, Path | io.BytesIO | Image.Image]:
+    """What to call the source in a message, and what Pillow can open."""
     if isinstance(source, Image.Image):
-        return ImageOps.exif_transpose(source)
-    if not isinstance(source, str | Path | bytes | bytearray | memoryview):
+        return "the PIL image", source
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"a file of {len(source)} bytes", io.BytesIO(source)
+    if not isinstance(source, Picture | str | Path):
         raise TypeError(
             f"source: got {type(source).__name__}; accepted: a picture of the course, a file name, "
             "the bytes of a file, a PIL image, an array or a tensor"
         )
-    what = (
-        f"the {len(source)} bytes" if isinstance(source, bytes | bytearray | memoryview) else source
-    )
-    file = Path(source) if isinstance(source, str | Path) else io.BytesIO(source)
-    if isinstance(file, Path) and not file.is_file():
+    file = Path(source.path if isinstance(source, Picture) else source)
+    if not os.path.isfile(file):  # unlike Path.is_file, false also for a name that is too long
         raise FileNotFoundError(f"source: there is no image file {file} (looked from {Path.cwd()})")
-    try:
-        image = Image.open(file)
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(
-                f"source: {what} has {image.width} x {image.height} pixels; accepted: up to "
-                f"{MAX_PIXELS // 10**6} million. Shrink it first."
-            )
-        image.load()
-        return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"source: {what} is too large to be opened: {error}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"source: {what} is not an image, or is damaged ({error})") from None
+    return str(file), file
 
 
 def _flatten(image: Image.Image) -> Tensor:
     """Any PIL mode as (3,H,W) in 0-1."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        values = torch.from_numpy(np.asarray(image, dtype=np.float32).copy())
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = torch.from_numpy(np.array(image, dtype=np.float32))
         top = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+        if image.mode.startswith("I;16"):
+            top = 65535.0  # the range is known; of modes I and F it is guessed from the values
         return _checked(values / top, f"image of mode {image.mode}")
-    if "A" in image.getbands() or "transparency" in image.info:
+    if image.mode in ("La", "RGBa"):  # premultiplied: Pillow converts these to LA and RGBA only
+        image = image.convert(image.mode.upper())
+    if image.has_transparency_data:
         rgba = _tensor(image.convert("RGBA"))
         return rgba[:3] * rgba[3:] + (1 - rgba[3:])
     return _tensor(image.convert("RGB"))
@@ -292,6 +310,14 @@ def _tensor(image: Image.Image) -> Tensor:
     return tvf.pil_to_tensor(image).float() / 255
 
 
+def _from_numpy(array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "buif":
+        raise TypeError(
+            f"source: an array of {array.dtype}; accepted: uint8 in 0-255 or floating point in 0-1"
+        )
+    return torch.from_numpy(np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32))
+
+
 def _channels_first(array: Tensor) -> Tensor:
     return array.movedim(-1, 0) if array.ndim == 3 else array
 
@@ -299,6 +325,8 @@ def _channels_first(array: Tensor) -> Tensor:
 def _checked(pixels: Tensor, accepted: str) -> Tensor:
     """A tensor (3,H,W), (4,H,W), (1,H,W) or (H,W), integer or float, as (3,H,W) in 0-1."""
     given = tuple(pixels.shape)
+    if pixels.is_complex():
+        raise TypeError(f"source: {pixels.dtype}; accepted: uint8 in 0-255 or floats in 0-1")
     pixels = pixels[None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3, 4) or 0 in given:
         raise ValueError(
@@ -310,8 +338,8 @@ def _checked(pixels: Tensor, accepted: str) -> Tensor:
     low, high = pixels.min().item(), pixels.max().item()
     if not torch.isfinite(pixels).all() or low < -1e-3 or high > 1 + 1e-3:
         raise ValueError(
-            f"source: values from {low:.3g} to {high:.3g}; accepted: finite numbers in 0-1, or uint8. "
-            "A normalised image goes back to pixels with `network.denormalize(x).clamp(0, 1)`."
+            f"source: values from {low:.3g} to {high:.3g}; accepted: finite numbers in 0-1, or "
+            "uint8. A normalised image goes back with `network.denormalize(x).clamp(0, 1)`."
         )
     if pixels.shape[0] == 4:
         pixels = pixels[:3] * pixels[3:] + (1 - pixels[3:])

@@ -1,7 +1,7 @@
 """Layers by name, their activations, and exactly which pixels each of their units sees."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,7 +69,12 @@ def capture(model: nn.Module, *layers: str | nn.Module) -> Iterator[dict[str, Te
     handles = []
 
     def keeper(layer: str | nn.Module):
-        return lambda module, args, output: seen.__setitem__(layer, output)
+        def keep(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+            seen[layer] = output
+            # The network goes on with a copy: ResNet's `out += identity` would overwrite ours.
+            return output.clone() if isinstance(output, Tensor) else None
+
+        return keep
 
     try:
         for layer, module in modules.items():
@@ -185,17 +190,20 @@ def receptive_field(
     """
     height, width = (size, size) if isinstance(size, int) else size
     target, inner = find(model, layer), getattr(model, "module", model)
-    path = next(name for name, part in inner.named_modules() if part is target)
+    path = next((name for name, part in inner.named_modules() if part is target), "")
     graph = trace(inner)
     rows = _Spans(graph, path, axis=0).run(_pixels(height))
     columns = _Spans(graph, path, axis=1).run(_pixels(width))
     if not (isinstance(rows, Span) and isinstance(columns, Span)):
-        raise ValueError(f"layer={layer!r} has no rows and columns, so its units have no field")
+        raise ValueError(
+            f"layer={layer!r} has no rows and columns, or lies behind an operation whose geometry "
+            "is not followed, so the fields of its units are unknown"
+        )
     return ReceptiveField(rows, columns)
 
 
 class _Tracer(fx.Tracer):
-    """Keeps convolutions and normalisations whole, also those of timm, whose code branches on shapes."""
+    """Keeps convolutions and normalisations whole, also timm's, whose code branches on shapes."""
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         whole = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d)
@@ -213,7 +221,8 @@ def trace(model: nn.Module) -> fx.GraphModule:
         return fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:
         raise ValueError(
-            f"{type(model).__name__} cannot be traced by torch.fx ({error}), so its geometry is unknown"
+            f"{type(model).__name__} cannot be traced by torch.fx ({error}), so its geometry is "
+            "unknown"
         ) from error
 
 
@@ -239,39 +248,71 @@ class _Spans(fx.Interpreter):
             self.found = out  # a block's output is that of its last node
         return out
 
-    def call_module(self, target: str, args: tuple, kwargs: dict) -> object:
-        module, span = self.fetch_attr(target), args[0]
-        if not isinstance(span, Span) or isinstance(module, nn.Flatten | nn.Linear):
+    def call_module(self, target: str, args: tuple, kwargs: dict) -> Span | None:
+        return self.through(self.fetch_attr(target), args[0])
+
+    def through(self, module: nn.Module, span: object) -> Span | None:
+        """The spans after one layer; None where there is no geometry to follow."""
+        if not isinstance(span, Span):
             return None
         if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             return _slide(span, module, self.axis)
-        if isinstance(module, nn.AdaptiveAvgPool2d) or "Pool" in type(module).__name__:
-            return _join_all(span)
-        return span  # activation, normalisation, dropout: unit by unit
+        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+            return _adapt(span, _along(module.output_size, self.axis))
+        if type(module).__name__ == "SelectAdaptivePool2d":
+            return _adapt(span, 1)
+        # Activation, normalisation and dropout work unit by unit.
+        return span if isinstance(module, _UNITWISE) else None
 
-    def call_function(self, target: object, args: tuple, kwargs: dict) -> object:
+    def call_function(self, target: object, args: tuple, kwargs: dict) -> Span | None:
+        name = getattr(target, "__name__", "").rstrip("_")
+        if name in _POOLING:
+            return self.through(_POOLING[name](*args[1:], **kwargs), args[0])
+        if name == "getitem":  # x[:, 0] chooses channels; x[..., 1:] would choose pixels
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            return args[0] if len(index) <= 2 and ... not in index else None
         flat = [a for arg in args for a in (arg if isinstance(arg, list | tuple) else [arg])]
+        flat += kwargs.values()
         spans = [a for a in flat if isinstance(a, Span)]
-        if not spans:
-            return None
-        if getattr(target, "__name__", "") in ("flatten", "linear"):
-            return None
-        return _join(spans)
+        return _join(spans) if spans and name in _UNITWISE_FUNCTIONS else None
 
-    def call_method(self, target: str, args: tuple, kwargs: dict) -> object:
-        return None if target in ("flatten", "view", "reshape", "size") else args[0]
+    def call_method(self, target: str, args: tuple, kwargs: dict) -> Span | None:
+        return self.call_function(getattr(Tensor, target), args, kwargs)
+
+
+_UNITWISE = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid),
+    *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Mish, nn.PReLU, nn.Identity, nn.BatchNorm2d),
+    *(nn.Dropout, nn.Dropout2d, nn.LocalResponseNorm),
+)
+_UNITWISE_FUNCTIONS = (
+    *("add", "iadd", "sub", "isub", "mul", "imul", "truediv", "cat", "concat", "clamp"),
+    *("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "hardswish", "hardsigmoid"),
+    *("sigmoid", "tanh", "softplus", "dropout", "dropout2d", "stochastic_depth", "batch_norm"),
+    *("contiguous", "clone", "detach", "float", "unsqueeze"),
+)
+_POOLING = {
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
+}
+
+
+def _along(value: int | Sequence[int], axis: int) -> int:
+    return value[axis] if isinstance(value, tuple | list) else value
 
 
 def window(module: nn.Module, axis: int) -> tuple[int, int, int, int | None, bool]:
-    """Kernel, stride, dilation, padding before the first unit (None: "same"), ceil mode, along an axis."""
+    """Kernel, stride, dilation, padding before the first unit, ceil mode, along an axis.
 
-    def along(value: int | tuple[int, int]) -> int:
-        return value[axis] if isinstance(value, tuple | list) else value
-
-    kernel, stride = along(module.kernel_size), along(module.stride or module.kernel_size)
-    dilation = along(getattr(module, "dilation", 1))
+    The padding is None where it is "same": how much that is depends on the input.
+    """
+    kernel = _along(module.kernel_size, axis)
+    stride = _along(module.stride or module.kernel_size, axis)
+    dilation = _along(getattr(module, "dilation", 1), axis)
     same = type(module).__name__.endswith("Same") or module.padding == "same"
-    padding = None if same else 0 if module.padding == "valid" else along(module.padding)
+    padding = None if same else 0 if module.padding == "valid" else _along(module.padding, axis)
     return kernel, stride, dilation, padding, getattr(module, "ceil_mode", False)
 
 
@@ -301,11 +342,19 @@ def _slide(span: Span, module: nn.Module, axis: int) -> Span:
 
 
 def _join(spans: list[Span]) -> Span:
-    first = torch.stack([s.first for s in spans]).amin(0)
-    last = torch.stack([s.last for s in spans]).amax(0)
-    return Span(first, last, max(s.size for s in spans), spans[0].stride)
+    """What a unit sees of several branches; a branch of one unit is broadcast, as sums do."""
+    first = torch.stack(torch.broadcast_tensors(*(s.first for s in spans))).amin(0)
+    last = torch.stack(torch.broadcast_tensors(*(s.last for s in spans))).amax(0)
+    stride = min(s.stride for s in spans)
+    return Span(first, last, max(s.size for s in spans), stride)
 
 
-def _join_all(span: Span) -> Span:
-    whole = int(span.last.max() - span.first.min()) + 1
-    return Span(span.first.amin(0, True), span.last.amax(0, True), whole, whole)
+def _adapt(span: Span, units: int | None) -> Span:
+    """Adaptive pooling to so many units (None: as many as there are): nearly equal shares."""
+    n = len(span)
+    k = torch.arange(units or n)
+    begin, end = k * n // len(k), -(-(k + 1) * n // len(k))
+    first = torch.stack([span.first[b:e].min() for b, e in zip(begin, end, strict=True)])
+    last = torch.stack([span.last[b:e].max() for b, e in zip(begin, end, strict=True)])
+    share = -(-n // len(k))
+    return Span(first, last, span.size + (share - 1) * span.stride, span.stride * n // len(k))

@@ -6,7 +6,9 @@ course differentiates with respect to pixels, never weights.
 """
 
 import hashlib
+import operator
 import os
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,7 +73,7 @@ class Network(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N,C) of normalised images `x` (N,3,H,W); feature maps where there is no classifier."""
+        """Logits (N,C) of normalised images `x` (N,3,H,W); without a classifier, feature maps."""
         return self.module(x)
 
     @property
@@ -85,7 +87,7 @@ class Network(nn.Module):
         return bool(self.labels)
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Pixels in 0-1, (3,H,W) or (N,3,H,W), to the zero-centred values the network was trained on."""
+        """Pixels in 0-1, (3,H,W) or (N,3,H,W), to the zero-centred values the network knows."""
         return (pixels.to(self.mean) - self.mean) / self.std
 
     def denormalize(self, x: Tensor) -> Tensor:
@@ -119,32 +121,39 @@ class Network(nn.Module):
     def index(self, label: str | int) -> int:
         """The index of a class, from its name (any case, spaces or underscores) or from the index.
 
+        The exact spelling wins: "Cardigan" is the dog, "cardigan" the garment.
+
         Raises:
-            ValueError: unknown name (near spellings are suggested), index out of range, or a network
-                without a classifier.
+            ValueError: unknown name (near spellings are suggested), index out of range, or a
+                network without a classifier.
+            TypeError: neither text nor an integer.
         """
         if not self.has_classifier:
             raise ValueError(
-                f"{self.name} has no classifier, so it has no class {label!r}: it ends in feature maps. "
-                "Use squeezenet1_1 or efficientnet_lite0."
+                f"{self.name} has no classifier, so it has no class {label!r}: it ends in feature "
+                "maps. Use squeezenet1_1 or efficientnet_lite0."
             )
-        if isinstance(label, int):
-            if 0 <= label < len(self.labels):
-                return label
-            raise ValueError(f"class index {label} is outside 0 to {len(self.labels) - 1}")
+        if not isinstance(label, str):
+            number = operator.index(label)  # NumPy's integers and one-element tensors count too
+            if 0 <= number < len(self.labels):
+                return number
+            raise ValueError(f"class index {number} is outside 0 to {len(self.labels) - 1}")
+        spelled = label.replace("_", " ").strip()
+        if spelled in self.labels:
+            return self.labels.index(spelled)
         folded = [name.lower() for name in self.labels]
-        wanted = str(label).replace("_", " ").strip().lower()
-        if wanted not in folded:
+        if spelled.lower() not in folded:
             raise ValueError(unknown("label", label, self.labels, f"classes of {self.name}"))
-        return folded.index(wanted)
+        return folded.index(spelled.lower())
 
 
 @dataclass(frozen=True)
 class Offline:
     """How one shipped network is built: file, architecture, names and normalisation.
 
-    All of them see the same crop of a photo (bilinear to 256, centre 224), so that their answers can
-    be compared; EfficientNet-Lite0 was tuned with a bicubic resize, which changes 2 of 87 answers.
+    All of them see the same crop of a photo (bilinear to 256, centre 224), so that their answers
+    can be compared; EfficientNet-Lite0 was tuned with a bicubic resize, which changes 2 of 87
+    answers.
     """
 
     file: str
@@ -262,7 +271,7 @@ def load(name: str = "squeezenet1_1", device: str | torch.device | None = None) 
 
 
 def default_device() -> torch.device:
-    """The device of the course: `COURSE_DEVICE` (cpu or cuda) where it is set, else a GPU if there is one.
+    """The device of the course: `COURSE_DEVICE` (cpu, cuda) where it is set, else a GPU if any.
 
     Raises:
         ValueError: `COURSE_DEVICE` is neither.
@@ -299,19 +308,17 @@ def _weights(file: str) -> dict[str, Tensor]:
     """The tensors of a shipped weight file, after comparing its SHA-256."""
     path = paths.data("weights", f"{file}.safetensors")
     repair = f"Restore it with `git checkout -- data/weights/{path.name}` or a fresh clone."
-    sums = dict(
-        reversed(line.split())
-        for line in paths.data("weights", "SHA256SUMS").read_text().splitlines()
-    )
     try:
+        sums = paths.data("weights", "SHA256SUMS").read_text().split()
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"the weight file {path} is missing. {repair}") from None
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"the weight file {error.filename} is missing. {repair}") from None
+    expected = dict(zip(sums[1::2], sums[::2], strict=True)).get(path.name, "(not listed)")
     found = hashlib.sha256(content).hexdigest()
-    if found != sums.get(path.name):
+    if found != expected:
         raise OSError(
             f"the weight file {path} is damaged: its SHA-256 begins with {found[:12]}, "
-            f"expected {sums.get(path.name, 'an entry in SHA256SUMS')[:12]}. {repair}"
+            f"expected {expected[:12]}. {repair}"
         )
     return load_safetensors(content)
 
@@ -330,10 +337,11 @@ def _load_torchvision(name: str) -> Network:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         module = torchvision.models.get_model(name, weights=weights)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash a RuntimeError
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        # URLError is an OSError, a wrong hash a RuntimeError; a damaged cache raises the others.
         raise ConnectionError(
-            f"the weights of {name!r} are neither in torch's cache nor could they be downloaded "
-            f"({type(error).__name__}: {error}). Offline choices: {', '.join(OFFLINE)}."
+            f"the weights of {name!r} are neither whole in torch's cache nor could they be "
+            f"downloaded ({type(error).__name__}: {error}). Offline choices: {', '.join(OFFLINE)}."
         ) from error
     return wrap_torchvision(module, name, weights)
 
