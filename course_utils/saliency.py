@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import layers
+from course_utils.batches import in_chunks
 
 
 def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: int) -> Tensor:
@@ -156,8 +157,9 @@ def smoothgrad(
             f"noise: shape {tuple(noise.shape)}; accepted: (samples, *{tuple(x.shape)})"
         )
     index = class_indices(model, classes, len(x))
-    maps = [saliency_map(model, x + one, index) for one in noise]
-    return torch.stack(maps).mean(0)
+    noisy, repeated = (x.detach() + noise).flatten(0, 1), index.repeat(len(noise))
+    maps = in_chunks(lambda some, c: saliency_map(model, some, c), noisy, repeated)
+    return maps.unflatten(0, (len(noise), len(x))).mean(0)
 
 
 # ------------------------------------------------------------------ what the map can be used for
@@ -274,4 +276,4 @@ class WithHead(nn.Module):
         """Logits (N, classes) of normalised images (N,3,H,W)."""
         with layers.capture(self.model, self.layer) as seen:
             self.model(x)
-        return self.head(seen[self.layer].mean((2, 3)))
+        return self.head(seen[self.layer].amax((2, 3)))
