@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_utils import layers
 from course_utils.batches import in_chunks
+from course_utils.models import Network
 
 
 def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: int) -> Tensor:
@@ -198,8 +200,8 @@ def iou(a: Tensor, b: Tensor) -> float:
 def segment(
     pixels: Tensor,
     saliency: Tensor,
-    sure_object: float = 0.95,
-    sure_background: float = 0.3,
+    sure_object: float = 0.98,
+    sure_background: float = 0.6,
     iterations: int = 1,
 ) -> Tensor:
     """From a saliency map to the object: colours of its hottest and coldest pixels seed GrabCut.
@@ -207,8 +209,8 @@ def segment(
     Args:
         pixels: the picture (3,H,W) in 0-1.
         saliency: its map (H,W), never negative.
-        sure_object: pixels above this quantile of the map are object.
-        sure_background: pixels below this quantile of the smoothed map are background.
+        sure_object, sure_background: pixels above the first and below the second quantile of the
+            blurred map are object and background; GrabCut decides between them.
         iterations: of GrabCut.
 
     Returns:
@@ -255,6 +257,38 @@ def stamp(pixels: Tensor, side: int = 28, margin: int = 8) -> Tensor:
     return stamped
 
 
+def fit_head(
+    model: Network, layer: str, pixels: Tensor, targets: Sequence[int] | Tensor
+) -> "WithHead":
+    """A new last layer for a frozen network: logistic regression on the maxima of a layer's maps.
+
+    Args:
+        model: a network of the zoo.
+        layer: whose feature maps (N,K,h,w) are reduced to (N,K), the largest value of each.
+        pixels: (N,3,H,W) in 0-1, of at least two classes.
+        targets: (N,) class indices from 0.
+
+    Returns:
+        A network (N,3,H,W) -> logits (N, classes), for normalised images.
+
+    Raises:
+        ValueError: as many targets as images are needed, of two classes or more.
+    """
+    wanted = np.asarray(targets)
+    if len(wanted) != len(pixels) or len(set(wanted.tolist())) < 2:
+        raise ValueError(f"targets: {len(wanted)} for {len(pixels)} images; two classes at least")
+    features = in_chunks(
+        lambda p: layers.activations(model, model.normalize(p), layer).amax((2, 3)), pixels
+    )
+    mean, std = features.mean(0), features.std(0) + 1e-3
+    fitted = LogisticRegression(C=0.1, max_iter=500).fit(((features - mean) / std).cpu(), wanted)
+    weight = torch.tensor(fitted.coef_).to(features) / std
+    bias = torch.tensor(fitted.intercept_).to(features) - weight @ mean
+    if len(weight) == 1:  # two classes: scikit-learn gives one score, S_1 - S_0
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    return WithHead(model, layer, weight, bias)
+
+
 def logo_corner(height: int, side: int = 28, margin: int = 8) -> tuple[slice, slice]:
     """Rows and columns that `stamp` paints over."""
     if height < side + margin:
@@ -263,7 +297,7 @@ def logo_corner(height: int, side: int = 28, margin: int = 8) -> tuple[slice, sl
 
 
 class WithHead(nn.Module):
-    """A network's feature maps, averaged over positions, and a linear classifier on them."""
+    """The largest value of each of a network's feature maps, and a linear classifier on them."""
 
     def __init__(self, model: nn.Module, layer: str, weight: Tensor, bias: Tensor) -> None:
         super().__init__()

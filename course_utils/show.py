@@ -19,12 +19,12 @@ from torch import Tensor
 from course_utils.images import Picture
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
-"""Colour maps that colour-blind readers can follow: one for sizes, one centred at zero for signs."""
+"""Colour maps that colour-blind readers can follow: for sizes, and for signs (centred at zero)."""
 
 STYLE = {
     "figure.dpi": 100,
     "font.size": 10,
-    "font.family": ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP"],
+    "font.family": ["DejaVu Sans"],
     "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -34,7 +34,6 @@ STYLE = {
     "legend.frameon": False,
     "image.interpolation": "nearest",
 }
-STYLE["font.family"] = STYLE["font.family"][:1]
 
 
 class Figure:
@@ -130,8 +129,8 @@ def maps(
     Args:
         arrays: maps (H,W) or (1,H,W), finite.
         titles: a title for each map.
-        signed: False: bright is large, black is zero or the least value. True: red is positive, blue
-            negative, white exactly zero.
+        signed: False: bright is large, black is zero or the least value. True: red is positive,
+            blue negative, white exactly zero.
         photo: shown first, as `pixels_of` accepts it.
         columns, height, alt, title: as for `images`.
         percentile: values beyond this percentile get the end colour; a map is ruled by few pixels
@@ -185,6 +184,59 @@ def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
     colour = torch.from_numpy(matplotlib.colormaps[SEQUENTIAL](values.numpy())[..., :3]).float()
     weight = strength * values.sqrt()[..., None]
     return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)
+
+
+class Table:
+    """Rows under a header, as HTML and as text; numbers are aligned right."""
+
+    def __init__(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        self.header = list(header)
+        self.rows = [[_cell(value) for value in row] for row in rows]
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(f"rows: {len(row)} cells under a header of {len(self.header)}")
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        def line(cells: Sequence[str], tag: str) -> str:
+            inner = "".join(
+                f'<{tag} style="text-align:{"left" if i == 0 else "right"}">{html.escape(c)}</{tag}>'
+                for i, c in enumerate(cells)
+            )
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(line(row, "td") for row in self.rows)
+        table = f"<table><thead>{line(self.header, 'th')}</thead><tbody>{body}</tbody></table>"
+        return {"text/html": table, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        grid = [self.header, *self.rows]
+        widths = [max(len(row[i]) for row in grid) for i in range(len(self.header))]
+        return "\n".join(
+            "  ".join(
+                c.ljust(w) if i == 0 else c.rjust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in grid
+        )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table; numbers are shown with three significant digits.
+
+    Args:
+        header: the columns' titles.
+        rows: text or numbers, one for each column.
+
+    Raises:
+        ValueError: a row with more or fewer cells than the header.
+    """
+    return Table(header, rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Tensor):
+        value = value.item()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def bars(
