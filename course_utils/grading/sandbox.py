@@ -1,0 +1,494 @@
+"""One worker process around a student's code, its walls, its limits and its deadlines.
+
+With bubblewrap the worker sees the system's libraries, Python's packages, `data/` and the dozen
+files of `course_utils` that exercises build on, all read-only, and an empty `/tmp` of its own: no
+network, no other process, no home, no reference, no submission, no result. Where there is no
+bubblewrap, a *bare* worker has only the limits; it is refused unless it is asked for.
+"""
+
+import itertools
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import site
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from course_utils import paths
+from course_utils.grading import wire
+
+COURSE_FILES = (
+    *("__init__.py", "errors.py", "paths.py", "images.py", "models.py", "layers.py"),
+    *(f"exercises/{name}.py" for name in ("__init__", "core", "networks", "sources", "running")),
+    *(f"grading/{name}.py" for name in ("__init__", "wire", "worker", "outline")),
+)
+"""All of the course that a worker can read; none of these holds or imports a reference."""
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/nix/store")
+_SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
+_USERS = range(61184, 65520)  # the system's range for users that exist only while a service runs
+_TICK = 0.2  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use; seconds are wall time unless they say otherwise.
+
+    Attributes:
+        start: seconds until the worker is ready (it imports torch).
+        call: seconds for one request: one case, or the cells that an answer needs.
+        total: seconds for a submission, all its workers together.
+        cpu: processor seconds of each process.
+        memory: bytes that a process may allocate beyond what the libraries take.
+        together: bytes of memory of all processes of a worker.
+        processes: processes and threads.
+        file: bytes of one file; four times as much in all of `/tmp`.
+        log: bytes kept of what was printed.
+        restarts: workers that may follow one that had to be stopped.
+    """
+
+    start: float = 60
+    call: float = 20
+    total: float = 180
+    cpu: int = 180
+    memory: int = 2 << 30
+    together: int = 4 << 30
+    processes: int = 64
+    file: int = 16 << 20
+    log: int = 16 << 10
+    restarts: int = 5
+
+
+class SandboxError(RuntimeError):
+    """No sandbox can be made here; says why and what to do."""
+
+
+class WorkerLost(Exception):
+    """The worker had to be stopped, or stopped by itself. The message is for the student."""
+
+
+class OutOfTime(WorkerLost):
+    """A deadline passed."""
+
+
+class OutOfMemory(WorkerLost):
+    """The worker and its children together took more than allowed."""
+
+
+class Gone(WorkerLost):
+    """The worker ended, or sent something that is not an answer."""
+
+
+# ------------------------------------------------------------------ walls
+
+
+@dataclass(frozen=True)
+class Walls:
+    """How workers are kept apart from everything else.
+
+    Attributes:
+        level: "bubblewrap" or "bare"; stored with every result.
+        detail: how, in words.
+        user_namespace: the worker's user is made by a namespace, else it is a real one.
+    """
+
+    level: str
+    detail: str
+    user_namespace: bool = True
+
+
+BARE = Walls("bare", "limits and deadlines only; the code can read files and use the network")
+
+
+@cache
+def walls(trust: bool = False) -> Walls:
+    """The best isolation that works on this machine, tried out with a real process.
+
+    Args:
+        trust: allow a bare worker where nothing better works.
+
+    Raises:
+        SandboxError: nothing works, and `trust` is False.
+    """
+    if sys.platform == "win32":
+        raise SandboxError("Grading runs on Linux. On Windows, run `course grade` inside WSL.")
+    # Root becomes a real unprivileged user, so that limits hold; others need a user namespace.
+    real = Walls("bubblewrap", "a user, processes, files and no network of its own", False)
+    made = Walls("bubblewrap", "namespaces of its own, also for users, and no network")
+    problems = []
+    for candidate in [real, made] if os.geteuid() == 0 else [made]:
+        problem = _try(candidate)
+        if not problem:
+            return candidate
+        problems.append(problem)
+    if trust:
+        return BARE
+    raise SandboxError(
+        f"No sandbox works here ({'; '.join(dict.fromkeys(problems))}). Install bubblewrap "
+        "(Debian and Ubuntu: apt-get install bubblewrap). Only for notebooks whose authors you "
+        "trust with your own account: --trust-submissions."
+    )
+
+
+def _try(candidate: Walls) -> str:
+    """Why these walls do not work here; empty where they do."""
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed"
+    with _stage() as folder:
+        command = _command(folder, candidate, Limits(), probe=True)
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=20, text=True)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bubblewrap does not start: {error}"
+    return "" if done.returncode == 0 else f"bubblewrap: {done.stderr.strip()[-200:]}"
+
+
+@contextmanager
+def _stage() -> Iterator[Path]:
+    """A folder with copies of the files that a worker may see, readable for every user."""
+    package = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix="course-worker-") as folder:
+        top = Path(folder, "course")
+        for name in COURSE_FILES:
+            target = top / "course_utils" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package / name, target)
+            target.chmod(0o644)
+        (top / "data").mkdir()
+        for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
+            path.chmod(0o755)
+        yield top
+
+
+def _command(folder: Path, chosen: Walls, limits: Limits, probe: bool = False) -> list[str]:
+    """The command that starts a worker on a staged folder."""
+    own = chosen.level == "bubblewrap" and not chosen.user_namespace
+    orders = {
+        "probe": probe,
+        "user": secrets.choice(_USERS) if own else None,
+        "path": ["/course" if chosen.level == "bubblewrap" else str(folder), *_packages()],
+        # Before Linux 5.14 the limit counts the processes of the grading user's whole session.
+        "count_processes": own or (chosen.user_namespace and _kernel() >= (5, 14)),
+        "limits": asdict(limits),
+    }
+    if chosen.level == "bare":
+        orders |= {"user": None, "count_processes": False}
+    script = f"{orders['path'][0]}/course_utils/grading/worker.py"
+    python = [_interpreter(), "-I", "-S", "-B", script, json.dumps(orders)]
+    return python if chosen.level == "bare" else [*_bubblewrap(folder, chosen, limits), *python]
+
+
+def _bubblewrap(folder: Path, chosen: Walls, limits: Limits) -> list[str]:
+    """bwrap and its options: what is unshared, what is seen, what is dropped."""
+    options = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    options += ["--unshare-cgroup-try", "--hostname", "grader", "--die-with-parent"]
+    options += ["--new-session", "--clearenv", "--cap-drop", "ALL"]
+    if chosen.user_namespace:
+        options += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
+    else:  # the worker's first act is to become that user, which ends both capabilities
+        options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    for name, value in _environment("/course/data", "/tmp").items():
+        options += ["--setenv", name, value]
+    options += ["--proc", "/proc", "--dev", "/dev"]
+    for place, size in (("/dev/shm", limits.file), ("/tmp", 4 * limits.file)):
+        options += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
+    # After /tmp, because Python itself may lie below it.
+    options += _mounts(folder)
+    return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+
+
+def _mounts(folder: Path) -> list[str]:
+    """What the worker sees of the file system; shallow places first, so that deeper ones win."""
+    seen: dict[str, list[str]] = {}
+    for place in _SYSTEM:
+        if os.path.islink(place):
+            seen[place] = ["--symlink", os.readlink(place), place]
+        elif os.path.isdir(place):
+            seen[place] = ["--ro-bind", place, place]
+    for place in _python_folders():
+        seen[place] = ["--ro-bind", place, place]
+    for hidden in _installed_copies([*_packages(), *_python_folders()]):
+        seen[hidden] = ["--tmpfs", hidden]
+    for place in (str(paths.root()), *_homes()):
+        if any(_below(place, other) for other in seen):
+            seen.setdefault(place, ["--tmpfs", place])
+    for place in list(seen):  # bwrap would make the folders above for root alone
+        for above in map(str, Path(place).parents):
+            if above != "/" and not any(above == s or _below(above, s) for s in _SYSTEM):
+                seen.setdefault(above, ["--perms", "0755", "--dir", above])
+    seen.pop("/tmp", None)
+    ordered = sorted(seen.values(), key=lambda option: option[-1].count("/"))
+    settings = [part for file in _SETTINGS for part in ("--ro-bind-try", file, file)]
+    course = ["--ro-bind", str(folder), "/course", "--ro-bind", str(_data()), "/course/data"]
+    return [*itertools.chain(*ordered), *settings, *course]
+
+
+def _installed_copies(folders: list[str]) -> list[str]:
+    """Where the course was installed as a package: those copies hold the references."""
+    system = [Path("/usr/lib"), Path("/usr/local/lib")]
+    inside = [p for top in [*system, *map(Path, folders)] for p in top.glob("python*/*-packages")]
+    found = [top / "course_utils" for top in [*inside, *map(Path, folders)]]
+    return [str(p) for p in dict.fromkeys(found) if p.is_dir()]
+
+
+def _data() -> Path:
+    return paths.data().resolve()
+
+
+def _homes() -> list[str]:
+    return [os.path.realpath(os.path.expanduser("~")), os.path.realpath(os.getcwd())]
+
+
+def _below(place: str, other: str) -> bool:
+    return place != other and os.path.commonpath([place, other]) == other
+
+
+@cache
+def _packages() -> list[str]:
+    """The folders of installed packages, without the file tricks of `.pth`."""
+    named = [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages")]
+    return list(dict.fromkeys(os.path.realpath(p) for p in [*named, *site.getsitepackages()]))
+
+
+@cache
+def _python_folders() -> list[str]:
+    """Folders outside the system's that Python needs: its library, its packages."""
+    base = [os.path.join(os.path.realpath(sys.base_prefix), part) for part in ("bin", "lib")]
+    found = [*base, *_packages(), os.path.dirname(_interpreter())]
+    return [p for p in dict.fromkeys(found) if os.path.isdir(p) and not p.startswith("/usr/")]
+
+
+def _interpreter() -> str:
+    """The Python itself, behind a virtual environment's link."""
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(itertools.takewhile(str.isdigit, minor)) or 0)
+
+
+def _environment(data: str, home: str) -> dict[str, str]:
+    """All variables that a worker has."""
+    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
+    course = {"COURSE_DATA": data, "COURSE_DEVICE": "cpu", "MPLBACKEND": "agg"}
+    person = {"HOME": home, "TMPDIR": home, "USER": "student", "LOGNAME": "student"}
+    return one | course | person | {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+# ------------------------------------------------------------------ the worker
+
+
+class Worker:
+    """A running worker: requests go in, answers come out, nothing waits for ever.
+
+    Use it as a context manager; whatever the worker started is gone when the block ends.
+
+    Args:
+        chosen: the walls around it.
+        limits: what it may use.
+
+    Attributes:
+        ready: what the worker said about itself: `versions`.
+        peak: the most memory seen in use by all its processes, bytes.
+        log: what was printed, cut at the limit.
+    """
+
+    def __init__(self, chosen: Walls, limits: Limits | None = None) -> None:
+        self.walls, self.limits = chosen, limits or Limits()
+        self.peak, self.ready = 0, {}
+        self._log, self._in, self._asked = bytearray(), bytearray(), 0
+
+    def __enter__(self) -> "Worker":
+        self._folder = _stage()
+        top = self._folder.__enter__()
+        try:
+            self._start(top)
+            self.ready = self._answer(time.monotonic() + self.limits.start)[1]
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def _start(self, top: Path) -> None:
+        if self.walls.level == "bare":
+            (top / "data").rmdir()
+            (top / "data").symlink_to(paths.data())
+        self._process = subprocess.Popen(
+            _command(top, self.walls, self.limits),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            env=_environment(str(top / "data"), str(top.parent)),
+            cwd="/",
+        )
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            os.set_blocking(pipe.fileno(), False)
+
+    @property
+    def log(self) -> str:
+        return self._log.decode("utf-8", "replace")
+
+    def request(self, kind: str, seconds: float | None = None, **fields: object) -> dict:
+        """Sends one message and waits for its answer.
+
+        Args:
+            kind, fields: the message; see `worker`.
+            seconds: for sending and answering together; the limit `call` by default.
+
+        Returns:
+            The answer's fields.
+
+        Raises:
+            WorkerLost: too late, too large, gone, or not an answer. The worker is stopped.
+        """
+        deadline = time.monotonic() + (self.limits.call if seconds is None else seconds)
+        self._asked += 1
+        try:
+            if self._in:
+                raise wire.WireError("something that was not asked for")
+            self._pump(deadline, bytearray(wire.encode(kind, number=self._asked, **fields)))
+            said, answer = self._answer(deadline)
+            if (said, answer.pop("number", None)) != ("answer", self._asked):
+                raise wire.WireError("an answer to something else")
+        except wire.WireError as error:
+            self.close()
+            raise Gone(f"the program sent {error} instead of an answer") from None
+        except WorkerLost:
+            self.close()
+            raise
+        return answer
+
+    def _answer(self, deadline: float) -> tuple[str, dict]:
+        """The next message from the worker."""
+
+        def read(size: int) -> bytes:
+            self._pump(deadline, bytearray(), size)
+            part = bytes(self._in[:size])
+            del self._in[:size]
+            return part
+
+        return wire.receive(read)
+
+    def _pump(self, deadline: float, out: bytearray, need: int = 0) -> None:
+        """Moves bytes until `out` is written and `need` bytes have come; keeps all limits."""
+        process = self._process
+        with selectors.DefaultSelector() as ready:
+            if out:
+                ready.register(process.stdin, selectors.EVENT_WRITE)
+            ready.register(process.stdout, selectors.EVENT_READ)
+            if not process.stderr.closed:
+                ready.register(process.stderr, selectors.EVENT_READ)
+            while out or len(self._in) < need:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise OutOfTime("it did not finish in time")
+                for key, _ in ready.select(min(left, _TICK)):
+                    self._move(key.fileobj, out, ready)
+                self._watch()
+
+    def _move(self, pipe: object, out: bytearray, ready: selectors.BaseSelector) -> None:
+        process = self._process
+        try:
+            if pipe is process.stdin:
+                del out[: os.write(pipe.fileno(), out[: 1 << 16])]
+                if not out:
+                    ready.unregister(pipe)
+                return
+            part = os.read(pipe.fileno(), 1 << 16)
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            part = b""
+        if pipe is process.stderr:
+            self._log += part[: max(0, self.limits.log - len(self._log))]
+            if not part:
+                ready.unregister(pipe)
+                pipe.close()
+            return
+        if not part:
+            raise Gone(self._ending())
+        self._in += part
+
+    def _ending(self) -> str:
+        """How the worker ended, in words."""
+        try:
+            code = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return "the program closed its connection to the grader"
+        number = -code if code < 0 else code - 128  # bwrap tells signals as a shell does
+        if number in (signal.SIGXCPU, signal.SIGKILL) and not self.ready:
+            return "the program was stopped while it started"
+        if number == signal.SIGXCPU:
+            return "the program used up its processor time"
+        names = {int(s): s.name for s in signal.Signals}
+        return f"the program ended by {names.get(number, f'exit code {code}')} before it answered"
+
+    def _watch(self) -> None:
+        """Adds up the memory of all its processes: limits of the system hold for one at a time."""
+        now = time.monotonic()
+        if now - getattr(self, "_looked", 0.0) < _TICK:
+            return
+        self._looked = now
+        used = sum(map(_memory, _family(self._process.pid)))
+        self.peak = max(self.peak, used)
+        if used > self.limits.together:
+            raise OutOfMemory(f"it used more than {self.limits.together / 2**30:.1f} GiB of memory")
+
+    def close(self) -> None:
+        """Ends the worker and everything it started."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            family = _family(process.pid)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # bwrap's end is its namespace's end
+            for member in family[1:] if self.walls.level == "bare" else []:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(member, signal.SIGKILL)
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                with suppress(BrokenPipeError):
+                    pipe.close()
+            self._process = None
+        folder, self._folder = getattr(self, "_folder", None), None
+        if folder is not None:
+            folder.__exit__(None, None, None)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        with suppress(OSError, ValueError, IndexError):
+            if entry.isdigit():
+                text = Path("/proc", entry, "stat").read_text(errors="replace")
+                parent = int(text.rpartition(")")[2].split()[1])
+                parents.setdefault(parent, []).append(int(entry))
+    found = [pid]
+    for member in found:
+        found += parents.get(member, [])
+    return found
+
+
+def _memory(pid: int) -> int:
+    """Bytes of a process that are neither a file's nor on disk."""
+    with suppress(OSError):
+        lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()
+        kinds = ("RssAnon:", "RssShmem:", "VmSwap:")
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(kinds))
+    return 0

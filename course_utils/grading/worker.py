@@ -1,0 +1,241 @@
+"""The process that runs a student's code: it holds no reference, no seed and nobody's result.
+
+`sandbox` starts this file as a script, with its orders as JSON in the only argument. It lowers its
+own rights and limits, moves the two pipes away from where prints go, and answers the judge's
+messages one after the other (`docs/grading.md` lists them). Whatever it says may be the student's
+doing: the judge believes none of it.
+"""
+
+import contextlib
+import ctypes
+import importlib.abc
+import importlib.util
+import json
+import linecache
+import os
+import resource
+import sys
+import types
+
+REAL = {"", "errors", "paths", "images", "models", "layers", "exercises", "grading"} | {
+    *(f"exercises.{name}" for name in ("core", "networks", "sources", "running")),
+    *(f"grading.{name}" for name in ("wire", "worker", "outline")),
+}
+"""The modules of `course_utils` that exist here; the others are stubs."""
+
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+# ------------------------------------------------------------------ rights and limits
+
+
+def lower_rights(user: int | None) -> None:
+    """Become that user, for good; nothing run from here on can gain rights again."""
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def limit(kind: int, amount: int) -> None:
+    """Lowers a limit for good; one that is lower already stays."""
+    most = resource.getrlimit(kind)[1]
+    amount = amount if most == resource.RLIM_INFINITY else min(amount, most)
+    resource.setrlimit(kind, (amount, amount))
+
+
+def apply_limits(limits: dict, count_processes: bool) -> None:
+    """Limits of this process and its children; memory beyond what is in use now."""
+    limit(resource.RLIMIT_CPU, limits["cpu"])
+    limit(resource.RLIMIT_FSIZE, limits["file"])
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, 256)
+    if count_processes:
+        limit(resource.RLIMIT_NPROC, limits["processes"])
+    with contextlib.suppress(OSError), open("/proc/self/statm") as pages:
+        taken = int(pages.read().split()[0]) * resource.getpagesize()
+        limit(resource.RLIMIT_AS, taken + limits["memory"])
+
+
+def private_pipes() -> tuple[int, int]:
+    """The judge's two pipes under other numbers; prints and input no longer reach them."""
+    read, write = (os.dup2(fd, number, inheritable=False) for fd, number in ((0, 100), (1, 101)))
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.dup2(2, 1)
+    return read, write
+
+
+# ------------------------------------------------------------------ stubs
+
+
+class _Stub(types.ModuleType):
+    """A module of the course that is not here: whatever is taken from it says so when used."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        path = f"{self.__name__}.{name}"
+
+        def missing(*args: object, **kwargs: object) -> None:
+            raise NotImplementedHere(f"write this yourself: {path} is not available here")
+
+        return missing
+
+
+class NotImplementedHere(RuntimeError):
+    """A helper of the course was used that an exercise asks for."""
+
+
+class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds every module of the course that is not real here, as a stub."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        top, _, rest = name.partition(".")
+        if top != "course_utils" or rest in REAL:
+            return None
+        return importlib.util.spec_from_loader(name, self, is_package=True)
+
+    def create_module(self, spec: object) -> types.ModuleType:
+        return _Stub(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        pass
+
+
+def later(name: str) -> None:
+    """Import a module of the course when it is first used: `models` alone takes seconds."""
+    spec = importlib.util.find_spec(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    parent, _, child = name.rpartition(".")
+    setattr(sys.modules[parent], child, module)
+
+
+# ------------------------------------------------------------------ messages
+
+
+class Worker:
+    """Answers messages; keeps the code of the exercises and the functions it has loaded."""
+
+    def __init__(self) -> None:
+        self.pieces, self.functions = {}, {}
+
+    def answer(self, kind: str, fields: dict) -> dict:
+        """The answer to one message: "read", "load" or "call"."""
+        return {"read": self.read, "load": self.load, "call": self.call}[kind](**fields)
+
+    def read(self, cells: list[dict], names: list[str]) -> dict:
+        """Before any of it runs: the code of each exercise, and its outline."""
+        from course_utils.exercises import sources
+
+        found = [sources.SourceCell(**cell) for cell in cells]
+        self.pieces |= {name: sources.assemble(found, name) for name in names}
+        return {name: _described(self.pieces[name]) for name in names}
+
+    def load(self, name: str) -> dict:
+        """Runs the code of one exercise in a clean namespace."""
+        from course_utils.exercises import running
+
+        pieces, self.functions = self.pieces[name], {}
+        text = pieces.source
+        linecache.cache[running.FILE] = (len(text), None, text.splitlines(True), running.FILE)
+        try:
+            self.functions[name] = running.namespace(pieces)[name]
+        except BaseException as error:
+            return {"fault": vars(running.fault_of(error))}
+        return {"fault": None}
+
+    def call(self, name: str, args: dict, repeat: bool) -> dict:
+        """One case: what the function returned, or why it did not."""
+        from course_utils.exercises import running
+        from course_utils.exercises.core import Case
+
+        outcome = running.run(self.functions[name], Case(args, repeat=repeat))
+        found = vars(outcome).copy()
+        return found | {"fault": vars(outcome.fault) if outcome.fault else None}
+
+
+def _described(pieces: object) -> dict:
+    """What the judge wants to know about the code, in place of the code itself."""
+    from course_utils.grading import outline
+
+    return {
+        "stub": pieces.stub,
+        "found": bool(pieces.source),
+        "outline": outline.outline(pieces.source, pieces.name),
+        "notebook_names": sorted(pieces.notebook_names)[:500],
+        "fault": vars(pieces.fault) if pieces.fault else None,
+    }
+
+
+def serve(read_from: int, write_to: int) -> None:
+    """Answers until the judge closes its end."""
+    from course_utils.grading import wire
+
+    def exactly(size: int) -> bytes:
+        found = bytearray()
+        while len(found) < size:
+            part = os.read(read_from, min(size - len(found), 1 << 20))
+            if not part:
+                raise SystemExit(0)
+            found += part
+        return bytes(found)
+
+    def send(kind: str, **fields: object) -> None:
+        frame = memoryview(wire.encode(kind, **fields))
+        while frame:
+            frame = frame[os.write(write_to, frame) :]
+
+    import numpy
+    import torch
+
+    torch.set_num_threads(1)
+    send("ready", versions={"torch": str(torch.__version__), "numpy": numpy.__version__})
+    worker = Worker()
+    while True:
+        kind, fields = wire.receive(exactly)
+        number = fields.pop("number")
+        found = worker.answer(kind, fields)
+        try:
+            send("answer", number=number, **found)
+        except wire.WireError as error:
+            send("answer", number=number, fault=too_much(error))
+
+
+def too_much(error: Exception) -> dict:
+    """The fault of a result that may not travel."""
+    return {"kind": "ResultError", "message": f"it returned {error}", "line": "", "name": ""}
+
+
+def main() -> None:
+    orders = json.loads(sys.argv[1])
+    sys.argv[1:] = []
+    lower_rights(orders["user"])
+    if orders["probe"]:
+        for folder in orders["path"]:
+            os.listdir(folder)
+        return
+    read_from, write_to = private_pipes()
+    sys.path[:0] = orders["path"]
+    sys.meta_path.insert(0, Stubs())
+    import torch  # noqa: F401
+
+    import course_utils.exercises
+
+    for name in ("images", "models"):
+        later(f"course_utils.{name}")
+    from course_utils.exercises import running, sources  # noqa: F401
+
+    apply_limits(orders["limits"], orders["count_processes"])
+    serve(read_from, write_to)
+
+
+if __name__ == "__main__":
+    main()
