@@ -76,6 +76,35 @@ def lab(
 
 
 @app.command()
+def slides(
+    lecture: Annotated[str, typer.Argument(help="e.g. 06 or saliency.")],
+    solutions: Annotated[
+        bool, typer.Option("--solutions", help="The solved notebook; a copy, thrown away after.")
+    ] = False,
+    device: DeviceOption = None,
+    port: Annotated[int | None, typer.Option(help="Exactly this port.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Present a lecture as live slides, its widgets included: your own copy, from work/."""
+    from course_utils import lectures, paths, slides, student
+
+    try:
+        name = lectures.find(lecture)
+        changes = [] if solutions else student.sync(paths.root() / "notebooks", paths.work())
+    except (student.WorkError, ValueError) as error:
+        raise fail(error) from None
+    for change in changes:
+        print(change.message, flush=True)
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    if solutions:
+        print("changes made during the talk are not kept", flush=True)
+        slides.present_copy(paths.root() / "solutions" / f"{name}.ipynb", port, browser)
+    else:
+        slides.start(paths.work(), f"{name}.ipynb", port, browser)
+
+
+@app.command()
 def build(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on drift.")] = False,
 ) -> None:

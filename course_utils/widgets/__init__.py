@@ -1,0 +1,25 @@
+"""Pictures that change when a slider moves: a small kit, and the explorers of the lectures.
+
+An explorer is the last line of a cell. It draws at once, keeps a plain picture for viewers without
+widgets, runs a network only when a control is let go of, and says in red what went wrong.
+"""
+
+from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
+from course_utils.widgets.controls import choice, slider, switch
+from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.pictures import coloured
+from course_utils.widgets.saliency import saliency_explorer
+
+__all__ = [
+    "ClassChooser",
+    "Explorer",
+    "Photo",
+    "PhotoChooser",
+    "choice",
+    "coloured",
+    "explore",
+    "remember",
+    "saliency_explorer",
+    "slider",
+    "switch",
+]

@@ -1,0 +1,81 @@
+"""Lecture 06: the saliency map of a photo, by photo, class, method and smoothing."""
+
+from collections.abc import Sequence
+
+import cv2
+import torch
+from torch import Tensor
+
+from course_utils import saliency, show
+from course_utils.models import Network
+from course_utils.widgets.choosers import Photo
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.pictures import coloured
+
+PHOTOS = ("panda", "koala", "scarlet_macaw")
+METHODS = ("saliency", "gradient x input", "SmoothGrad")
+
+
+def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explorer:
+    """Photo, saliency map and both together, for a photo, a class, a method and its smoothing.
+
+    Args:
+        network: a classifier of the zoo.
+        photos: names of the course's photos.
+
+    Returns:
+        The explorer. A new photo, class, method or number of samples costs passes of the network;
+        blur and opacity only redraw.
+    """
+
+    samples_slider = slider(1, 32, 8, label="noisy copies")
+
+    @remember
+    def heat(photo: Photo, class_index: int, method: str, samples: int) -> Tensor:
+        x = network.preprocess(photo.pixels)
+        if method == "SmoothGrad":
+            noise = saliency.gaussian_noise(x, samples)
+            return saliency.smoothgrad(network, x, class_index, noise)[0].cpu()
+        gradient = method == "gradient x input"
+        function = saliency.gradient_times_input if gradient else saliency.saliency_map
+        return function(network, x, class_index)[0].cpu()
+
+    def draw(
+        photo: Photo, class_index: int, method: str, samples: int, blur: float, opacity: float
+    ) -> tuple[dict[str, Tensor], str]:
+        smooth = method == "SmoothGrad"
+        samples_slider.disabled = not smooth
+        array = blurred(heat(photo, class_index, method, samples if smooth else 1), blur)
+        pixels = network.crop_pixels(photo.pixels)[0]
+        drawn = {"photo": pixels, method: coloured(array, method == "gradient x input")}
+        drawn["overlay"] = show.overlay(pixels, array, opacity)
+        return drawn, describe(network.labels[class_index], photo.name, method, array)
+
+    return explore(
+        draw,
+        photo=photos,
+        network=network,
+        method=choice(METHODS),
+        samples=samples_slider,
+        blur=slider(0.0, 8.0, live=True),
+        opacity=slider(0.0, 1.0, 0.75, live=True),
+    )
+
+
+def blurred(array: Tensor, sigma: float) -> Tensor:
+    """A map (H,W) after a Gaussian blur of `sigma` pixels; the map itself for 0."""
+    if sigma == 0:
+        return array
+    return torch.from_numpy(cv2.GaussianBlur(array.numpy(), (0, 0), sigmaX=sigma))
+
+
+def describe(label: str, photo: str, method: str, array: Tensor) -> str:
+    """The map in words: how much of it lies in its strongest pixels."""
+    strength = array.abs().flatten()
+    largest = strength.topk(max(1, len(strength) // 20)).values.sum()
+    share = largest / strength.sum().clamp(min=1e-12)
+    return (
+        f"{method} of “{label}” for {photo.replace('_', ' ')}: "
+        f"the strongest 5 % of the pixels hold {100 * share:.0f} % of the map."
+    )
