@@ -3,6 +3,7 @@
 import os
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -136,6 +137,34 @@ def test(
     from course_utils import suite
 
     raise typer.Exit(suite.run(suite.steps(quick, full, expression), device, bool(expression)))
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="A submitted notebook.")],
+    out: Annotated[Path, typer.Option(help="Where results are stored.")] = Path("results"),
+    student: Annotated[str, typer.Option(help="Whose it is; the file's name else.")] = "",
+    lecture: Annotated[str, typer.Option(help="e.g. 06; what the notebook says else.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of the inputs; a new secret one else.")] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust-submissions", help="Run code without walls where none can be made."),
+    ] = False,
+) -> None:
+    """Grade a submitted notebook in a sandbox; see docs/grading.md."""
+    from course_utils import lectures
+    from course_utils.grading import judge, sandbox
+
+    try:
+        lecture = lectures.find(lecture) if lecture else ""
+        options = {"student": student, "lecture": lecture, "seed": seed, "trust": trust}
+        result = judge.grade(file, **options)
+    except (sandbox.SandboxError, ValueError) as error:
+        raise fail(error) from None
+    print(judge.table(result))
+    print(f"\nwrote {judge.write(result, out)}")
+    if result["state"] == judge.UNREADABLE:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -63,7 +63,7 @@ class _Parts(ast.NodeVisitor):
 def similarity(one: list[str], other: list[str]) -> float:
     """How alike two outlines are: 0 (nothing in common) to 1 (the same code); 0 for an empty one.
 
-    Reference: Ratcliff & Metzener, "Pattern Matching: The Gestalt Approach", 1988 (difflib's ratio).
+    Reference: Ratcliff & Metzener, "Pattern Matching: The Gestalt Approach", 1988.
     """
     if not one or not other:
         return 0.0

@@ -112,8 +112,15 @@ def _code_cells(notebook: dict) -> list[dict]:
             f"it has {len(code):,} code cells of {size:,} characters; accepted: {_CELLS:,} of "
             f"{_CODE:,}"
         )
-    wanted = ("cell_type", "metadata", "id")
-    return [{k: c[k] for k in wanted if k in c} | {"source": _source(c)} for c in code]
+    return [
+        {
+            "cell_type": "code",
+            "metadata": c.get("metadata"),
+            "id": c["id"] if isinstance(c.get("id"), str) else None,
+            "source": _source(c),
+        }
+        for c in code
+    ]
 
 
 def _source(cell: dict) -> str:

@@ -227,8 +227,6 @@ def main() -> None:
     sys.meta_path.insert(0, Stubs())
     import torch  # noqa: F401
 
-    import course_utils.exercises
-
     for name in ("images", "models"):
         later(f"course_utils.{name}")
     from course_utils.exercises import running, sources  # noqa: F401
