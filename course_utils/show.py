@@ -60,7 +60,7 @@ class Figure:
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         # A plain image/png output loses its alt text in JupyterLab; an <img> element keeps it.
-        data = base64.b64encode(self.png(dpi=160)).decode()
+        data = base64.b64encode(self.png(dpi=120)).decode()
         width = round(self.canvas.get_figwidth() * 80)
         text = html.escape(self.alt, quote=True)
         style = f"width:{width}px;max-width:100%"
@@ -198,9 +198,10 @@ class Table:
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         def line(cells: Sequence[str], tag: str) -> str:
+            sides = ["left"] + ["right"] * (len(cells) - 1)
             inner = "".join(
-                f'<{tag} style="text-align:{"left" if i == 0 else "right"}">{html.escape(c)}</{tag}>'
-                for i, c in enumerate(cells)
+                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+                for side, cell in zip(sides, cells, strict=True)
             )
             return f"<tr>{inner}</tr>"
 

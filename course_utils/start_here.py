@@ -1,11 +1,15 @@
 """Lecture 00: what a network answers, and what one of its layers computes on the way."""
 
+import platform
+import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
+import psutil
 import torch
 from torch import Tensor, nn
 
-from course_utils import layers
+from course_utils import images, layers, models
 
 
 def capture_layer(model: nn.Module, x: Tensor, layer: str) -> Tensor:
@@ -76,3 +80,43 @@ def top_classes(
     best = logits.softmax(dim=1).topk(k, dim=1)
     rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [[(names[c], p) for c, p in zip(*row, strict=True)] for row in rows]
+
+
+def readiness() -> list[tuple[str, str, str]]:
+    """What the course needs, what this machine has, and whether that will do.
+
+    Returns:
+        Rows (what, found, "yes" or what to do).
+    """
+    return [
+        ("Python", platform.python_version(), _yes(sys.version_info >= (3, 11), "3.11 is needed")),
+        *map(_package, ("torch", "torchvision", "ipywidgets")),
+        ("memory free", *_memory()),
+        ("photographs", f"{len(images.photos())}", "yes"),
+        *(_network(name) for name in models.OFFLINE),
+        ("runs on", str(models.default_device()), "yes"),
+    ]
+
+
+def _yes(good: bool, otherwise: str) -> str:
+    return "yes" if good else otherwise
+
+
+def _package(name: str) -> tuple[str, str, str]:
+    try:
+        return name, version(name), "yes"
+    except PackageNotFoundError:
+        return name, "missing", "run `python course.py lab` once"
+
+
+def _memory() -> tuple[str, str]:
+    free = psutil.virtual_memory().available / 2**30
+    return f"{free:.1f} GiB", _yes(free > 1.5, "close other programs: 1.5 GiB are needed")
+
+
+def _network(name: str) -> tuple[str, str, str]:
+    try:
+        weights = sum(p.numel() for p in models.load(name).parameters())
+        return name, f"{weights / 1e6:.1f} million weights", "yes"
+    except OSError as error:
+        return name, "damaged or missing", str(error)
