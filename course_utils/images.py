@@ -139,7 +139,7 @@ def read(source: object, max_side: int | None = None) -> Tensor:
         pixels = _checked(_channels_first(_from_numpy(source)), "array (H,W,3)")
     else:
         pixels = _flatten(_open(source))
-    return _shrink(pixels, max_side)
+    return _shrink(pixels, max_side).contiguous()  # L-BFGS, for one, needs that
 
 
 def collage(four: Sequence[object], side: int = 224) -> Tensor:

@@ -227,7 +227,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
 
 
 def _pixels(n: int) -> Span:
-    return Span(torch.arange(n), torch.arange(n), size=1, stride=1)
+    return Span(torch.arange(n, device="cpu"), torch.arange(n, device="cpu"), size=1, stride=1)
 
 
 class _Spans(fx.Interpreter):
@@ -244,8 +244,10 @@ class _Spans(fx.Interpreter):
 
     def run_node(self, node: fx.Node) -> object:
         out = super().run_node(node)
-        if self.path in (node.meta.get("nn_module_stack") or {}):
-            self.found = out  # a block's output is that of its last node
+        # A block's output is that of its last node; torch.fx calls its second pass "path@1".
+        inside = (name.split("@")[0] for name in node.meta.get("nn_module_stack") or {})
+        if self.path in inside:
+            self.found = out
         return out
 
     def call_module(self, target: str, args: tuple, kwargs: dict) -> Span | None:
@@ -329,8 +331,8 @@ def _slide(span: Span, module: nn.Module, axis: int) -> Span:
         units = (math.ceil(steps) if ceil else math.floor(steps)) + 1
         if ceil and (units - 1) * stride >= n + padding:
             units -= 1  # a window that starts in the padding after the last unit is dropped
-    start = torch.arange(units) * stride - padding
-    under = start[:, None] + dilation * torch.arange(kernel)
+    start = torch.arange(units, device="cpu") * stride - padding
+    under = start[:, None] + dilation * torch.arange(kernel, device="cpu")
     inside = (under >= 0) & (under < n)
     under = under.clamp(0, n - 1)
     return Span(
@@ -352,7 +354,7 @@ def _join(spans: list[Span]) -> Span:
 def _adapt(span: Span, units: int | None) -> Span:
     """Adaptive pooling to so many units (None: as many as there are): nearly equal shares."""
     n = len(span)
-    k = torch.arange(units or n)
+    k = torch.arange(units or n, device="cpu")
     begin, end = k * n // len(k), -(-(k + 1) * n // len(k))
     first = torch.stack([span.first[b:e].min() for b, e in zip(begin, end, strict=True)])
     last = torch.stack([span.last[b:e].max() for b, e in zip(begin, end, strict=True)])

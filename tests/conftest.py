@@ -1,0 +1,50 @@
+"""Fixtures shared by all tests: networks are loaded once, and every test begins with seed 0."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from course_utils import images, models
+
+settings.register_profile("course", deadline=None, derandomize=True, max_examples=25, database=None)
+settings.load_profile("course")
+
+
+@pytest.fixture(autouse=True)
+def _same_randomness_for_every_test():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def squeezenet():
+    """SqueezeNet 1.1; tests must leave it as it is."""
+    return models.load("squeezenet1_1")
+
+
+@pytest.fixture(scope="session")
+def efficientnet():
+    """EfficientNet-Lite0; tests must leave it as it is."""
+    return models.load("efficientnet_lite0")
+
+
+@pytest.fixture(scope="session")
+def vgg():
+    """VGG-16 up to conv5_1; tests must leave it as it is."""
+    return models.load("vgg16_hed")
+
+
+@pytest.fixture(scope="session")
+def zoo(squeezenet, efficientnet, vgg):
+    """The three networks that ship with the course, by name."""
+    return {net.name: net for net in (squeezenet, efficientnet, vgg)}
+
+
+@pytest.fixture(scope="session")
+def panda(squeezenet):
+    """The panda as SqueezeNet sees it, (1,3,224,224)."""
+    return squeezenet.preprocess(images.photo("panda"))
