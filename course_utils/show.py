@@ -167,7 +167,7 @@ def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
 
     Args:
         photo: (3,H,W) in 0-1, as `pixels_of` accepts it.
-        array: map (h,w), resized to the photo; scaled by its own largest value, negative parts cut.
+        array: map (h,w), resized to the photo; scaled by its 99.5th percentile, negative parts cut.
         strength: opacity at the map's largest value, 0-1.
 
     Returns:
@@ -180,7 +180,8 @@ def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
     values = torch.nn.functional.interpolate(
         values[None, None], size=base.shape[:2], mode="bilinear", antialias=True
     )[0, 0]
-    values = values / values.max().clamp(min=1e-12)
+    top = torch.quantile(values.flatten()[:: max(1, values.numel() // 10**6)], 0.995)
+    values = (values / torch.where(top > 0, top, values.max()).clamp(min=1e-12)).clamp(max=1)
     colour = torch.from_numpy(matplotlib.colormaps[SEQUENTIAL](values.numpy())[..., :3]).float()
     weight = strength * values.sqrt()[..., None]
     return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)

@@ -136,9 +136,9 @@ show.table(
 )
 
 # %% [markdown]
-# Three of the four answers are as sure as can be. *Lesser panda* is ImageNet's name for the red panda.
-# Is the Taj Mahal a mosque? It is a tomb; ImageNet has no class for it, and a network must answer with one
-# of the names it knows.
+# The pandas could not be surer. (*Lesser panda* is ImageNet's name for the red panda.) The penguin is a
+# chinstrap, the Taj Mahal a tomb: ImageNet has no class for either, and a network must answer with one of
+# the names it knows.
 #
 # **But why?** Which parts of the picture, which of the 1.2 million weights, said *panda*? The scores do
 # not tell.
@@ -212,7 +212,7 @@ show.maps(
 
 # %% [markdown]
 # Each panel is one **channel** (通道): the same small detector, applied everywhere. One answers to
-# edges, another to dark patches; the panda is still easy to see. How long does that last? The course's own
+# upright contours, another to level ones; the panda is still easy to see. How long does that last? The course's own
 # helper knows the layers by the field's names, so let us look deeper.
 
 # %%
