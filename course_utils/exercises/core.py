@@ -8,7 +8,7 @@ strings, and lists, tuples and dicts of these. The way of an answer:
     outcomes = running.answers(pieces, cases)         one `Outcome` a case, never an exception
     verdict  = judging.judge(exercise, cases, outcomes, pieces)       trusted, pure
 
-`running.answers` is `running.namespace(pieces)` and then `running.run(function, case)` for each case.
+`running.answers` is `running.namespace(pieces)`, then `running.run(function, case)` for each case.
 
 `sources`, `running` and `networks` import no reference and may be given to a sandbox.
 """

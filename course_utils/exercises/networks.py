@@ -1,5 +1,7 @@
 """Networks for exercises, made from a specification: tiny, random and the same everywhere."""
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -19,25 +21,22 @@ def build(spec: NetworkSpec) -> nn.Module:
 def tiny_cnn(spec: NetworkSpec) -> nn.Sequential:
     """Two convolutions, each with a ReLU, a mean over positions and a linear layer.
 
-    Takes (N,3,H,W) of any size from 4x4, gives (N,classes). Its layers are called conv1, relu1,
-    conv2, relu2, pool, flatten and fc.
+    Takes (N,3,H,W) of any size from 4x4, gives (N,classes). Its layers: features.conv1,
+    features.relu1, features.conv2, features.relu2, head.pool, head.flatten, head.fc.
     """
     generator = torch.Generator().manual_seed(spec.seed)
     with torch.device("cpu"):
-        model = nn.Sequential()
-        model.add_module("conv1", nn.Conv2d(3, 6, 3, padding=1))
-        model.add_module("relu1", nn.ReLU())
-        model.add_module("conv2", nn.Conv2d(6, 8, 3, stride=2, padding=1))
-        model.add_module("relu2", nn.ReLU())
-        model.add_module("pool", nn.AdaptiveAvgPool2d(1))
-        model.add_module("flatten", nn.Flatten())
-        model.add_module("fc", nn.Linear(8, spec.classes))
-        for weight in model.parameters():
-            fan = weight[0].numel() if weight.ndim > 1 else 4
-            weight.data = torch.randn(weight.shape, generator=generator) * (2 / fan) ** 0.5
-        # Logits some units apart, as those of a trained network are.
-        model.fc.weight.data *= 3
-    return model.eval().requires_grad_(False)
+        conv1, conv2 = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        pool, fc = nn.AdaptiveAvgPool2d(1), nn.Linear(8, spec.classes)
+    for weight in [*conv1.parameters(), *conv2.parameters(), *fc.parameters()]:
+        fan = weight[0].numel() if weight.ndim > 1 else 4
+        weight.data = torch.randn(weight.shape, generator=generator) * (2 / fan) ** 0.5
+    fc.weight.data *= 3  # logits some units apart, as a trained network's are
+    features = {"conv1": conv1, "relu1": nn.ReLU(), "conv2": conv2, "relu2": nn.ReLU()}
+    head = {"pool": pool, "flatten": nn.Flatten(), "fc": fc}
+    parts = {"features": features, "head": head}
+    blocks = OrderedDict((k, nn.Sequential(OrderedDict(part))) for k, part in parts.items())
+    return nn.Sequential(blocks).eval().requires_grad_(False)
 
 
 def margin(model: nn.Module, x: Tensor) -> float:

@@ -65,7 +65,6 @@ def answers(pieces: Pieces, cases: Sequence[Case], seconds: float | None = None)
                     break
     if stopped():
         fault = Fault("TimeLimit", f"{seconds:g}")
-        outcomes = [o for o in outcomes if o.fault is None or o.fault.kind != "KeyboardInterrupt"]
         outcomes = outcomes[: len(cases) - 1]
     return outcomes + [Outcome(fault=fault)] * (len(cases) - len(outcomes))
 
@@ -129,7 +128,7 @@ class _Course(types.ModuleType):
         return importlib.import_module(full) if name in OPEN else _Closed(full)
 
 
-def _import(name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
     if level or name.split(".")[0] != "course_utils":
         return __import__(name, globals, locals, fromlist, level)
     package = _Course("course_utils")
@@ -173,7 +172,7 @@ def open_sandbox(printed: io.StringIO | None = None) -> Iterator[None]:
         warnings.simplefilter("ignore")
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.enable_grad())
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # `torch.manual_seed` looks for every accelerator
         yield
 
 

@@ -1,0 +1,71 @@
+"""Comparing results: arrays, numbers, strings, and lists and dicts of these, with a tolerance."""
+
+import math
+import numbers
+
+import torch
+from torch import Tensor
+
+
+def difference(value: object, target: object) -> float:
+    """How far a result is from the target, as a share of the target's largest absolute value.
+
+    Args:
+        value: what a function returned.
+        target: what the reference returned.
+
+    Returns:
+        0 for equal ones; infinity where the form differs: shape, length, type, a string, NaN.
+    """
+    pairs = aligned(value, target)
+    if pairs is None:
+        return math.inf
+    scale = max((size(t) for _, t in pairs), default=0.0) or 1.0
+    return max((_gap(v, t) for v, t in pairs), default=0.0) / scale
+
+
+def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None:
+    """The numbers of both as pairs of float64 tensors of one shape; None where the form differs."""
+    if isinstance(target, Tensor):
+        same = isinstance(value, Tensor) and value.shape == target.shape
+        return [(value.double(), target.double())] if same and not value.is_complex() else None
+    if isinstance(target, str | bool) or target is None:
+        return [] if type(value) is type(target) and value == target else None
+    if isinstance(target, numbers.Number):
+        number = as_number(value)
+        return None if number is None else [(number, torch.tensor(float(target)).double())]
+    if isinstance(target, dict):
+        if not isinstance(value, dict) or value.keys() != target.keys():
+            return None
+        value, target = [value[k] for k in target], list(target.values())
+    if not isinstance(value, list | tuple) or len(value) != len(target):
+        return None
+    parts = [aligned(v, t) for v, t in zip(value, target, strict=True)]
+    return None if None in parts else [pair for part in parts for pair in part]
+
+
+def as_number(value: object) -> Tensor | None:
+    """A number, or a tensor that holds one, as a float64 tensor; None for anything else."""
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        return value.double().reshape(())
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return torch.tensor(float(value)).double() if plain else None
+
+
+def size(values: Tensor) -> float:
+    """The largest absolute value; 0 for an empty tensor."""
+    return values.abs().max().item() if values.numel() else 0.0
+
+
+def _gap(value: Tensor, target: Tensor) -> float:
+    if not value.numel():
+        return 0.0
+    gap = (value - target).abs()
+    gap[value == target] = 0.0  # equal infinities
+    largest = gap.max().item()
+    return math.inf if math.isnan(largest) else largest
+
+
+def equal(value: object, target: object, tolerance: float) -> bool:
+    """Whether a result counts as the target."""
+    return difference(value, target) <= tolerance
