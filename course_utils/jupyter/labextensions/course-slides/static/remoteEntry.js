@@ -1,18 +1,46 @@
 // A federated extension written by hand: no build step. It does nothing outside slide pages.
-// jupyterlab_widgets wants the shared module @jupyterlab/console, which the page of jupyterlab-rise
-// does not offer, so not one widget would appear there; slides have no consoles, so a stub will do.
 (() => {
-  const stub = { ConsolePanel: class {}, CodeConsole: class {}, IConsoleTracker: undefined };
-  const none = { __esModule: true, default: [] };
   const config = document.getElementById("jupyter-config-data");
   const slides = /\/rise\/?$/.test(JSON.parse(config?.textContent ?? "{}").frontendUrl ?? "");
+  let shared;
+
+  // jupyterlab_widgets wants the shared module @jupyterlab/console, which the page of jupyterlab-rise
+  // does not offer, so not one widget would appear there. Slides have no consoles: a stub will do.
+  const stub = { ConsolePanel: class {}, CodeConsole: class {}, IConsoleTracker: undefined };
+
+  function init(scope) {
+    if (!slides) return;
+    shared = scope;
+    const version = { get: async () => () => stub, from: "course-slides", eager: false };
+    scope["@jupyterlab/console"] ??= { "4.9.9": version };
+    const style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = here.replace(/[^/]*$/, "slides.css");
+    document.head.append(style);
+  }
+
+  // Slide shows start with nothing run. One click before the talk, and every slide has its picture.
+  async function runAll(app, button) {
+    button.disabled = true;
+    const { CodeCell } = (await Object.values(shared["@jupyterlab/cells"])[0].get())();
+    const { content, sessionContext } = app.shell.currentWidget;
+    await sessionContext.ready;
+    const code = content.widgets.filter((cell) => cell.model.type === "code");
+    await Promise.allSettled(code.map((cell) => CodeCell.execute(cell, sessionContext)));
+    button.remove();
+  }
+
+  function activate(app) {
+    const button = document.createElement("button");
+    button.id = "course-run-all";
+    button.textContent = "▶ Run all cells";
+    button.onclick = () => runAll(app, button);
+    document.body.append(button);
+  }
+
+  const plugin = { id: "course-slides:run-all", autoStart: true, activate };
+  const here = document.currentScript.src;
+  const module = { __esModule: true, default: slides ? [plugin] : [] };
   globalThis._JUPYTERLAB ??= {};
-  globalThis._JUPYTERLAB["course-slides"] = {
-    init(scope) {
-      if (!slides || scope["@jupyterlab/console"]) return;
-      const version = { get: async () => () => stub, from: "course-slides", eager: false };
-      scope["@jupyterlab/console"] = { "4.9.9": version };
-    },
-    get: async () => () => none,
-  };
+  globalThis._JUPYTERLAB["course-slides"] = { init, get: async () => () => module };
 })();
