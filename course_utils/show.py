@@ -162,6 +162,13 @@ def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple
     return values, {"cmap": SEQUENTIAL, "vmin": low, "vmax": top if top > low else low + 1}
 
 
+def colours(array: Tensor, signed: bool = False) -> Tensor:
+    """A map (H,W) as a picture (3,H,W) in 0-1, in the colours of `maps`."""
+    values, scale = heat(array, signed)
+    share = np.clip((values - scale["vmin"]) / (scale["vmax"] - scale["vmin"]), 0, 1)
+    return torch.from_numpy(matplotlib.colormaps[scale["cmap"]](share)[..., :3]).movedim(-1, 0)
+
+
 def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
     """A map laid over a photo: the greyed photo, coloured and opaque where the map is large.
 
