@@ -62,7 +62,7 @@ def grade(
         The result, as `docs/grading.md` describes it; `write` stores it.
 
     Raises:
-        SandboxError: no sandbox works here, and `trust` is False.
+        SandboxError: no sandbox works here and `trust` is False, or no worker starts.
         ValueError: `lecture` or `seed` is not one.
     """
     began, walls = time.monotonic(), sandbox.walls(trust)
@@ -218,6 +218,7 @@ class _Session:
     started: int = 0
     peak: int = 0
     log: str = ""
+    why: str = "the notebook's time, or its new starts, were used up before"
     versions: dict = field(default_factory=dict)
 
     def __enter__(self) -> "_Session":
@@ -266,14 +267,20 @@ class _Session:
         if self.worker is not None:
             return
         if self.started > self.limits.restarts or time.monotonic() > self.ends:
-            raise sandbox.WorkerLost("the notebook's time, or its new starts, were used up before")
+            raise sandbox.WorkerLost(self.why)
         self.started += 1
         self.worker = sandbox.Worker(self.walls, self.limits).__enter__()
         self.versions = _texts(self.worker.ready.get("versions"))
         cells = [vars(cell) for cell in self.found.cells]
         names = [exercise.name for exercise in core.all_(self.found.lecture)]
         deadline = time.monotonic() + self.limits.call
-        self.read = self._ask("read", deadline, cells=cells, names=names)
+        try:
+            self.read = self._ask("read", deadline, cells=cells, names=names)
+        except sandbox.WorkerLost as error:  # it would happen to the next worker as well
+            self._stop()
+            self.started = self.limits.restarts + 1
+            self.why = f"the notebook's code cannot even be read: {error}"
+            raise sandbox.WorkerLost(self.why) from None
 
     def _stop(self) -> None:
         worker, self.worker = self.worker, None

@@ -70,7 +70,7 @@ class Limits:
 
 
 class SandboxError(RuntimeError):
-    """No sandbox can be made here; says why and what to do."""
+    """No sandbox can be made here, or no worker starts in it; says why and what to do."""
 
 
 class WorkerLost(Exception):
@@ -315,6 +315,9 @@ class Worker:
         try:
             self._start(top)
             self.ready = self._answer(time.monotonic() + self.limits.start)[1]
+        except (WorkerLost, wire.WireError) as error:  # no student's doing: none has run yet
+            self.close()
+            raise SandboxError(f"a worker did not start: {error}. {self.log[-500:]}") from None
         except BaseException:
             self.close()
             raise
@@ -432,8 +435,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             return "the program closed its connection to the grader"
         number = -code if code < 0 else code - 128  # bwrap tells signals as a shell does
-        if number in (signal.SIGXCPU, signal.SIGKILL) and not self.ready:
-            return "the program was stopped while it started"
         if number == signal.SIGXCPU:
             return "the program used up its processor time"
         names = {int(s): s.name for s in signal.Signals}

@@ -60,32 +60,42 @@ def pack(value: object, caps: Caps = CAPS) -> tuple[object, bytes]:
     Raises:
         WireError: a value of another type, or beyond the caps; says which.
     """
-    body, left = bytearray(), [caps.nodes]
+    packer = _Packer(caps)
+    return packer.node(value, 0), bytes(packer.body)
 
-    def node(item: object, depth: int) -> object:
-        left[0] -= 1
-        if depth > caps.depth:
-            raise WireError(f"a value nested more than {caps.depth} deep")
-        if left[0] < 0:
-            raise WireError(f"a value of more than {caps.nodes:,} parts")
+
+class _Packer:
+    """Walks through a value, counting its parts and collecting its arrays' bytes."""
+
+    def __init__(self, caps: Caps) -> None:
+        self.caps, self.body, self.left = caps, bytearray(), caps.nodes
+
+    def node(self, item: object, depth: int) -> object:
+        self.left -= 1
+        if depth > self.caps.depth or self.left < 0:
+            raise WireError(
+                f"a value of more than {self.caps.nodes:,} parts, or nested more than "
+                f"{self.caps.depth} deep"
+            )
         if isinstance(item, torch.Tensor | np.ndarray | np.generic):
-            return _array(item, body, caps)
+            return _array(item, self.body, self.caps)
         if item is None or isinstance(item, bool | int | str):
-            return _plain(item, caps)
+            return _plain(item, self.caps)
         if isinstance(item, float):
             return {"float": repr(float(item))}  # JSON has no infinity and no NaN
         if isinstance(item, NetworkSpec):
             return {"network": [item.name, item.seed, item.classes]}
         if isinstance(item, Opaque):
             return {"opaque": item.kind[:100]}
+        return self.container(item, depth + 1)
+
+    def container(self, item: object, depth: int) -> object:
         if isinstance(item, list | tuple):
             kind = "list" if isinstance(item, list) else "tuple"
-            return {kind: [node(part, depth + 1) for part in item]}
+            return {kind: [self.node(part, depth) for part in item]}
         if isinstance(item, dict):
-            return {"dict": [[_key(k), node(v, depth + 1)] for k, v in item.items()]}
+            return {"dict": [[_key(k), self.node(v, depth)] for k, v in item.items()]}
         raise WireError(f"a {type(item).__name__}; accepted: arrays, numbers, text, lists, dicts")
-
-    return node(value, 0), bytes(body)
 
 
 def _plain(item: object, caps: Caps) -> object:
@@ -137,29 +147,34 @@ def unpack(tree: object, body: bytes, caps: Caps = CAPS) -> object:
     Raises:
         WireError: anything but what `pack` makes.
     """
-    left = [caps.nodes]
+    return _Unpacker(body, caps).value(tree, 0)
 
-    def value(node: object, depth: int) -> object:
-        left[0] -= 1
-        if depth > caps.depth or left[0] < 0:
+
+class _Unpacker:
+    """Reads a described value; counts its parts, so that none is endless."""
+
+    def __init__(self, body: bytes, caps: Caps) -> None:
+        self.caps, self.body, self.left = caps, body, caps.nodes
+
+    def value(self, node: object, depth: int) -> object:
+        self.left -= 1
+        if depth > self.caps.depth or self.left < 0:
             raise WireError("a value too deep or of too many parts")
         if node is None or isinstance(node, bool | int | str):
-            return _plain(node, caps)
+            return _plain(node, self.caps)
         if not isinstance(node, dict) or len(node) != 1:
             raise WireError("a part that is neither plain nor described")
         ((kind, content),) = node.items()
         if kind in ("tensor", "array", "scalar"):
-            return _read_array(kind, content, body, caps)
+            return _read_array(kind, content, self.body, self.caps)
         if kind in _READERS:
             return _READERS[kind](content)
-        if kind in ("list", "tuple", "dict") and isinstance(content, list):
-            if kind == "dict":
-                return {key: value(v, depth + 1) for key, v in map(_pair, content)}
-            parts = [value(part, depth + 1) for part in content]
-            return parts if kind == "list" else tuple(parts)
-        raise WireError("a part of an unknown kind")
-
-    return value(tree, 0)
+        if kind not in ("list", "tuple", "dict") or not isinstance(content, list):
+            raise WireError("a part of an unknown kind")
+        if kind == "dict":
+            return {key: self.value(v, depth + 1) for key, v in map(_pair, content)}
+        parts = [self.value(part, depth + 1) for part in content]
+        return parts if kind == "list" else tuple(parts)
 
 
 def _pair(item: object) -> tuple[object, object]:

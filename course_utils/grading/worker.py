@@ -175,38 +175,49 @@ def _described(pieces: object) -> dict:
     }
 
 
-def serve(read_from: int, write_to: int) -> None:
-    """Answers until the judge closes its end."""
-    from course_utils.grading import wire
+class Pipes:
+    """The two pipes to the judge: whole messages in, whole messages out."""
 
-    def exactly(size: int) -> bytes:
+    def __init__(self, read_from: int, write_to: int) -> None:
+        self.read_from, self.write_to = read_from, write_to
+
+    def exactly(self, size: int) -> bytes:
+        """So many bytes from the judge; its end is this process's end."""
         found = bytearray()
         while len(found) < size:
-            part = os.read(read_from, min(size - len(found), 1 << 20))
+            part = os.read(self.read_from, min(size - len(found), 1 << 20))
             if not part:
                 raise SystemExit(0)
             found += part
         return bytes(found)
 
-    def send(kind: str, **fields: object) -> None:
+    def send(self, kind: str, **fields: object) -> None:
+        """One message to the judge."""
+        from course_utils.grading import wire
+
         frame = memoryview(wire.encode(kind, **fields))
         while frame:
-            frame = frame[os.write(write_to, frame) :]
+            frame = frame[os.write(self.write_to, frame) :]
 
+
+def serve(pipes: Pipes) -> None:
+    """Answers until the judge closes its end."""
     import numpy
     import torch
 
+    from course_utils.grading import wire
+
     torch.set_num_threads(1)
-    send("ready", versions={"torch": str(torch.__version__), "numpy": numpy.__version__})
+    pipes.send("ready", versions={"torch": str(torch.__version__), "numpy": numpy.__version__})
     worker = Worker()
     while True:
-        kind, fields = wire.receive(exactly)
+        kind, fields = wire.receive(pipes.exactly)
         number = fields.pop("number")
         found = worker.answer(kind, fields)
         try:
-            send("answer", number=number, **found)
+            pipes.send("answer", number=number, **found)
         except wire.WireError as error:
-            send("answer", number=number, fault=too_much(error))
+            pipes.send("answer", number=number, fault=too_much(error))
 
 
 def too_much(error: Exception) -> dict:
@@ -215,6 +226,7 @@ def too_much(error: Exception) -> dict:
 
 
 def main() -> None:
+    """The worker's life: rights, pipes, imports, limits, and then messages until the end."""
     orders = json.loads(sys.argv[1])
     sys.argv[1:] = []
     lower_rights(orders["user"])
@@ -222,7 +234,7 @@ def main() -> None:
         for folder in orders["path"]:
             os.listdir(folder)
         return
-    read_from, write_to = private_pipes()
+    pipes = Pipes(*private_pipes())
     sys.path[:0] = orders["path"]
     sys.meta_path.insert(0, Stubs())
     import torch  # noqa: F401
@@ -232,7 +244,7 @@ def main() -> None:
     from course_utils.exercises import running, sources  # noqa: F401
 
     apply_limits(orders["limits"], orders["count_processes"])
-    serve(read_from, write_to)
+    serve(pipes)
 
 
 if __name__ == "__main__":
