@@ -201,7 +201,7 @@ def composite(
     rgba = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])  # premultiplied: no dark fringe on resizing
     rgba = tvf.resize(rgba, size, antialias=True).clamp(0, 1)
     left, top = (round(p * (side - n)) for p, n in zip(position, size[::-1], strict=True))
-    layer = torch.zeros(4, side, side)
+    layer = torch.zeros(4, side, side, device="cpu")
     layer[:, top : top + size[0], left : left + size[1]] = rgba
     pixels = layer[:3] + (1 - layer[3:]) * square(read(background), side)
     return pixels.clamp(0, 1), layer[3] > 0.5
@@ -307,7 +307,7 @@ def _flatten(image: Image.Image) -> Tensor:
 
 
 def _tensor(image: Image.Image) -> Tensor:
-    return tvf.pil_to_tensor(image).float() / 255
+    return torch.from_numpy(np.array(image)).movedim(-1, 0).float() / 255
 
 
 def _from_numpy(array: np.ndarray) -> Tensor:

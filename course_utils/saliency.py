@@ -37,7 +37,7 @@ def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: i
             f"classes: {len(given)} came for {n} images; accepted: one, or one for each"
         )
     find = getattr(model, "index", int)
-    return torch.tensor([find(c) for c in given])
+    return torch.tensor([find(c) for c in given], device="cpu")
 
 
 def class_scores(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
@@ -282,8 +282,8 @@ def fit_head(
     )
     mean, std = features.mean(0), features.std(0) + 1e-3
     fitted = LogisticRegression(C=0.1, max_iter=500).fit(((features - mean) / std).cpu(), wanted)
-    weight = torch.tensor(fitted.coef_).to(features) / std
-    bias = torch.tensor(fitted.intercept_).to(features) - weight @ mean
+    weight = torch.from_numpy(fitted.coef_).to(features) / std
+    bias = torch.from_numpy(fitted.intercept_).to(features) - weight @ mean
     if len(weight) == 1:  # two classes: scikit-learn gives one score, S_1 - S_0
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     return WithHead(model, layer, weight, bias)
@@ -302,9 +302,10 @@ class WithHead(nn.Module):
     def __init__(self, model: nn.Module, layer: str, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.model, self.layer = model, layer
-        self.head = nn.Linear(weight.shape[1], weight.shape[0])
+        # Without initial weights no random numbers are drawn. Only the head is frozen: it is ours.
+        self.head = nn.utils.skip_init(nn.Linear, *weight.T.shape, device=weight.device)
         self.head.load_state_dict({"weight": weight, "bias": bias})
-        self.to(weight.device).eval().requires_grad_(False)
+        self.head.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) of normalised images (N,3,H,W)."""

@@ -1,0 +1,401 @@
+"""No helper changes what its caller owns: the network, the images, the random state.
+
+Every public function or class of `course_utils` that takes a network is found and run here. One
+that nobody registered in `EXAMPLES` fails `test_every_function_has_an_example`: add its line.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import Tensor, nn
+
+import course_utils
+from course_utils import models
+
+
+@dataclasses.dataclass
+class Case:
+    """What an example may use: a network of five classes, two images and their classes."""
+
+    model: models.Network
+    x: Tensor  # (2,3,16,16), normalised
+    pixels: Tensor  # (2,3,16,16) in 0-1
+    noise: Tensor  # (3,2,3,16,16)
+    classes = (1, 3)
+    layer = "relu1"  # of conv1 norm1 relu1 pool1 conv2 relu2 pool2 flatten classifier
+
+
+@dataclasses.dataclass
+class Example:
+    """How to call a function: `kwargs(case)` gives its arguments; the network is added.
+
+    Attributes:
+        kwargs: the arguments other than the network.
+        graph: the docstring promises a result that can be differentiated.
+        use: what to do with the result, where the function's work only happens then.
+        network: the zoo's network for functions that a tiny one would not do for.
+    """
+
+    kwargs: Callable[[Case], dict]
+    graph: bool = False
+    use: Callable[[Any, Case], Any] = lambda result, case: result
+    network: str | None = None
+
+
+def forward(result, case):
+    """Uses a context manager or a network that a function returned: one forward pass."""
+    if isinstance(result, nn.Module):
+        return result(case.x).detach()
+    with result as seen:
+        case.model(case.x)
+    return dict(seen)
+
+
+def classify(case):
+    """The arguments of most helpers: images and their classes."""
+    return {"x": case.x, "classes": list(case.classes)}
+
+
+# One line each, "module.function"; see `Example` for what a line can say.
+EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
+    "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "layers.activations": lambda c: {"x": c.x, "layer": c.layer},
+    "layers.capture": Example(lambda c: {"layers": ("relu1", "conv2")}, graph=True, use=forward),
+    "layers.find": lambda c: {"layer": c.layer},
+    "layers.names": lambda c: {},
+    "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
+    "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
+    "layers.window": lambda c: {"module": c.model.module.conv1, "axis": 0},
+    "saliency.WithHead": Example(
+        lambda c: {"layer": "relu2", "weight": tiny.array(5, 2, 12), "bias": tiny.array(6, 2)},
+        use=forward,
+    ),
+    "saliency.class_indices": lambda c: {"classes": list(c.classes), "n": 2},
+    "saliency.class_scores": Example(classify, graph=True),
+    "saliency.fit_head": Example(
+        lambda c: {"layer": "relu2", "pixels": c.pixels, "targets": [0, 1]}, use=forward
+    ),
+    "saliency.gradient_times_input": classify,
+    "saliency.input_gradient": classify,
+    "saliency.saliency_map": classify,
+    "saliency.smoothgrad": lambda c: classify(c) | {"noise": c.noise},
+    "start_here.capture_layer": lambda c: {"x": c.x, "layer": c.layer},
+    "start_here.top_classes": lambda c: {"x": c.x, "names": list("abcde"), "k": 2},
+}
+
+
+# ------------------------------------------------------------------ finding them
+
+
+def network_argument(function: Callable) -> str | None:
+    """The name of a function's first argument that is a network, if it has one."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # some built-in types have no signature
+        return None
+    for name, parameter in parameters.items():
+        kind = parameter.annotation
+        typed = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+        if name in ("model", "network", "net") or typed in ("Module", "nn.Module", "Network"):
+            return name
+    return None
+
+
+def discover() -> dict[str, Callable]:
+    """Every public function and class of the course's modules that takes a network."""
+    found = {}
+    for info in pkgutil.iter_modules(course_utils.__path__):
+        # `models` makes networks of one's own; exercises, grading and widgets are no helpers.
+        if info.ispkg or info.name == "models":
+            continue
+        module = importlib.import_module(f"course_utils.{info.name}")
+        for name, member in vars(module).items():
+            own = getattr(member, "__module__", "") == module.__name__
+            if callable(member) and own and not name.startswith("_") and network_argument(member):
+                found[f"{info.name}.{name}"] = member
+    return found
+
+
+FUNCTIONS = discover()
+each = pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() & EXAMPLES.keys()))
+
+
+def test_every_function_has_an_example():
+    missing = sorted(FUNCTIONS.keys() - EXAMPLES.keys())
+    assert not missing, (
+        f"{', '.join(missing)} take a network but have no example. Add a line for each to EXAMPLES "
+        'in tests/test_leaves_no_trace.py, e.g. "saliency.saliency_map": classify.'
+    )
+
+
+def test_every_example_has_a_function():
+    gone = sorted(EXAMPLES.keys() - FUNCTIONS.keys())
+    assert not gone, f"remove the examples of what is no longer there: {', '.join(gone)}"
+
+
+def test_the_known_helpers_are_found():
+    assert {"layers.capture", "saliency.saliency_map"} <= FUNCTIONS.keys()
+
+
+# ------------------------------------------------------------------ running them
+
+
+def example_of(name: str) -> Example:
+    """The registered example; a bare function stands for its arguments."""
+    example = EXAMPLES[name]
+    return example if isinstance(example, Example) else Example(example)
+
+
+def make_case(name: str, frozen=True, training=False, inplace=False, grad=False) -> Case:
+    """Networks and images for one example, on the CPU, in the wanted state."""
+    if example_of(name).network:
+        model = models.load(example_of(name).network, "cpu")
+    else:
+        labels = [f"class {i}" for i in range(5)]
+        model = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+        if training:  # a forward pass itself moves the statistics of batch norm in this mode
+            model.module.norm1 = nn.Identity()
+    model.train(training).requires_grad_(not frozen)
+    for part in model.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = inplace
+    pixels, noise = (tiny.batch(3) / 8 + 0.5).clamp(0, 1), 0.1 * tiny.array(9, 3, 2, 3, 16, 16)
+    return Case(model, tiny.batch().requires_grad_(grad), pixels, noise)
+
+
+def call(name: str, case: Case, kwargs: dict | None = None) -> Any:
+    """Runs the example once, with arguments made before or now, and uses its result."""
+    function, example = FUNCTIONS[name], example_of(name)
+    given = example.kwargs(case) if kwargs is None else kwargs
+    given = {network_argument(function): case.model} | given
+    parameters = inspect.signature(function).parameters
+    bound = inspect.signature(function).bind_partial()
+    bound.arguments |= {key: given[key] for key in parameters if key in given}
+    assert bound.arguments.keys() == given.keys(), f"{name} has no argument {given.keys()}"
+    result = function(*bound.args, **bound.kwargs)
+    return example.use(list(result) if inspect.isgenerator(result) else result, case)
+
+
+def tensors(result: Any, where: str = "result") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in a result, however it is packed; arrays and numbers as tensors."""
+    if isinstance(result, Tensor):
+        yield where, result
+    elif isinstance(result, np.ndarray | int | float):
+        yield where, torch.as_tensor(result, device="cpu")
+    elif isinstance(result, dict):
+        for key, value in result.items():
+            yield from tensors(value, f"{where}[{key!r}]")
+    elif isinstance(result, list | tuple):
+        for i, value in enumerate(result):
+            yield from tensors(value, f"{where}[{i}]")
+    elif dataclasses.is_dataclass(result):
+        yield from tensors(vars(result), where)
+
+
+def assert_same(one: Any, other: Any):
+    """Two results hold equal tensors."""
+    pairs = list(zip(tensors(one), tensors(other), strict=True))
+    for (where, a), (_, b) in pairs:
+        assert a.device.type == b.device.type == "cpu", f"{where} is on {a.device} and {b.device}"
+        assert torch.equal(a.detach(), b.detach()), f"{where} differs"
+
+
+HOOKS = [key for key in vars(nn.Module()) if key.endswith("_hooks")]
+ATTRIBUTES = ("training", "inplace", "eps", "momentum", "p", "stride", "padding")
+
+
+def module_state(part: nn.Module) -> dict[str, Any]:
+    """Everything about one module that a helper could leave changed."""
+    return {
+        "hooks": {kind: list(getattr(part, kind)) for kind in HOOKS},
+        "attributes": {key: getattr(part, key, None) for key in ATTRIBUTES},
+        "names": sorted(vars(part)),  # also a `forward` put on the instance
+        "children": [(name, id(child)) for name, child in part.named_children()],
+        "class": type(part),
+    }
+
+
+def tensor_state(tensor: Tensor) -> tuple:
+    """Everything about a tensor that a helper could change, but for its values."""
+    hooks = len(tensor._backward_hooks or ()), len(tensor._post_accumulate_grad_hooks or ())
+    return (tensor.requires_grad, tensor.grad is None, tensor._version, tensor.data_ptr(), hooks)
+
+
+def owned(case: Case) -> dict[str, Tensor]:
+    """The caller's tensors by name."""
+    mine = {"x": case.x, "pixels": case.pixels, "noise": case.noise}
+    return mine | dict(case.model.named_parameters()) | dict(case.model.named_buffers())
+
+
+@contextlib.contextmanager
+def unchanged(case: Case) -> Iterator[None]:
+    """Whatever happens inside, the caller's network, tensors and settings are as before."""
+    modules = {name: module_state(part) for name, part in case.model.named_modules()}
+    states = {name: tensor_state(t) for name, t in owned(case).items()}
+    values = {name: t.detach().clone() for name, t in owned(case).items()}
+    settings = global_state()
+    yield
+    for name, part in case.model.named_modules():
+        assert module_state(part) == modules[name], f"the module {name!r} was changed"
+    for name, tensor in owned(case).items():
+        assert tensor_state(tensor) == states[name], f"{name}: gradient, version or hooks changed"
+        assert torch.equal(tensor.detach(), values[name]), f"the values of {name} were changed"
+    for setting, before in settings.items():
+        assert global_state()[setting] == before, f"the global {setting} was changed"
+
+
+def global_state() -> dict[str, Any]:
+    """Random states and settings of the whole process."""
+    kept = vars(nn.modules.module).items()
+    hooks = [v for k, v in kept if k.startswith("_global_") and isinstance(v, dict)]
+    return {
+        "random state of torch": torch.get_rng_state().tolist(),
+        "random state of NumPy": str(np.random.get_state()),
+        "random state of Python": random.getstate(),
+        "grad mode": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "cuDNN": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+        "hooks": [len(h) for h in hooks],
+    }
+
+
+STATES = {
+    "frozen": {},
+    "unfrozen, in place, x with gradient": {"frozen": False, "inplace": True, "grad": True},
+    "in training": {"frozen": False, "training": True},
+    "frozen in training, in place": {"training": True, "inplace": True},
+}
+
+
+@each
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_of_the_callers_is_changed(name, state):
+    if example_of(name).network and STATES[state].get("training"):
+        pytest.skip("the zoo's dropout draws random numbers in training")
+    case = make_case(name, **STATES[state])
+    with unchanged(case):
+        call(name, case)
+
+
+@each
+def test_nothing_is_changed_when_the_network_fails(name):
+    if example_of(name).network:
+        pytest.skip("runs on real photos")
+    case = make_case(name)
+    case.model.module.classifier = Failing()
+    with unchanged(case), contextlib.suppress(ZeroDivisionError, ValueError):
+        call(name, case)
+
+
+class Failing(nn.Module):
+    """A last layer that cannot be computed."""
+
+    def forward(self, x):
+        raise ZeroDivisionError("on purpose")
+
+
+@each
+@pytest.mark.parametrize("state", ["frozen", "unfrozen, in place, x with gradient"])
+def test_results_can_be_used_freely(name, state):
+    case = make_case(name, **STATES[state])
+    for where, tensor in tensors(call(name, case)):
+        if not example_of(name).graph:
+            assert tensor.grad_fn is None, f"{where} drags a graph along"
+            assert not tensor.requires_grad, f"{where} asks for a gradient"
+        assert not tensor.is_inference(), f"{where} fails in later losses"
+        for owner, mine in owned(case).items():
+            shared = tensor.untyped_storage().data_ptr() == mine.untyped_storage().data_ptr()
+            assert not shared, f"{where} shares its memory with {owner}: changing one changes both"
+
+
+@each
+def test_the_same_call_gives_the_same_result_whatever_the_mode(name):
+    first = call(name, make_case(name))
+    torch.manual_seed(1)
+    np.random.seed(1)
+    random.seed(1)
+    case = make_case(name, frozen=False)
+    assert_same(first, call(name, case))  # and the first run left nothing behind that matters
+    if not example_of(name).graph:
+        with torch.no_grad():
+            assert_same(first, call(name, case))
+
+
+@each
+def test_tensors_are_made_on_the_device_of_the_input(name):
+    # Everything comes on the CPU, so whatever lands on "meta" was made without `device=`.
+    case = make_case(name)
+    expected = call(name, case)
+    kwargs = example_of(name).kwargs(case)
+    with torch.device("meta"):
+        result = call(name, case, kwargs)
+    assert_same(expected, result)
+
+
+# ------------------------------------------------------------------ the checks themselves
+
+
+def leave_hook(case):
+    case.model.module.conv1.register_forward_hook(lambda *args: None)
+
+
+def leave_gradient(case):
+    case.model.requires_grad_(True)(case.x).sum().backward()
+    case.model.requires_grad_(False)
+
+
+def write_into_x(case):
+    case.x.mul_(1)
+
+
+def change_mode(case):
+    case.model.train()
+
+
+def change_relu(case):
+    case.model.module.relu1.inplace = True
+
+
+def swap_relu(case):
+    case.model.module.relu1 = nn.ReLU()
+
+
+def patch_forward(case):
+    case.model.module.relu1.forward = lambda x: x
+
+
+def change_weight(case):
+    with torch.no_grad():
+        case.model.module.conv1.weight.data[0] += 1
+
+
+def draw(case):
+    torch.rand(1)
+
+
+def unfreeze(case):
+    case.model.requires_grad_(True)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(leave_hook, leave_gradient, write_into_x, change_mode, change_relu),
+        *(swap_relu, patch_forward, change_weight, draw, unfreeze),
+    ],
+)
+def test_every_trace_is_noticed(fault):
+    case = make_case("layers.names")
+    with pytest.raises(AssertionError, match="changed"), unchanged(case):
+        fault(case)
