@@ -125,6 +125,50 @@ def build(
 
 
 @app.command()
+def check(
+    notebook: Annotated[
+        str, typer.Argument(help="A notebook or a lecture, e.g. 06; all of work/ else.")
+    ] = "",
+) -> None:
+    """Say which exercises are right, and what is wrong with the others."""
+    from course_utils import paths
+    from course_utils.exercises import handin
+
+    failed = False
+    try:
+        for path in handin.notebooks(notebook, paths.work()):
+            try:
+                print("\n".join(handin.lines(path, handin.table(path))), flush=True)
+            except handin.HandInError as error:  # the other notebooks can still be looked at
+                print(error, file=sys.stderr)
+                failed = True
+    except (handin.HandInError, ValueError) as error:
+        raise fail(error) from None
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    notebook: Annotated[str, typer.Argument(help="A lecture, e.g. 06, or a notebook.")],
+) -> None:
+    """Pack a notebook into a zip to hand in, and say what is in it."""
+    from course_utils import paths
+    from course_utils.exercises import handin
+
+    try:
+        (path,) = handin.notebooks(notebook, paths.work())
+        rows = handin.table(path)
+        zipped = handin.pack(path)
+    except (handin.HandInError, ValueError) as error:
+        raise fail(error) from None
+    print("\n".join(handin.lines(path, rows)))
+    print(f"Hand in {zipped}\nIn it: {path.name}, as it was last saved.")
+    if missing := handin.unfinished(rows):
+        print(f"Not right yet: {', '.join(missing)}. You can go on and pack it again.")
+
+
+@app.command()
 def test(
     quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
     full: Annotated[bool, typer.Option("--full", help="The long tests too.")] = False,

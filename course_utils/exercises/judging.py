@@ -144,8 +144,6 @@ def fault_words(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
 
 
 def _missing_name(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    if fault.name == exercise.name and fault.message == "not defined":
-        return f"No cell that has run defines a function `{exercise.name}`."
     line = f" (line `{fault.line}`)" if fault.line else ""
     arguments = exercise.arguments
     if fault.name in known:
