@@ -17,12 +17,22 @@ from torchvision.models import SqueezeNet1_1_Weights
 
 from course_utils import images, layers, models, paths
 
-LABELLED = 87  # photos with a hand-checked ImageNet label
+# The known accuracies were measured on 87 photos; these four labels were withdrawn afterwards,
+# because no class of ImageNet fits them, and the cat came later.
+WITHDRAWN = {"duck": 99, "fish3": 1, "fish14": 4, "fish21": 2}
+LATER = {"chelsea"}
 
 
 @pytest.fixture(scope="module")
 def labelled():
     return [p for p in images.photos() if p.label_index is not None]
+
+
+@pytest.fixture(scope="module")
+def answers(zoo):
+    """Every photo's probabilities, by network."""
+    names = ("squeezenet1_1", "efficientnet_lite0")
+    return {name: logits(zoo[name], images.photos()).softmax(1) for name in names}
 
 
 def logits(net, pictures):
@@ -38,15 +48,26 @@ def logits(net, pictures):
 @pytest.mark.parametrize(
     ("name", "top1", "top5"), [("squeezenet1_1", 0.69, 0.91), ("efficientnet_lite0", 0.83, 0.94)]
 )
-def test_accuracy_on_the_labelled_photos_is_the_known_one(zoo, labelled, name, top1, top5):
-    # Not on the course's own later additions: the known numbers are those of these 87.
-    known = [p for p in labelled if p.facts[f"{name.removesuffix('1_1')}_top1"]][:LABELLED]
-    truth = torch.tensor([p.label_index for p in known])
-    best = logits(zoo[name], known).topk(5).indices
-    hits = best == truth[:, None]
-    assert len(known) == LABELLED
-    assert hits[:, 0].float().mean().item() == pytest.approx(top1, abs=1.5 / LABELLED)
-    assert hits.any(1).float().mean().item() == pytest.approx(top5, abs=1.5 / LABELLED)
+def test_accuracy_is_the_known_one(answers, name, top1, top5):
+    truth = [WITHDRAWN.get(p.name, p.label_index) for p in images.photos()]
+    known = [
+        i for i, p in enumerate(images.photos()) if p.name not in LATER and truth[i] is not None
+    ]
+    assert len(known) == 87
+    best = answers[name][known].topk(5).indices
+    hits = best == torch.tensor([truth[i] for i in known])[:, None]
+    assert hits[:, 0].float().mean().item() == pytest.approx(top1, abs=1.5 / 87)
+    assert hits.any(1).float().mean().item() == pytest.approx(top5, abs=1.5 / 87)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
+def test_the_catalogue_says_what_the_networks_answer(zoo, answers, name):
+    column = name.removesuffix("1_1")
+    for picture, probabilities in zip(images.photos(), answers[name], strict=True):
+        answer = zoo[name].index(picture.facts[f"{column}_top1"])
+        stated = float(picture.facts[f"{column}_confidence"])
+        assert probabilities[answer].item() == pytest.approx(stated, abs=0.02), picture
+        assert probabilities.max() - probabilities[answer] < 0.02, picture
 
 
 @pytest.mark.parametrize(
@@ -190,7 +211,7 @@ def test_labels_are_imagenets(squeezenet):
 
 
 def test_every_hand_checked_label_is_a_class_at_its_index(squeezenet, labelled):
-    assert len(labelled) >= LABELLED
+    assert len(labelled) >= 84
     assert all(squeezenet.index(p.label) == p.label_index for p in labelled)
 
 
