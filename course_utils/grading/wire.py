@@ -117,9 +117,10 @@ def _array(item: object, body: bytearray, caps: Caps) -> dict:
     """One array: where its bytes are, its dtype and shape, and whether it is a tensor."""
     tensor = isinstance(item, torch.Tensor)
     flat = item.detach().cpu() if tensor else _from_numpy(item)
-    flat = flat.resolve_conj().resolve_neg().contiguous()
     if flat.dtype not in _NAMES or flat.layout != torch.strided:
-        raise WireError(f"an array of {flat.dtype}; accepted: {', '.join(DTYPES)}")
+        said = f"{flat.layout}, {flat.dtype}"
+        raise WireError(f"an array of {said}; accepted: strided, {', '.join(DTYPES)}")
+    flat = flat.resolve_conj().resolve_neg().contiguous()
     if flat.ndim > caps.dims:
         raise WireError(f"an array of {flat.ndim} dimensions; accepted: up to {caps.dims}")
     size = flat.numel() * flat.element_size()
@@ -133,7 +134,8 @@ def _array(item: object, body: bytearray, caps: Caps) -> dict:
 
 def _from_numpy(item: np.ndarray | np.generic) -> torch.Tensor:
     try:
-        return torch.from_numpy(np.array(item))  # a copy: contiguous, writable, native
+        native = np.array(item)  # a copy: writable
+        return torch.from_numpy(np.ascontiguousarray(native, native.dtype.newbyteorder("=")))
     except (TypeError, ValueError):
         raise WireError(f"an array of {item.dtype}; accepted: {', '.join(DTYPES)}") from None
 
@@ -219,6 +221,8 @@ def _read_array(kind: str, content: object, body: bytes, caps: Caps) -> object:
     if not (isinstance(shape, list) and len(shape) <= caps.dims and all(exact)):
         raise WireError("an array of an impossible shape or place")
     size = math.prod(shape) * dtype.itemsize
+    if math.prod(max(n, 1) for n in shape) > caps.body:
+        raise WireError("an array of an impossible shape")  # empty, but its strides overflow
     if size > len(body) - start:
         raise WireError("an array larger than the bytes that came with it")
     raw = bytearray(body[start : start + size])

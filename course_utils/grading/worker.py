@@ -23,7 +23,7 @@ REAL = {"", "errors", "paths", "images", "models", "layers", "exercises", "gradi
 }
 """The modules of `course_utils` that exist here; the others are stubs."""
 
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_NO_NEW_PRIVS, _CAPABILITY_VERSION_3 = 38, 0x20080522
 
 
 # ------------------------------------------------------------------ rights and limits
@@ -36,7 +36,10 @@ def lower_rights(user: int | None) -> None:
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        system = ctypes.CDLL(None)
+        system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # A change of user leaves the inheritable capabilities: all three sets become empty.
+        system.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
 
 
 def limit(kind: int, amount: int) -> None:

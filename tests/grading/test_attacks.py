@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from submitted import LIMITS, RIGHT
 
-from course_utils import exercises
+from course_utils import exercises, paths
 
 FULL = 1
 
@@ -181,8 +181,7 @@ READING = {
     "saliency_map": """
 def saliency_map(model, x, classes):
     tell("FILES", seen("saliency", ".ipynb", "judg"), len(seen("wire")))
-    tell("HOME", [p for p in ("/root/.bashrc", "/home", "/etc/passwd", "/work")
-                  if os.path.exists(p)])
+    tell("HOME", [p for p in HIDDEN if os.path.exists(p)])
     import importlib
     module = importlib.import_module("course_utils.saliency")
     return module.saliency_map(model, x, classes)
@@ -223,7 +222,10 @@ def smoothgrad(model, x, classes, noise):
 
 @pytest.fixture(scope="module")
 def reading(grade):
-    return grade(READING, [SEARCH])
+    root, home = paths.root(), Path.home()
+    hidden = [root / "pyproject.toml", root / "course_utils" / "saliency.py", home / ".profile"]
+    hidden = [str(p) for p in (*hidden, Path("/etc/passwd"), Path("/home"), Path(__file__))]
+    return grade(READING, [SEARCH, f"HIDDEN = {hidden}"])
 
 
 def test_no_reference_is_to_be_found(reading):
