@@ -13,9 +13,9 @@ LECTURE = "06_saliency"
 
 
 def cases(seed: int) -> list[Case]:
-    """One image; two that are not square; four with classes of a wider network."""
+    """One image; two; four with classes of a wider network."""
     random = drawing.generator(seed, "saliency")
-    shapes = [(1, 8, 8, 5), (2, 6, 9, 4), (4, 7, 5, 8)]
+    shapes = [(1, 8, 6, 5), (2, 6, 9, 4), (4, 7, 5, 8)]
     notes = ["a single image", "a batch of two images", "a batch of four images"]
     found = []
     for (n, height, width, classes), note in zip(shapes, notes, strict=True):

@@ -1,0 +1,177 @@
+"""Right answers get full marks on every seed, and each known mistake its own sentence."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from course_utils import exercises, paths
+from course_utils.exercises import judging, running, sources
+from course_utils.exercises.comparing import difference
+from course_utils.exercises.core import RIGHT, WRONG
+
+NAMES = [e.name for e in exercises.all_()]
+PAIRS = [(e.name, m.name) for e in exercises.all_() for m in e.mistakes]
+
+
+def outcomes(function, cases):
+    return [running.run(function, case) for case in cases]
+
+
+# ------------------------------------------------------------------ other ways to be right
+
+
+def by_backward(model, x, classes):
+    x = x.detach().clone().requires_grad_()
+    scores = model(x)
+    sum(scores[i, c] for i, c in enumerate(classes)).backward()
+    return x.grad.abs().max(dim=1).values
+
+
+def image_by_image(model, x, classes):
+    maps = []
+    for image, c in zip(x, classes, strict=True):
+        image = image[None].clone().requires_grad_()
+        model(image)[0, c].backward()
+        maps.append(image.grad[0].abs().amax(0))
+    return torch.stack(maps)
+
+
+def still_attached(model, x, classes):
+    x = x.clone().requires_grad_()
+    score = model(x)[range(len(x)), classes].sum()
+    return torch.autograd.grad(score, x, create_graph=True)[0].abs().amax(1)
+
+
+def in_double(model, x, classes):
+    return image_by_image(model.double(), x.double(), classes)
+
+
+def as_numpy(model, x, classes):
+    return by_backward(model, x, classes).numpy()
+
+
+def by_outer_product(model, x, classes):
+    x = x.clone().requires_grad_()
+    g = torch.autograd.grad(model(x)[range(len(x)), classes].sum(), x)[0]
+    return torch.einsum("nchw,nchw->nhw", x, g)
+
+
+def one_large_batch(model, x, classes, noise):
+    noisy = (x + noise).flatten(0, 1)
+    return by_backward(model, noisy, classes.repeat(len(noise))).unflatten(0, (-1, len(x))).mean(0)
+
+
+def by_walking(model, x, layer):
+    for name, part in model.features.named_children():
+        x = part(x)
+        if layer.endswith(name):
+            return x
+
+
+def by_sorting(model, x, names, k):
+    found = []
+    for p in model(x).softmax(-1):
+        ranked = sorted(zip(p, names, strict=True), key=lambda pair: -pair[0])[:k]
+        found.append([[name, probability] for probability, name in ranked])
+    return tuple(found)
+
+
+OTHER_WAYS = [
+    *[("saliency_map", f) for f in (by_backward, image_by_image, still_attached, as_numpy)],
+    ("gradient_times_input", by_outer_product),
+    ("smoothgrad", one_large_batch),
+    ("capture_layer", by_walking),
+    ("top_classes", by_sorting),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solution_gets_full_marks_on_fifty_seeds(name):
+    exercise = exercises.get(name)
+    path = paths.root() / "solutions" / f"{exercise.lecture}.ipynb"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    ids = [e.name for e in exercises.all_(exercise.lecture)]
+    pieces = sources.assemble(sources.notebook_cells(content, ids, set()), name)
+    for seed in range(50):
+        cases = exercise.cases(seed)
+        verdict = judging.judge(exercise, cases, running.answers(pieces, cases), pieces)
+        assert (verdict.state, verdict.points, verdict.reason) == (RIGHT, exercise.points, "")
+
+
+@pytest.mark.parametrize(("name", "function"), OTHER_WAYS)
+def test_other_right_ways_stay_ten_times_below_the_tolerance(name, function):
+    exercise = exercises.get(name)
+    for seed in range(10):
+        cases = exercise.cases(seed)
+        found = outcomes(function, cases)
+        assert judging.judge(exercise, cases, found).state == RIGHT
+        pairs = zip(found, judging.targets(exercise, cases), strict=True)
+        assert max(difference(o.value, t) for o, t in pairs) < exercise.tolerance / 10
+
+
+@pytest.mark.parametrize(("name", "mistake"), PAIRS)
+def test_known_mistake_gets_its_sentence(name, mistake):
+    exercise = exercises.get(name)
+    wrong = next(m for m in exercise.mistakes if m.name == mistake)
+    cases = exercise.cases(0)
+    verdict = judging.judge(exercise, cases, outcomes(wrong.function, cases))
+    assert verdict.state == WRONG
+    assert verdict.mistake == mistake
+    assert verdict.reason == wrong.sentence
+    assert verdict.points == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_two_answers_differ_by_ten_tolerances(name):
+    exercise = exercises.get(name)
+    for seed in (0, 1, 2):
+        cases = exercise.cases(seed)
+        answers = {
+            m.name: [o.value for o in outcomes(m.function, cases)] for m in exercise.mistakes
+        }
+        answers["right"] = judging.targets(exercise, cases)
+        names = list(answers)
+        for i, a in enumerate(names):
+            for b in names[:i]:
+                gaps = map(difference, answers[a], answers[b])
+                assert max(gaps) > 10 * exercise.tolerance, (a, b, seed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sentences_are_short_and_give_no_code_away(name):
+    exercise = exercises.get(name)
+    assert len(exercise.mistakes) >= 4
+    for mistake in exercise.mistakes:
+        sentences = mistake.sentence
+        assert len(sentences) <= 220, mistake.name
+        assert sentences.count("`") % 2 == 0
+        assert not any(word in sentences for word in (".abs(", ".amax(", "autograd", "(1)"))
+    assert len({m.sentence for m in exercise.mistakes}) >= len(exercise.mistakes) - 1
+
+
+def test_cases_depend_on_the_seed_only():
+    for exercise in exercises.all_():
+        first, again, other = (exercise.cases(seed) for seed in (3, 3, 4))
+        for a, b in zip(first, again, strict=True):
+            assert all(
+                torch.equal(v, b.args[k]) if isinstance(v, torch.Tensor) else v == b.args[k]
+                for k, v in a.args.items()
+            )
+        assert not torch.equal(first[0].args["x"], other[0].args["x"])
+        assert [list(c.args) for c in first] == [exercise.arguments] * len(first)
+
+
+def test_difference_is_infinite_where_the_form_differs():
+    target = torch.ones(2, 3)
+    for value in (None, "a", 1.0, [1.0], torch.ones(3, 2), target * math.nan, target + 1j):
+        assert difference(value, target) == math.inf
+    assert difference(target.double() + 1e-3, target) == pytest.approx(1e-3)
+    assert difference([("a", 0.5)], [["a", 0.5]]) == 0
+    assert difference([("b", 0.5)], [["a", 0.5]]) == math.inf
+
+
+def test_unknown_exercise_suggests_a_name():
+    with pytest.raises(ValueError, match="'saliency_map'"):
+        exercises.get("saliency_mpa")
