@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
 
 import ipywidgets
+import traitlets
 from IPython.display import display
 
 from course_utils.images import Picture
@@ -79,6 +80,16 @@ def explore(
     return Explorer(draw, chosen, size)
 
 
+class NamedImage(ipywidgets.Image):
+    """An image whose `tooltip` becomes its name for screen readers.
+
+    ipywidgets' page code gives a tooltip only to widgets with an empty description, and fails for
+    images, which have none.
+    """
+
+    description = traitlets.Unicode("").tag(sync=True)
+
+
 class Explorer:
     """A picture, its controls, and a sentence that changes with it.
 
@@ -100,7 +111,7 @@ class Explorer:
         size: int = SIZE,
     ) -> None:
         self.draw, self.controls, self.size = draw, controls, size
-        self.image = ipywidgets.Image(format="png")
+        self.image = NamedImage(format="png")
         self.titles, self.caption, self.alarm = (ipywidgets.HTML() for _ in range(3))
         self.text, self.error, self._drawn = "", None, None
         self.box = self._layout()

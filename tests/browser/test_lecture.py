@@ -78,10 +78,10 @@ def test_own_photo_wrong_file_typed_class_and_a_dead_kernel(lecture, screenshot,
 
     alarm = lecture.locator(".course-explorer [role=alert]")
     upload = lecture.locator(".course-explorer input[type=file]")
-    photo = tmp_path / "my zebra.webp"
-    images.to_pil(images.photo("zebra").pixels()).save(photo)
+    photo = tmp_path / "my cheetah.webp"
+    images.to_pil(images.photo("cheetah").pixels()).save(photo)
     assert changed_by(lecture, lambda: upload.set_input_files(photo))
-    assert "zebra" in lecture.locator(".course-explorer [role=status]").inner_text()
+    assert "cheetah" in lecture.locator(".course-explorer [role=status]").inner_text()
     note = tmp_path / "holiday.heic"
     note.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     upload.set_input_files(note)

@@ -20,25 +20,29 @@
   }
 
   // Slide shows start with nothing run. One click before the talk, and every slide has its picture.
-  async function runAll(app, button) {
-    button.disabled = true;
+  async function runAll(panel) {
     const { CodeCell } = (await Object.values(shared["@jupyterlab/cells"])[0].get())();
-    const { content, sessionContext } = app.shell.currentWidget;
-    await sessionContext.ready;
-    const code = content.widgets.filter((cell) => cell.model.type === "code");
-    await Promise.allSettled(code.map((cell) => CodeCell.execute(cell, sessionContext)));
-    button.remove();
+    await panel.sessionContext.ready;
+    const code = panel.content.widgets.filter((cell) => cell.model.type === "code");
+    await Promise.allSettled(code.map((cell) => CodeCell.execute(cell, panel.sessionContext)));
   }
 
-  function activate(app) {
+  async function activate(app) {
+    while (!app.shell.currentWidget) await new Promise((resolve) => setTimeout(resolve, 100));
+    const panel = app.shell.currentWidget;
+    await panel.context.ready;
     const button = document.createElement("button");
     button.id = "course-run-all";
     button.textContent = "▶ Run all cells";
-    button.onclick = () => runAll(app, button);
+    button.onclick = () => {
+      button.disabled = true;
+      button.textContent = "running …";
+      runAll(panel).finally(() => button.remove());
+    };
     document.body.append(button);
   }
 
-  const plugin = { id: "course-slides:run-all", autoStart: true, activate };
+  const plugin = { id: "course-slides:run-all", autoStart: true, activate: (app) => void activate(app) };
   const here = document.currentScript.src;
   const module = { __esModule: true, default: slides ? [plugin] : [] };
   globalThis._JUPYTERLAB ??= {};
