@@ -61,6 +61,12 @@ def forward(result, case):
     return dict(seen)
 
 
+def patched(incremental, case):
+    """Lays two patches over the picture of an `Incremental`."""
+    corner = torch.zeros(2, dtype=torch.long, device=case.x.device)
+    return incremental.scores(case.x[:, :, :4, :4], corner, corner)
+
+
 def classify(case):
     """The arguments of most helpers: images and their classes."""
     return {"x": case.x, "classes": list(case.classes)}
@@ -69,6 +75,7 @@ def classify(case):
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "incremental.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
     "layers.activations": lambda c: {"x": c.x, "layer": c.layer},
     "layers.capture": Example(lambda c: {"layers": ("relu1", "conv2")}, graph=True, use=forward),
     "layers.find": lambda c: {"layer": c.layer},
@@ -80,8 +87,8 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         lambda c: {"layer": "relu2", "weight": tiny.array(5, 2, 12), "bias": tiny.array(6, 2)},
         use=forward,
     ),
-    "saliency.class_indices": lambda c: {"classes": list(c.classes), "n": 2},
-    "saliency.class_scores": Example(classify, graph=True),
+    "scores.class_indices": lambda c: {"classes": list(c.classes), "n": 2},
+    "scores.class_scores": Example(classify, graph=True),
     "saliency.fit_head": Example(
         lambda c: {"layer": "relu2", "pixels": c.pixels, "targets": [0, 1]}, use=forward
     ),

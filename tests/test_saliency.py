@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from course_utils import images, layers, saliency
+from course_utils import images, layers, saliency, scores
 
 REFERENCE = np.load(Path(__file__).parent / "reference" / "saliency.npz")
 CLASSES = [0, 3, 4]
@@ -84,7 +84,7 @@ def test_the_gradient_agrees_with_captum_on_the_trained_networks(zoo, name, kind
     x = net.normalize(images.read(REFERENCE["photo"]))[None]
     gradient = saliency.input_gradient(net, x, "giant panda")
     ours = (gradient.abs() if kind == "saliency" else gradient * x)[0].cpu()
-    score = saliency.class_scores(net, x, 388).item()
+    score = scores.class_scores(net, x, 388).item()
     assert score == pytest.approx(stored(f"{name}_score").item(), rel=1e-3)
     crop, expected = ours[:, 88:136, 88:136], stored(f"{name}_{kind}")
     # Another machine rounds differently, and a ReLU or maximum may then switch: not for many.
@@ -191,7 +191,7 @@ def test_smoothgrad_does_not_depend_on_the_size_of_its_chunks(monkeypatch):
 def test_the_score_is_the_logit_and_not_the_probability():
     net, x = tiny.network(), tiny.batch()
     logits = net(x)
-    assert torch.equal(saliency.class_scores(net, x, [1, 3]), logits[[0, 1], [1, 3]])
+    assert torch.equal(scores.class_scores(net, x, [1, 3]), logits[[0, 1], [1, 3]])
     shifted = nn.Sequential(net, Shift())  # the same probabilities, other scores
     assert torch.allclose(net(x).softmax(1), shifted(x).softmax(1), atol=1e-6)
     before, after = (saliency.input_gradient(n, x, 1) for n in (net, shifted))
@@ -444,9 +444,9 @@ def test_a_fitted_head_learns_what_it_is_shown(squeezenet, n):
     targets = torch.arange(n).repeat(8)
     headed = saliency.fit_head(squeezenet, "fire3", pixels, targets)
     fresh = (0.8 * colours + 0.1 * torch.rand(4, n, 3, 48, 48)).flatten(0, 1)
-    scores = headed(squeezenet.normalize(fresh))
-    assert scores.shape == (4 * n, n)
-    assert torch.equal(scores.argmax(1).cpu(), torch.arange(n).repeat(4))
+    logits = headed(squeezenet.normalize(fresh))
+    assert logits.shape == (4 * n, n)
+    assert torch.equal(logits.argmax(1).cpu(), torch.arange(n).repeat(4))
 
 
 @pytest.mark.parametrize("targets", [[0, 0], [0, 1, 1]])
