@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache
@@ -10,6 +11,7 @@ from course_utils import paths
 from course_utils.exercises import sources
 from course_utils.exercises.sources import EXERCISE, LECTURE, STUDENT, SourceCell
 
+_CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # as nbformat defines it
 ALIKE = 0.75
 """A cell without a known id counts as the lecture's where its text is at least so similar."""
 
@@ -80,6 +82,8 @@ def lecture_cells(lecture: str) -> dict[str, str]:
 def _role(
     key: str | None, text: str, exercises: Sequence[str], known: dict[str, str]
 ) -> SourceCell:
+    # VS Code sends addresses of its own, not the ids of the file.
+    key = key if key is not None and _CELL_ID.fullmatch(key) else None
     found = sources.classify(text, key, exercises, set(known))
     if found.role != STUDENT:
         return found
@@ -87,8 +91,8 @@ def _role(
         for name in exercises:
             if _defines(text, name):
                 return SourceCell(text, EXERCISE, name)
-    alike = any(_alike(text, other) for other in known.values())
-    return SourceCell(text, LECTURE if alike else STUDENT)
+    others = [t for k, t in known.items() if k not in exercises]
+    return SourceCell(text, LECTURE if any(_alike(text, t) for t in others) else STUDENT)
 
 
 def _defines(text: str, name: str) -> bool:

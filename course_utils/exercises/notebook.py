@@ -233,10 +233,17 @@ def _draw(exercise: Exercise, target: object, yours: object | None) -> object:
         ):
             axes.set_axis_off()
             axes.imshow(array, **setting)
-            axes.set_title(f"{name}\n{array.min():.2g} to {array.max():.2g}")
+            axes.set_title(f"{name}\n{_range(array, scale)}")
     return show.Figure(canvas, _alternative(exercise, panels))
 
 
 def _alternative(exercise: Exercise, panels: list) -> str:
-    ranges = ", ".join(f"{name} from {a.min():.2g} to {a.max():.2g}" for name, a, _ in panels)
+    ranges = ", ".join(f"{name} from {_range(a, panels[0][2])}" for name, a, _ in panels)
     return f"{exercise.title}, {exercise.picture.subject}, on one scale of colours: {ranges}."
+
+
+def _range(array: object, scale: dict) -> str:
+    """The least and the largest value; float noise, as seen on the scale, is zero."""
+    floor = 1e-5 * scale["vmax"]
+    low, high = (v if abs(v) > floor else 0.0 for v in (array.min(), array.max()))
+    return f"{low:.2g} to {high:.2g}"
