@@ -15,7 +15,7 @@ import textwrap
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -130,8 +130,7 @@ def _versions() -> dict[str, str]:
 def _grade_one(session: "_Session", exercise: Exercise, seed: int) -> dict:
     """One exercise: its cases, the answers, the verdict, as a part of the result."""
     began = time.monotonic()
-    cases = exercise.cases(seed)
-    wanted = judging.targets(exercise, cases)
+    cases, wanted = _drawn(exercise.name, seed)
     pieces, outcomes, shape = session.answers(exercise.name, cases)
     verdict, states = _verdict(exercise, cases, outcomes, pieces, wanted)
     return {
@@ -146,6 +145,14 @@ def _grade_one(session: "_Session", exercise: Exercise, seed: int) -> dict:
         "seconds": round(time.monotonic() - began, 2),
         "similarity": _similarity(exercise, shape) if verdict.points else None,
     }
+
+
+@lru_cache(maxsize=64)
+def _drawn(name: str, seed: int) -> tuple[list[Case], list[object]]:
+    """The cases of a seed and their targets, kept because a class may share a seed."""
+    exercise = core.get(name)
+    cases = exercise.cases(seed)
+    return cases, judging.targets(exercise, cases)
 
 
 def _verdict(

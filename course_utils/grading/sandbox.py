@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 
 from course_utils import paths
-from course_utils.grading import wire
+from course_utils.grading import syscalls, wire
 
 COURSE_FILES = (
     *("__init__.py", "errors.py", "paths.py", "images.py", "models.py", "layers.py"),
@@ -144,10 +144,11 @@ def _try(candidate: Walls) -> str:
     """Why these walls do not work here; empty where they do."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
-    with _stage() as folder:
-        command = _command(folder, candidate, Limits(), probe=True)
+    with _stage() as folder, _filter() as pipe:
+        command = _command(folder, candidate, Limits(), pipe, probe=True)
+        passed = {"pass_fds": pipe, "stdin": subprocess.DEVNULL}
         try:
-            done = subprocess.run(command, capture_output=True, timeout=20, text=True)
+            done = subprocess.run(command, capture_output=True, timeout=20, text=True, **passed)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"bubblewrap does not start: {error}"
     return "" if done.returncode == 0 else f"bubblewrap: {done.stderr.strip()[-200:]}"
@@ -170,8 +171,28 @@ def _stage() -> Iterator[Path]:
         yield top
 
 
-def _command(folder: Path, chosen: Walls, limits: Limits, probe: bool = False) -> list[str]:
-    """The command that starts a worker on a staged folder."""
+@contextmanager
+def _filter() -> Iterator[list[int]]:
+    """A pipe from which bubblewrap reads the filter of system calls; none for other machines."""
+    found = syscalls.program()
+    if found is None:
+        yield []
+        return
+    read, write = os.pipe()
+    try:
+        os.write(write, found)
+    finally:
+        os.close(write)
+    try:
+        yield [read]
+    finally:
+        os.close(read)
+
+
+def _command(
+    folder: Path, chosen: Walls, limits: Limits, pipe: list[int], probe: bool = False
+) -> list[str]:
+    """The command that starts a worker on a staged folder; `pipe` holds the filter, if any."""
     own = chosen.level == "bubblewrap" and not chosen.user_namespace
     orders = {
         "probe": probe,
@@ -185,7 +206,10 @@ def _command(folder: Path, chosen: Walls, limits: Limits, probe: bool = False) -
         orders |= {"user": None, "count_processes": False}
     script = f"{orders['path'][0]}/course_utils/grading/worker.py"
     python = [_interpreter(), "-I", "-S", "-B", script, json.dumps(orders)]
-    return python if chosen.level == "bare" else [*_bubblewrap(folder, chosen, limits), *python]
+    if chosen.level == "bare":
+        return python
+    seccomp = [part for number in pipe for part in ("--seccomp", str(number))]
+    return [*_bubblewrap(folder, chosen, limits), *seccomp, *python]
 
 
 def _bubblewrap(folder: Path, chosen: Walls, limits: Limits) -> list[str]:
@@ -330,16 +354,17 @@ class Worker:
         if self.walls.level == "bare":
             (top / "data").rmdir()
             (top / "data").symlink_to(paths.data())
-        self._process = subprocess.Popen(
-            _command(top, self.walls, self.limits),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-            env=_environment(str(top / "data"), str(top.parent)),
-            cwd="/",
-        )
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with _filter() as pipe:
+            self._process = subprocess.Popen(
+                _command(top, self.walls, self.limits, pipe),
+                **pipes,
+                bufsize=0,
+                start_new_session=True,
+                env=_environment(str(top / "data"), str(top.parent)),
+                cwd="/",
+                pass_fds=pipe,
+            )
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             os.set_blocking(pipe.fileno(), False)
 

@@ -12,7 +12,7 @@ from submitted import LIMITS, RIGHT, notebook
 from typer.testing import CliRunner
 
 from course_utils import cli, paths
-from course_utils.grading import judge, sandbox
+from course_utils.grading import judge, sandbox, syscalls
 from course_utils.grading.sandbox import Walls, Worker
 
 PROBE = """
@@ -25,6 +25,22 @@ def probe(x, where):
     kinds = (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
     seen["limits"] = [resource.getrlimit(kind)[1] for kind in kinds]
     return [seen, x * 2, [k for k in ("photos.csv",) if k in os.listdir(os.environ["COURSE_DATA"])]]
+def refused(x):
+    import ctypes, errno
+    system, found = ctypes.CDLL(None, use_errno=True), {}
+    calls = {"memfd_create": (b"a", 0), "unshare": (0x10000000,), "ptrace": (0, 0, 0, 0),
+             "shmget": (0, 4096, 0o600), "mount": (b"none", b"/tmp", b"tmpfs", 0, 0),
+             "setns": (0, 0)}
+    for name, arguments in calls.items():
+        ctypes.set_errno(0)
+        worked = getattr(system, name)(*arguments) >= 0
+        found[name] = "worked" if worked else errno.errorcode[ctypes.get_errno()]
+    thread = threading.Thread(target=lambda: found.update(thread="ran"))
+    thread.start()
+    thread.join()
+    import subprocess
+    found["child"] = subprocess.run(["true"]).returncode
+    return found
 def stop_soon(x):
     def stop():
         time.sleep(0.3)
@@ -62,6 +78,24 @@ def test_both_kinds_of_walls(walls, user_namespace):
     own = {"COURSE_DATA", "COURSE_DEVICE", "HOME", "LANG", "LC_CTYPE", "LOGNAME", "MPLBACKEND"}
     own |= {"PATH", "PWD", "TMPDIR", "USER"}
     assert {v for v in seen["variables"] if not v.endswith("_NUM_THREADS")} <= own
+
+
+@pytest.mark.skipif(syscalls.program() is None, reason="no filter for this kind of processor")
+def test_system_calls_that_no_exercise_needs_are_refused(walls):
+    with Worker(walls, LIMITS) as worker:
+        worker.request("read", cells=cell("refused"), names=["refused"])
+        worker.request("load", name="refused")
+        answer = worker.request("call", name="refused", args={"x": 1}, repeat=False)
+    assert answer["value"].pop("thread") == "ran"
+    assert answer["value"].pop("child") == 0
+    assert set(answer["value"].values()) == {"EPERM"}, answer
+
+
+def test_filters_are_made_for_known_machines():
+    known = [syscalls.program(machine) for machine in syscalls.NUMBERS]
+    assert all(len(found) % 8 == 0 for found in known)
+    assert known[0] != known[1]
+    assert syscalls.program("z80") is None
 
 
 def test_a_worker_that_does_not_read_is_not_waited_for(walls):
