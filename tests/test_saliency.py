@@ -181,7 +181,7 @@ def test_without_noise_smoothgrad_is_the_saliency_map():
     assert torch.allclose(smooth, saliency.saliency_map(net, x, [1, 3]), atol=1e-7)
 
 
-def test_smoothgrad_does_not_depend_on_the_size_of_its_chunks(monkeypatch):
+def test_smoothgrad_is_the_mean_over_more_samples_than_fit_a_chunk():
     net, x, noise = tiny.network(), tiny.batch(n=3), tiny.array(9, 7, 3, 3, 16, 16)
     together = saliency.smoothgrad(net, x, CLASSES, noise)
     by_hand = torch.stack([saliency.saliency_map(net, x + n, CLASSES) for n in noise]).mean(0)
