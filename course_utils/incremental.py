@@ -1,9 +1,9 @@
 """Exact recomputation of only what a small change of the input can reach.
 
-A patch in a picture changes a few units of the first layer, a few more of the second, and so on; all
-others keep the activations of the untouched picture. So these are computed once, and for every patch
-only its *footprint* is run through the network, layer by layer, with the untouched activations
-around it.
+A patch in a picture changes a few units of the first layer, a few more of the second, and so on;
+all others keep the activations of the untouched picture. So these are computed once, and for every
+patch only its *footprint* is run through the network, layer by layer, with the untouched
+activations around it.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The score of a class: what most lectures differentiate, or watch while they change the picture."""
+"""The score of a class: what lectures differentiate, or watch while they change the picture."""
 
 from collections.abc import Sequence
 
