@@ -43,6 +43,8 @@ def arguments(
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
         "--ServerApp.log_level=WARN",  # the address is shown all the same
+        # A file chosen in a widget is one message; at 10 MB, the default, the connection breaks.
+        "--ServerApp.tornado_settings={'websocket_max_message_size': 209715200}",
     ]
     if port is not None:
         given += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
