@@ -109,6 +109,7 @@ def smoothgrad(model, x, classes, noise):
 """
 
 
+@pytest.mark.slow
 def test_dishonest_values(grade):
     answers = {"saliency_map": AGREEING, "gradient_times_input": HUGE, "smoothgrad": PICKLED}
     found = grade(answers)
@@ -159,6 +160,7 @@ def smoothgrad(model, x, classes, noise):
 }
 
 
+@pytest.mark.slow
 def test_patching_the_interpreter_changes_nothing_outside(grade):
     assert earned(grade(PATCHED, [PATCHES])) == dict.fromkeys(PATCHED, 0)
 
@@ -267,6 +269,7 @@ def gradient_times_input(model, x, classes):
 }
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_only_its_own_exercise(grade):
     found = grade(SABOTAGE)
     assert earned(found) == {"saliency_map": 0, "gradient_times_input": 0, "smoothgrad": FULL}
@@ -301,6 +304,7 @@ def smoothgrad(model, x, classes, noise):
 }
 
 
+@pytest.mark.slow
 def test_what_hangs_is_stopped_in_time(grade):
     began = time.monotonic()
     found = grade(HANGING, limits=replace(LIMITS, call=1.0))
@@ -338,6 +342,7 @@ def smoothgrad(model, x, classes, noise):
 }
 
 
+@pytest.mark.slow
 def test_bombs_and_what_stays_behind(grade):
     found = grade(BOMBS, limits=replace(LIMITS, together=3 << 29))
     points = earned(found)
