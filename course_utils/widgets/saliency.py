@@ -1,6 +1,7 @@
 """Lecture 06: the saliency map of a photo, by photo, class, method and smoothing."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import torch
@@ -29,24 +30,14 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         blur and opacity only redraw.
     """
 
-    samples_slider = slider(1, 32, 8, label="noisy copies")
-
-    @remember
-    def heat(photo: Photo, class_index: int, method: str, samples: int) -> Tensor:
-        x = network.preprocess(photo.pixels)
-        if method == "SmoothGrad":
-            noise = saliency.gaussian_noise(x, samples)
-            return saliency.smoothgrad(network, x, class_index, noise)[0].cpu()
-        gradient = method == "gradient x input"
-        function = saliency.gradient_times_input if gradient else saliency.saliency_map
-        return function(network, x, class_index)[0].cpu()
+    heat = remember(partial(heat_map, network))
+    copies = slider(1, 32, 8, label="noisy copies")
 
     def draw(
         photo: Photo, class_index: int, method: str, samples: int, blur: float, opacity: float
     ) -> tuple[dict[str, Tensor], str]:
-        smooth = method == "SmoothGrad"
-        samples_slider.disabled = not smooth
-        array = blurred(heat(photo, class_index, method, samples if smooth else 1), blur)
+        copies.disabled = method != "SmoothGrad"
+        array = blurred(heat(photo, class_index, method, 1 if copies.disabled else samples), blur)
         pixels = network.crop_pixels(photo.pixels)[0]
         drawn = {"photo": pixels, method: coloured(array, method == "gradient x input")}
         drawn["overlay"] = show.overlay(pixels, array, opacity)
@@ -57,10 +48,24 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         photo=photos,
         network=network,
         method=choice(METHODS),
-        samples=samples_slider,
+        samples=copies,
         blur=slider(0.0, 8.0, live=True),
         opacity=slider(0.0, 1.0, 0.75, live=True),
     )
+
+
+def heat_map(network: Network, photo: Photo, class_index: int, method: str, samples: int) -> Tensor:
+    """The map of one photo by one of `METHODS`: (H,W), on the CPU.
+
+    `samples` noisy copies are averaged by SmoothGrad; the other methods take none.
+    """
+    x = network.preprocess(photo.pixels)
+    if method == "SmoothGrad":
+        noise = saliency.gaussian_noise(x, samples)
+        return saliency.smoothgrad(network, x, class_index, noise)[0].cpu()
+    gradient = method == "gradient x input"
+    function = saliency.gradient_times_input if gradient else saliency.saliency_map
+    return function(network, x, class_index)[0].cpu()
 
 
 def blurred(array: Tensor, sigma: float) -> Tensor:
