@@ -59,12 +59,7 @@ def recognised_composites(
     kept: list[tuple] = []
     for _ in range(40):
         picks = [(draw.choice(objects), draw.choice(backgrounds)) for _ in range(max(8, n))]
-        scenes = [
-            images.composite(
-                o, b, model.crop, draw.uniform(0.5, 0.8), (draw.random(), draw.random())
-            )
-            for o, b in picks
-        ]
+        scenes = [_scene(o, b, model.crop, draw) for o, b in picks]
         bare = torch.stack([images.square(b.pixels(), model.crop) for _, b in picks])
         with_it = _probabilities(model, torch.stack([p for p, _ in scenes]))
         without_it = _probabilities(model, bare)
@@ -77,6 +72,13 @@ def recognised_composites(
             columns = list(zip(*kept[:n], strict=True))
             return Composites(*(torch.stack(c) for c in columns[:4]), names=list(columns[4]))
     raise ValueError(f"only {len(kept)} of {n} composites found that {model.name} recognises so")
+
+
+def _scene(
+    cutout: images.Cutout, background: images.Picture, side: int, draw: random.Random
+) -> tuple[Tensor, Tensor]:
+    place = (draw.uniform(0.5, 0.8), (draw.random(), draw.random()))
+    return images.composite(cutout, background, side, *place)
 
 
 def _probabilities(model: Network, pixels: Tensor) -> Tensor:

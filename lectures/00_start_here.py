@@ -130,10 +130,9 @@ check("top_classes", top_classes)
 # %%
 name_them = yours_or_ours("top_classes", top_classes)
 answers = name_them(net, x, net.labels, 3)
-show.table(
-    ["photo", "first", "second", "third"],
-    [[n, *(f"{label} {p:.2f}" for label, p in a)] for n, a in zip(names, answers, strict=True)],
-)
+rows = [[f"{label} {p:.2f}" for label, p in answer] for answer in answers]
+named = [[name, *row] for name, row in zip(names, rows, strict=True)]
+show.table(["photo", "first", "second", "third"], named)
 
 # %% [markdown]
 # The pandas could not be surer. (*Lesser panda* is ImageNet's name for the red panda.) The penguin is a
@@ -158,7 +157,8 @@ show.table(
 # On the way from pixels to scores, every layer computes an array of numbers, its **activation**
 # (激活). PyTorch lets us listen with a **hook**: a function that a layer calls with its output whenever
 # it has run.
-#
+
+# %% [markdown] slide="subslide"
 # **Exercise 2 (medium, 10 minutes).** Return what a named layer puts out, and leave the network as you
 # found it: a hook that stays behind goes on collecting for ever.
 #
@@ -204,11 +204,8 @@ print("layer fire2:", tuple(maps.shape), "channels, rows, columns")
 
 # %%
 strongest = maps.amax((1, 2)).topk(6).indices
-show.maps(
-    maps[strongest],
-    [f"channel {c}" for c in strongest.tolist()],
-    alt="six feature maps of the panda: outlines and black patches light up",
-)
+alt = "six feature maps of the panda: contours of different directions light up"
+show.maps(maps[strongest], [f"channel {c}" for c in strongest.tolist()], alt=alt)
 
 # %% [markdown]
 # Each panel is one **channel** (通道): the same small detector, applied everywhere. One answers to
@@ -218,12 +215,12 @@ show.maps(
 # %%
 depths = ["fire2", "fire5", "fire9"]
 deep = [layers.activations(net, x[:1], layer)[0] for layer in depths]
-show.maps(
-    [a[a.amax((1, 2)).argmax()] for a in deep],
-    [f"{n}: {tuple(a.shape)}" for n, a in zip(depths, deep, strict=True)],
-    photo=net.denormalize(x[0]),
-    alt="the strongest channel of three layers: a sharp outline, a coarser one, a few bright blocks",
-)
+captions = [f"{n}: {tuple(a.shape)}" for n, a in zip(depths, deep, strict=True)]
+
+# %%
+strongest = [a[a.amax((1, 2)).argmax()] for a in deep]
+alt = "the strongest channel of three layers: a sharp outline, a coarser one, a few bright blocks"
+show.maps(strongest, captions, photo=net.denormalize(x[0]), alt=alt)
 
 # %% [markdown]
 # ## 2. Find the pixels that decide
@@ -246,11 +243,9 @@ print("towards the pixels:          ", tuple(wanted.grad.shape), "used when look
 
 # %%
 steep = saliency.saliency_map(net, x, scores.argmax(1))
-show.images(
-    [show.overlay(p, s) for p, s in zip(net.denormalize(x), steep, strict=True)],
-    [label for ((label, _), *_) in answers],
-    alt="each photo in grey with glowing specks where the score is steepest, mostly on the object",
-)
+laid_over = [show.overlay(p, m) for p, m in zip(net.denormalize(x), steep, strict=True)]
+alt = "each photo in grey with glowing specks where the score is steepest, mostly on the object"
+show.images(laid_over, [answer[0][0] for answer in answers], alt=alt)
 
 # %% [markdown]
 # Speckled, but mostly on the object. Lecture 06 builds this map, tests it, and improves it.
@@ -272,20 +267,15 @@ for _ in range(20):
     climb.append(net(picture).softmax(1)[0, koala].item())
 
 # %%
-show.lines(
-    {"koala": (range(1, 21), climb)},
-    "step",
-    "probability of koala",
-    alt=f"the probability climbs from almost 0 to {climb[-1]:.2f} within 20 steps",
-)
+alt = f"the probability climbs from almost 0 to {climb[-1]:.2f} within 20 steps"
+show.lines({"koala": (range(1, 21), climb)}, "step", "probability of koala", alt=alt)
 
 # %%
 change = net.denormalize(picture) - net.denormalize(x[:1])
-show.images(
-    [net.denormalize(x[0]), net.denormalize(picture[0]), change[0] * 10 + 0.5],
-    ["giant panda 1.00", f"koala {climb[-1]:.2f}", "the change, ten times larger"],
-    alt="the panda, a panda that looks the same to us, and their difference: coloured noise",
-)
+three = [net.denormalize(x[0]), net.denormalize(picture[0]), change[0] * 10 + 0.5]
+captions = ["giant panda 1.00", f"koala {climb[-1]:.2f}", "the change, ten times larger"]
+alt = "the panda, a panda that looks the same to us, and their difference: coloured noise"
+show.images(three, captions, alt=alt)
 
 # %%
 assert climb[-1] > 0.9

@@ -93,7 +93,8 @@ assert abs(gradient[0, 1, 61, 110] - slope) < 0.05 * abs(slope)
 # A pixel has three colours, and a large negative slope matters as much as a large positive one. So
 # the **saliency map** (显著性图) is
 # $$M_{ij} = \max_{\text{colour}} \left|\frac{\partial S_c}{\partial x_{\text{colour},ij}}\right| .$$
-#
+
+# %% [markdown] slide="subslide"
 # **Exercise 1 (easy, 10 minutes).** Write it for a batch: one map for each image, for the class that
 # is asked for, which need not be the one the network would choose.
 #
@@ -159,6 +160,8 @@ batch = x[:1].expand(25, -1, -1, -1)
 with torch.no_grad():
     asked = timing.seconds(lambda: net(batch), repeats=2) * 25
 once = timing.seconds(lambda: find_saliency(net, x[:1], classes[:1]))
+
+# %%
 show.table(
     ["", "passes", "milliseconds"],
     [["saliency", "1 forward, 1 backward", once * 1e3], ["occlusion", "625 forward", asked * 1e3]],
@@ -210,11 +213,9 @@ show.images(scenes.pixels, [net.labels[c] for c in scenes.classes], height=1.8)
 
 # %%
 band = saliency.regions(scenes.masks[0], width=8)
-show.images(
-    [scenes.pixels[0], *(part.float() for part in band.values())],
-    ["scene", *band],
-    alt="one scene, with the band along the outline, the interior, and the background in white",
-)
+parts = [scenes.pixels[0], *(part.float() for part in band.values())]
+alt = "one scene, with the band along the outline, the interior, and the background in white"
+show.images(parts, ["scene", *band], alt=alt)
 
 
 # %% slide="subslide"
@@ -232,12 +233,9 @@ show.bars(
 
 # %%
 outline, interior, background = densities.T
-print(
-    "steeper on the object than on the background:", (interior > background).sum().item(), "of 12"
-)
+print("steeper on the object than behind it:", (interior > background).sum().item(), "of 12")
 print("steeper on the outline than inside:", (outline > interior).sum().item(), "of 12")
-assert (interior > background).sum() >= 10
-assert (outline > interior).sum() <= 6
+assert (interior > background).sum() >= 10 and (outline > interior).sum() <= 6
 
 # %% [markdown]
 # The maps prefer the object to the background nearly every time. They do **not** prefer its outline:
@@ -255,7 +253,8 @@ assert (outline > interior).sum() <= 6
 # $$R_{ij} = \sum_{\text{colour}} x_{\text{colour},ij}\,
 # \frac{\partial S_c}{\partial x_{\text{colour},ij}} .$$
 # It is signed: red speaks for the class, blue against it.
-#
+
+# %% [markdown] slide="subslide"
 # **Exercise 2 (easy, 5 minutes).**
 #
 # <details><summary>Hint</summary>
@@ -286,12 +285,8 @@ check("gradient_times_input", gradient_times_input)
 # %%
 find_contributions = yours_or_ours("gradient_times_input", gradient_times_input)
 contributions = find_contributions(net, x, classes)
-show.maps(
-    contributions,
-    titles,
-    signed=True,
-    alt="gradient times input: red and blue speckles side by side on the animals",
-)
+alt = "gradient times input: red and blue speckles side by side on the animals"
+show.maps(contributions, titles, signed=True, alt=alt)
 
 # %%
 with torch.no_grad():
@@ -314,11 +309,9 @@ show.table(
 # %%
 noise = saliency.gaussian_noise(x[:1], samples=2, level=0.02)
 close = [find_saliency(net, x[:1] + one, classes[:1])[0] for one in noise]
-show.maps(
-    [maps[0], *close],
-    ["photo", "photo + noise", "photo + other noise"],
-    alt="three maps of photos that look the same; their speckles differ",
-)
+captions = ["photo", "photo + noise", "photo + other noise"]
+alt = "three maps of photos that look the same; their speckles differ"
+show.maps([maps[0], *close], captions, alt=alt)
 
 # %%
 flat = torch.stack([maps[0].flatten(), close[0].flatten()])
@@ -332,7 +325,8 @@ assert correlation < 0.9
 # neighbourhood, with $n$ noisy copies of the photo:
 # $$\bar M(x) = \frac1n \sum_{t=1}^{n} M(x + \varepsilon_t), \qquad
 # \varepsilon_t \sim \mathcal N(0, \sigma^2).$$
-#
+
+# %% [markdown] slide="subslide"
 # **Exercise 3 (medium, 10 minutes).** The noise is given, so that your answer can be compared with ours.
 #
 # <details><summary>Hint 1: what is averaged?</summary>
@@ -372,16 +366,13 @@ smooth = find_smooth(net, x, classes, noise)
 show.maps(smooth, titles, alt="SmoothGrad maps: calm, with bright heads, eyes and bodies")
 
 # %%
-panda = [
-    find_smooth(net, x[:1], classes[:1], saliency.gaussian_noise(x[:1], 20, level))[0]
-    for level in (0.02, 0.05, 0.15, 0.4)
-]
-show.maps(
-    panda,
-    ["σ = 2 %", "5 %", "15 %", "40 %"],
-    photo=pixels[0],
-    alt="the panda's map for growing noise: from speckles to a clear face, then washed out",
-)
+levels = (0.02, 0.05, 0.15, 0.4)
+noises = [saliency.gaussian_noise(x[:1], samples=20, level=level) for level in levels]
+panda = [find_smooth(net, x[:1], classes[:1], noise)[0] for noise in noises]
+
+# %%
+alt = "the panda's map for growing noise: from speckles to a clear face, then washed out"
+show.maps(panda, [f"σ = {level:.0%}" for level in levels], photo=pixels[0], alt=alt)
 
 # %% [markdown]
 # The maps calm down and settle on heads, beaks and bodies; now some outlines do appear (the penguin).
@@ -411,15 +402,14 @@ widgets.saliency_explorer(net)
 # The term is **weakly supervised** (弱监督).
 
 # %%
-found = [
-    saliency.segment(p, m.cpu()) for p, m in zip(scenes.pixels, scene_maps.detach(), strict=True)
-]
-show.images(
-    [p * (0.25 + 0.75 * f) for p, f in zip(scenes.pixels, found, strict=True)],
-    [f"IoU {saliency.iou(f, k):.2f}" for f, k in zip(found, scenes.masks, strict=True)],
-    height=1.8,
-    alt="the twelve scenes, darkened outside the segment that was found, with its score",
-)
+pairs = list(zip(scenes.pixels, scene_maps.cpu(), strict=True))
+found = [saliency.segment(p, m) for p, m in pairs]
+overlaps = [saliency.iou(f, k) for f, k in zip(found, scenes.masks, strict=True)]
+
+# %%
+dimmed = [p * (0.25 + 0.75 * f) for p, f in zip(scenes.pixels, found, strict=True)]
+alt = "the twelve scenes, darkened outside the segment that was found, with its score"
+show.images(dimmed, [f"IoU {score:.2f}" for score in overlaps], height=1.8, alt=alt)
 
 
 # %% [markdown]
@@ -429,10 +419,11 @@ show.images(
 
 # %%
 def mean_iou(guesses: list[torch.Tensor]) -> float:
-    pairs = zip(guesses, scenes.masks, strict=True)
-    return sum(saliency.iou(guess, mask) for guess, mask in pairs) / len(scenes)
+    both = zip(guesses, scenes.masks, strict=True)
+    return sum(saliency.iou(guess, mask) for guess, mask in both) / len(scenes)
 
 
+# %%
 axis = torch.linspace(-1, 1, 224)
 blob = torch.exp(-(axis**2 + axis[:, None] ** 2) / 0.3)
 centred = [saliency.segment(p, blob) for p in scenes.pixels]
@@ -534,7 +525,8 @@ show.table(["photos not used for fitting", "called animal"], as_collected + move
 # - Gradient × input asks what a pixel contributed; SmoothGrad averages over a neighbourhood.
 # - With GrabCut a map becomes a segmentation, weakly supervised; without the photo's colours it is poor.
 # - A map can raise the suspicion that a network is right for the wrong reason.
-#
+
+# %% [markdown]
 # **What it does not show.** The slope is local: where the score is flat because the evidence is
 # overwhelming, the map is dark. And the map says *where*, never *what*.
 

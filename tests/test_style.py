@@ -57,9 +57,11 @@ def functions(tree):
 
 
 def body_lines(function):
-    """Lines of a function's body without its docstring."""
+    """Lines of a function's body without its docstring; inner functions count on their own."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+    inner = [n for n in body if isinstance(n, ast.FunctionDef)]
+    elsewhere = sum(n.end_lineno - n.lineno + 1 for n in inner)
+    return body[-1].end_lineno - body[0].lineno + 1 - elsewhere if body else 0
 
 
 def public(tree):
@@ -108,6 +110,8 @@ def test_function_bodies_are_short(path):
 @each(MODULES)
 def test_public_names_are_documented_and_typed(path):
     tree = ast.parse(path.read_text("utf-8"))
+    if path.parent.name == "exercises" and path.stem in {one.stem[3:] for one in LECTURES}:
+        return  # known mistakes: code that is explained by its sentence
     bare = [n.name for n in public(tree) if ast.get_docstring(n) is None]
     assert not bare, f"no docstring in {path.name}: {bare}"
     typed = [n for n in public(tree) if not isinstance(n, ast.ClassDef)]

@@ -26,12 +26,8 @@ def describe(exercise: Exercise, values: list, targets: list) -> str:
         values, targets: what the student's and the course's function gave, case by case.
     """
     tolerance = exercise.tolerance
-    number = next(
-        i
-        for i, (v, t) in enumerate(zip(values, targets, strict=True))
-        if not equal(v, t, tolerance)
-    )
-    value, target = values[number], targets[number]
+    unequal = [not equal(v, t, tolerance) for v, t in zip(values, targets, strict=True)]
+    value, target = values[unequal.index(True)], targets[unequal.index(True)]
     if value is None:
         return (
             f"Your function returns nothing (`None`). Is a `return` missing at its end? "
@@ -70,6 +66,7 @@ def kind(value: object) -> str:
 
 
 def wrong_type(exercise: Exercise, value: object, target: Tensor) -> str:
+    """Words for a result that is no tensor where one is asked for."""
     asked = f"Asked for is a tensor: {exercise.result}."
     if isinstance(value, list) and value and all(isinstance(v, Tensor) for v in value):
         shapes = ", ".join(str(tuple(v.shape)) for v in value[:3])
@@ -78,6 +75,7 @@ def wrong_type(exercise: Exercise, value: object, target: Tensor) -> str:
 
 
 def shape(exercise: Exercise, value: Tensor, target: Tensor) -> str:
+    """Words for another shape: which axis is missing, extra, swapped or of another length."""
     given, wanted = tuple(value.shape), tuple(target.shape)
     said = f"Your {exercise.noun} has the shape {given}; expected is {wanted}"
     without = tuple(n for n in given if n != 1)
@@ -100,6 +98,7 @@ def _moved(given: tuple, order: tuple) -> tuple:
 
 
 def not_finite(exercise: Exercise, value: Tensor) -> str:
+    """Words for NaN or infinity."""
     nan, infinite = int(value.isnan().sum()), int(value.isinf().sum())
     what = " and ".join(f"{n} {word}" for n, word in ((nan, "NaN"), (infinite, "infinite")) if n)
     return (
@@ -127,6 +126,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def same_everywhere(pairs: Pairs, tolerance: float) -> str:
+    """Words for a result without variation; empty where it does not apply."""
     if not all(v.numel() > 1 and (v == v.flatten()[0]).all() for v, _ in pairs):
         return ""
     values = sorted({round(v.flatten()[0].item(), 6) for v, _ in pairs})
@@ -141,6 +141,7 @@ def ratio(v: Tensor, t: Tensor) -> float:
 
 
 def factor(pairs: Pairs, tolerance: float) -> str:
+    """Words for a constant factor, the same for all; empty where there is none."""
     factors = [ratio(v, t) for v, t in pairs]
     fits = all(close(v, c * t, tolerance) for (v, t), c in zip(pairs, factors, strict=True))
     if not fits or min(map(abs, factors)) < 1e-12:
@@ -158,6 +159,7 @@ def factor(pairs: Pairs, tolerance: float) -> str:
 
 
 def image_factor(pairs: Pairs, tolerance: float) -> str:
+    """Words for a factor that differs from image to image; empty where there is none."""
     images = [(a, b) for v, t in pairs for a, b in zip(v, t, strict=True)]
     factors = [ratio(a, b) for a, b in images]
     fits = all(close(a, c * b, tolerance) for (a, b), c in zip(images, factors, strict=True))
@@ -171,6 +173,7 @@ def image_factor(pairs: Pairs, tolerance: float) -> str:
 
 
 def offset(pairs: Pairs, tolerance: float) -> str:
+    """Words for a constant that was added; empty where there is none."""
     shifts = [(v - t).mean().item() for v, t in pairs]
     if not all(
         (v - t - s).abs().max() <= tolerance * size(t)
@@ -182,6 +185,7 @@ def offset(pairs: Pairs, tolerance: float) -> str:
 
 
 def signs(pairs: Pairs, tolerance: float) -> str:
+    """Words for signs that are wrong or lost; empty where they are right."""
     v, t = _flat(pairs, tolerance)
     if close(v, t.clamp(min=0), tolerance):
         return (
@@ -209,6 +213,7 @@ def _flat(pairs: Pairs, tolerance: float) -> tuple[Tensor, Tensor]:
 
 
 def order_of_images(pairs: Pairs, tolerance: float) -> str:
+    """Words for the right maps in another order; empty where it does not apply."""
     if all(len(t) == 1 for _, t in pairs):
         return ""
     for v, t in pairs:
@@ -219,6 +224,7 @@ def order_of_images(pairs: Pairs, tolerance: float) -> str:
 
 
 def mirrored(pairs: Pairs, tolerance: float) -> str:
+    """Words for a map that is flipped or transposed; empty where it does not apply."""
     for axis, word in ((-1, "left and right"), (-2, "top and bottom")):
         if all(t.ndim > 2 and close(v.flip(axis), t, tolerance) for v, t in pairs):
             return f"The numbers are right, but {word} are exchanged."
@@ -226,6 +232,7 @@ def mirrored(pairs: Pairs, tolerance: float) -> str:
 
 
 def rounded(pairs: Pairs, tolerance: float) -> str:
+    """Words for the right numbers, rounded; empty where it does not apply."""
     whole = all((v == v.round()).all() for v, _ in pairs)
     near = all((v - t).abs().max() < 1 for v, t in pairs)
     return (
@@ -249,6 +256,7 @@ def monotone(pairs: Pairs, tolerance: float) -> str:
 
 
 def first_image(pairs: Pairs, tolerance: float) -> str:
+    """Words for a result that is right for the first image only; empty where it is not."""
     several = [(v, t) for v, t in pairs if len(t) > 1]
     singles = [(v, t) for v, t in pairs if len(t) == 1]
     if not several or not all(close(v, t, tolerance) for v, t in singles):

@@ -103,7 +103,7 @@ def plain(source: str) -> str:
     quiet = [_MAGIC.sub(r"\1pass  # \2", line) if _MAGIC.match(line) else line for line in lines]
     try:
         ast.parse(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "\n".join(quiet)
     return source
 
