@@ -88,6 +88,7 @@ class PhotoChooser(ipywidgets.HBox):
             accept="image/*,.heic,.heif",
             description="own photo",
             tooltip="a photo of yours, in any format; it stays on this computer",
+            layout=ipywidgets.Layout(width="auto"),
         )
         super().__init__([self.list, self.upload], value=self.list.value)
         self.list.observe(self._pick, "value")
@@ -132,7 +133,7 @@ class ClassChooser(ipywidgets.HBox):
         self.list = controls.choice([("-", 0)], label="class")
         self.field = ipywidgets.Combobox(
             options=sorted(set(network.labels)),
-            placeholder="or type another class",
+            placeholder="or type a class",
             continuous_update=False,
             layout=ipywidgets.Layout(width="12rem"),
         )

@@ -115,7 +115,7 @@ def test_own_photo_of_the_student(page, explorer, tmp_path, screenshot):
 
 
 def test_a_typed_class_and_a_misspelt_one(page, explorer, screenshot):
-    field = page.get_by_placeholder("or type another class")
+    field = page.get_by_placeholder("or type a class")
     field.fill("zebra")
     assert changed_by(page, lambda: field.press("Enter"))
     explorer.get_by_role("status").get_by_text("zebra").wait_for()
