@@ -329,12 +329,17 @@ def _cell(cell: Cell, lecture: str, cleared: bool, taken: dict[str, int]) -> dic
 
 
 def _slide(cell: Cell) -> str:
-    """The slide type asked for, else by heading: `#`, `##` a slide, `###` a subslide."""
+    """The slide type asked for, else what fits a screen.
+
+    `#` and `##` begin a slide; `###`, an exercise and a cell that draws a figure a subslide.
+    """
     if "slide" in cell.options:
         return cell.options["slide"]
-    if cell.kind == "markdown" and cell.source.startswith(("# ", "## ")):
-        return "slide"
-    return "subslide" if cell.kind == "markdown" and cell.source.startswith("### ") else "-"
+    if cell.kind == "markdown":
+        found = re.match(r"(#+) ", cell.source)
+        return {1: "slide", 2: "slide", 3: "subslide"}.get(len(found[1]) if found else 0, "-")
+    draws = re.search(r"^(show\.(?!table)|widgets\.)", cell.source, re.MULTILINE)
+    return "subslide" if cell.exercise or draws else "-"
 
 
 def _identity(cell: Cell, lecture: str, taken: dict[str, int]) -> str:

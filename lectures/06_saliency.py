@@ -99,12 +99,12 @@ assert abs(gradient[0, 1, 61, 110] - slope) < 0.05 * abs(slope)
 # is asked for, which need not be the one the network would choose.
 #
 # <details><summary>Hint 1: where does the gradient come from?</summary>
-# Make a copy of <code>x</code> that wants a gradient (<code>detach().requires_grad_()</code>), compute
+# Copy <code>x</code> so that it wants a gradient (<code>detach().requires_grad_()</code>), compute
 # the scores, and ask <code>torch.autograd.grad</code> for the slope of one number with respect to it.
 # </details>
 # <details><summary>Hint 2: one number, but a batch of images?</summary>
-# The images of a batch do not influence one another's scores. So the gradient of the <em>sum</em> of
-# their scores holds, in each image's place, the gradient of that image's own score.
+# The images of a batch do not influence one another. So the gradient of the <em>sum</em> of
+# their scores holds, in each image's place, the gradient of its own score.
 # </details>
 # <details><summary>Hint 3: picking one score for each image</summary>
 # <code>scores[torch.arange(len(x)), classes]</code>

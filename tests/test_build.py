@@ -156,7 +156,7 @@ def test_notebook_metadata_ids_slides_and_tags(course):
         assert ids[3:5] == ["twice", "twice-check"]
         assert ids[7] == f"{ids[6]}-2"  # the same text twice
         slides = [c.metadata.slideshow.slide_type for c in nb.cells]
-        assert slides == ["slide", "-", "fragment", "-", "-", "-", "-", "-"]
+        assert slides == ["slide", "-", "fragment", "subslide", "-", "-", "-", "-"]
         assert nb.cells[5].metadata.tags == ["raises-exception", "long"]
         assert nb.cells[1].source.startswith("%matplotlib inline\n")
     assert len(student.metadata.course.version) == 12
@@ -168,6 +168,16 @@ def test_headings_become_slides_and_subslides(course):
     cells = read(course / "lectures" / "03_twice.py")
     nb = notebook(cells, "03_twice", cleared=True)
     assert nb.cells[2].metadata.slideshow.slide_type == "subslide"
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [("show.maps(a)", "subslide"), ("widgets.explore(a)", "subslide"), ("show.table(a)", "-")],
+)
+def test_a_figure_gets_a_screen_of_its_own(course, code, wanted):
+    edit(course, "math.sqrt(-1)", code)
+    nb = notebook(read(course / "lectures" / "03_twice.py"), "03_twice", cleared=True)
+    assert nb.cells[5].metadata.slideshow.slide_type == wanted
 
 
 def test_version_changes_with_the_cells_only(course):
