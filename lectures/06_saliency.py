@@ -100,7 +100,7 @@ assert abs(gradient[0, 1, 61, 110] - slope) < 0.05 * abs(slope)
 #
 # <details><summary>Hint 1: where does the gradient come from?</summary>
 # Copy <code>x</code> so that it wants a gradient (<code>detach().requires_grad_()</code>), compute
-# the scores, and ask <code>torch.autograd.grad</code> for the slope of one number with respect to it.
+# the scores, and ask <code>torch.autograd.grad</code> for the slope of one number.
 # </details>
 # <details><summary>Hint 2: one number, but a batch of images?</summary>
 # The images of a batch do not influence one another. So the gradient of the <em>sum</em> of
