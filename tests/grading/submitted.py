@@ -3,7 +3,7 @@
 from course_utils.grading import sandbox
 
 EXERCISES = ("saliency_map", "gradient_times_input", "smoothgrad")
-LIMITS = sandbox.Limits(call=8, total=60, memory=1 << 30, together=2 << 30, processes=40)
+LIMITS = sandbox.Limits(call=20, total=120, memory=1 << 30, together=2 << 30, processes=40)
 
 GRADIENT = """
 def gradient(model, x, classes):
