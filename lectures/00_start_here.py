@@ -308,7 +308,17 @@ print("largest change of any colour of any pixel:", f"{change.abs().max():.3f} o
 # | gradient | 梯度 | the slope with respect to each weight, or each pixel |
 # | frozen weights | 冻结的权重 | weights that are not changed |
 # | adversarial example | 对抗样本 | a picture changed so little that we see nothing, misclassified |
+
+# %% [markdown] slide="skip"
+# ## Pictures
 #
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+credits = [[photo.name, photo.credit] for photo in photos]
+show.table(["picture", "author, licence, source"], credits)
+
+# %% [markdown] slide="skip"
 # ## Papers
 #
 # - F. Iandola et al. *SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model

@@ -235,7 +235,8 @@ show.bars(
 outline, interior, background = densities.T
 print("steeper on the object than behind it:", (interior > background).sum().item(), "of 12")
 print("steeper on the outline than inside:", (outline > interior).sum().item(), "of 12")
-assert (interior > background).sum() >= 10 and (outline > interior).sum() <= 6
+assert (interior > background).sum() >= 10
+assert (outline > interior).sum() <= 6
 
 # %% [markdown]
 # The maps prefer the object to the background nearly every time. They do **not** prefer its outline:
@@ -543,6 +544,18 @@ show.table(["photos not used for fitting", "called animal"], as_collected + move
 # | weakly supervised | 弱监督 | image labels only, no pixel labels |
 # | intersection over union | 交并比 | how far two masks agree, 0 to 1 |
 # | planted bias | 植入的偏差 | a cue that decides the class but should not |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+shown = [images.photo(name) for name in names]
+shown += [images.cutout(cutout) for cutout, _ in scenes.names]
+shown += [images.photo(background) for _, background in scenes.names]
+credits = {picture.name: picture.credit for picture in shown + images.photos("animal")[1:10:2]}
+show.table(["picture", "author, licence, source"], credits.items())
 
 # %% [markdown] slide="skip"
 # ## Papers
