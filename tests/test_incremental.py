@@ -98,7 +98,8 @@ def test_only_a_part_of_the_maps_is_recomputed(squeezenet, panda):
     widths = [one.patch.shape[1] for one in seen]
     assert widths[0] in (16, 17)
     assert seen[0].base.shape[0] == 111
-    assert max(one.patch.shape[1] / one.base.shape[0] for one in seen) < 1
+    shares = [one.patch.shape[1] / one.base.shape[0] for one in seen]
+    assert sum(shares) / len(shares) < 0.6
 
 
 def test_a_network_whose_geometry_is_unknown_is_refused(branches):
