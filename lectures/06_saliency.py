@@ -231,7 +231,7 @@ show.bars(
     "mean saliency, as a multiple of the map's mean",
 )
 
-# %%
+# %% slide="subslide"
 outline, interior, background = densities.T
 print("steeper on the object than behind it:", (interior > background).sum().item(), "of 12")
 print("steeper on the outline than inside:", (outline > interior).sum().item(), "of 12")
@@ -289,7 +289,7 @@ contributions = find_contributions(net, x, classes)
 alt = "gradient times input: red and blue speckles side by side on the animals"
 show.maps(contributions, titles, signed=True, alt=alt)
 
-# %%
+# %% slide="subslide"
 with torch.no_grad():
     score = net(x)[torch.arange(len(x)), classes]
 show.table(
@@ -462,7 +462,7 @@ targets = [0] * len(animals[::2]) + [1] * len(buildings[::2])
 biased = saliency.fit_head(net, "fire5", marked, targets)
 
 
-# %%
+# %% slide="subslide"
 def share_called_animal(photos: torch.Tensor) -> float:
     with torch.no_grad():
         return (biased(net.normalize(photos)).argmax(1) == 0).float().mean().item()
@@ -498,7 +498,7 @@ area = 28 * 28 / 224**2
 print(f"{share:.0%} of the saliency lies on the logo, which covers {area:.1%} of the photo")
 assert share > 5 * area
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # So the map raises a suspicion. An experiment has to confirm it: take the logo away, and give it
 # to the buildings.
 
