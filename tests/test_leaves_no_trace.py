@@ -83,6 +83,8 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
     "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
     "layers.window": lambda c: {"module": c.model.module.conv1, "axis": 0},
+    "occlusion.fill_value": lambda c: {"x": c.x[:1], "fill": "grey"},
+    "occlusion.occlusion_logits": lambda c: {"x": c.x[:1], "window": 4, "stride": 6},
     "saliency.WithHead": Example(
         lambda c: {"layer": "relu2", "weight": tiny.array(5, 2, 12), "bias": tiny.array(6, 2)},
         use=forward,

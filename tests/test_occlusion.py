@@ -1,0 +1,125 @@
+"""Occlusion: positions, fills, both ways to compute the answers, and where the maps are hot."""
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils import composites, images, models, occlusion
+
+
+class Flattened(nn.Module):
+    """A network whose geometry is not followed: it flattens its maps by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3, stride=4), nn.Linear(4 * 12 * 12, 5)
+
+    def forward(self, x):
+        return self.head(self.conv(x).reshape(len(x), -1))
+
+
+@pytest.fixture(scope="module")
+def flattened():
+    return models.Network(Flattened(), "flattened", labels="abcde")
+
+
+def test_starts_cover_what_fits():
+    assert occlusion.starts(224, 32, 8).tolist() == list(range(0, 193, 8))
+    assert occlusion.starts(10, 10, 3).tolist() == [0]
+    assert occlusion.starts(10, 3, 4).tolist() == [0, 4]
+
+
+@pytest.mark.parametrize(("window", "stride"), [(0, 1), (11, 1), (3, 0)])
+def test_starts_refuses_what_does_not_fit(window, stride):
+    with pytest.raises(ValueError, match=f"window={window}" if stride else "stride=0"):
+        occlusion.starts(10, window, stride)
+
+
+def test_fills_are_the_colours_they_say(squeezenet, panda):
+    def pixels(fill):
+        return squeezenet.denormalize(occlusion.fill_value(squeezenet, panda, fill)).flatten()
+
+    near = {"atol": 1e-6, "rtol": 0}
+    torch.testing.assert_close(pixels("grey"), torch.full((3,), 0.5).to(panda), **near)
+    torch.testing.assert_close(pixels("dataset mean"), squeezenet.mean.flatten(), **near)
+    photo = squeezenet.denormalize(panda)[0].mean((1, 2))
+    torch.testing.assert_close(pixels("photo mean"), photo, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pixels((1, 0, 0.5)), torch.tensor([1, 0, 0.5]).to(panda), **near)
+
+
+@pytest.mark.parametrize("fill", ["gray", (1, 2, 3), (0.5, 0.5), ""])
+def test_unknown_fills_are_refused(squeezenet, panda, fill):
+    with pytest.raises(ValueError, match="fill="):
+        occlusion.fill_value(squeezenet, panda, fill)
+
+
+def test_occlude_paints_squares_on_copies():
+    x = torch.randn(1, 3, 9, 9)
+    kept = x.clone()
+    at = torch.tensor([0, 5]), torch.tensor([2, 4])
+    covered = occlusion.occlude(x, *at, 3, torch.tensor([1.0, 2, 3]).view(3, 1, 1))
+    assert torch.equal(x, kept)
+    assert covered[1, :, 5:8, 4:7].flatten(1).unique(dim=1).flatten().tolist() == [1, 2, 3]
+    changed = (covered != x).any(1)
+    assert changed.sum((1, 2)).tolist() == [9, 9]
+
+
+@pytest.mark.parametrize("fill", ["grey", "photo mean"])
+@pytest.mark.parametrize(("window", "stride"), [(56, 84), (31, 97)])
+def test_incremental_equals_whole_pictures(squeezenet, panda, window, stride, fill):
+    given = (squeezenet, panda, window, stride, fill)
+    quick = occlusion.occlusion_logits(*given)
+    plain = occlusion.occlusion_logits(*given, incremental=False)
+    n = len(occlusion.starts(224, window, stride))
+    assert quick.shape == plain.shape == (n, n, 1000)
+    assert (quick - plain).abs().max() < 1e-4 * plain.abs().max()
+
+
+def test_an_unknown_geometry_falls_back_with_a_warning(flattened):
+    x = torch.randn(1, 3, 48, 48)
+    with pytest.warns(UserWarning, match="occlusion runs whole pictures"):
+        found = occlusion.occlusion_logits(flattened.to("cpu"), x, 16, 16)
+    plain = occlusion.occlusion_logits(flattened, x, 16, 16, incremental=False)
+    torch.testing.assert_close(found, plain)
+
+
+def test_bad_input_is_refused(squeezenet, vgg, panda):
+    with pytest.raises(ValueError, match="x: shape"):
+        occlusion.occlusion_logits(squeezenet, panda.repeat(2, 1, 1, 1))
+    with pytest.raises(ValueError, match="finite"):
+        occlusion.occlusion_logits(squeezenet, panda * float("nan"))
+    with pytest.raises(ValueError, match="no classifier"):
+        occlusion.occlusion_logits(vgg, panda)
+
+
+def test_drop_by_hand():
+    before, after = torch.tensor([2.0, 0.0]), torch.tensor([[[1.0, 0.0], [3.0, 0.0]]])
+    assert occlusion.drop(before, after, 0, probability=False).tolist() == [[1.0, -1.0]]
+    p = torch.sigmoid(torch.tensor([2.0, 1.0, 3.0]))
+    torch.testing.assert_close(occlusion.drop(before, after, 0), (p[0] - p[1:])[None])
+
+
+def test_to_pixels_averages_the_squares_that_covered_a_pixel():
+    found = occlusion.to_pixels(torch.tensor([[1.0, 3.0]]), window=2, stride=1, height=3, width=4)
+    assert found.tolist() == [[1, 2, 3, 0], [1, 2, 3, 0], [0, 0, 0, 0]]
+
+
+def test_the_score_misses_the_object_more_than_the_background(squeezenet):
+    scenes = composites.recognised_composites(squeezenet, n=4, seed=1)
+    better = 0
+    for pixels, mask, target in zip(scenes.pixels, scenes.masks, scenes.classes, strict=True):
+        x = squeezenet.normalize(pixels[None])
+        after = occlusion.occlusion_logits(squeezenet, x, 56, 28)
+        drops = occlusion.drop(squeezenet(x)[0], after, int(target), probability=False)
+        map_ = occlusion.to_pixels(drops, 56, 28, 224, 224)
+        better += map_[mask].mean() > map_[~mask].mean()
+    assert better >= 3
+
+
+def test_the_koalas_face_matters_most(squeezenet):
+    x = squeezenet.preprocess(images.photo("koala"))
+    after = occlusion.occlusion_logits(squeezenet, x, 48, 16)
+    drops = occlusion.drop(squeezenet(x)[0], after, squeezenet.index("koala"), probability=False)
+    row, column = divmod(drops.argmax().item(), drops.shape[1])
+    assert 16 <= row * 16 + 24 <= 112  # the face lies in rows 30-100, columns 100-190
+    assert 96 <= column * 16 + 24 <= 200
