@@ -148,9 +148,10 @@ def maps(
 
 def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple[np.ndarray, dict]:
     """A map (H,W) and the colour scale for it: the arguments of `Axes.imshow`."""
-    values = torch.as_tensor(array).detach().cpu().float().squeeze().numpy()
-    if values.ndim != 2:
-        raise ValueError(f"map: shape {tuple(np.shape(array))}; accepted: (H,W) or (1,H,W)")
+    values = torch.as_tensor(array).detach().cpu().float()
+    values = (values[0] if values.ndim == 3 and len(values) == 1 else values).numpy()
+    if values.ndim != 2 or not values.size:
+        raise ValueError(f"map: shape {values.shape}; accepted: (H,W) or (1,H,W)")
     if not np.isfinite(values).all():
         raise ValueError("map: it has values that are not finite (NaN or infinity)")
     if signed:
@@ -198,18 +199,19 @@ class Table:
     """Rows under a header, as HTML and as text; numbers are aligned right."""
 
     def __init__(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        rows = [list(row) for row in rows]
+        for row in rows:
+            if len(row) != len(header):
+                raise ValueError(f"rows: {len(row)} cells under a header of {len(header)}")
         self.header = list(header)
         self.rows = [[_cell(value) for value in row] for row in rows]
-        for row in self.rows:
-            if len(row) != len(self.header):
-                raise ValueError(f"rows: {len(row)} cells under a header of {len(self.header)}")
+        self.text = [any(isinstance(row[i], str) for row in rows) for i in range(len(header))]
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         def line(cells: Sequence[str], tag: str) -> str:
-            sides = ["left"] + ["right"] * (len(cells) - 1)
             inner = "".join(
-                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for side, cell in zip(sides, cells, strict=True)
+                f'<{tag} style="text-align:{"left" if text else "right"}">{html.escape(c)}</{tag}>'
+                for text, c in zip(self.text, cells, strict=True)
             )
             return f"<tr>{inner}</tr>"
 
@@ -220,13 +222,12 @@ class Table:
     def __repr__(self) -> str:
         grid = [self.header, *self.rows]
         widths = [max(len(row[i]) for row in grid) for i in range(len(self.header))]
-        return "\n".join(
-            "  ".join(
-                c.ljust(w) if i == 0 else c.rjust(w)
-                for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in grid
-        )
+
+        def line(cells: Sequence[str]) -> str:
+            both = zip(self.text, cells, widths, strict=True)
+            return "  ".join(c.ljust(w) if text else c.rjust(w) for text, c, w in both).rstrip()
+
+        return "\n".join(map(line, grid))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

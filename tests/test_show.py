@@ -1,0 +1,142 @@
+"""Figures: what they say to those who do not see them, their scales, and what they refuse."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import images, show
+
+
+def html(figure):
+    return figure._repr_mimebundle_()["text/html"]
+
+
+def test_a_figure_is_an_image_element_with_its_alt_text():
+    figure = show.images([torch.rand(3, 8, 8)], alt='a "panda" & <more>')
+    assert re.match(
+        r'<img alt="a &quot;panda&quot; &amp; &lt;more&gt;" style="[^"]*" src="', html(figure)
+    )
+    assert figure._repr_mimebundle_()["text/plain"] == 'a "panda" & <more>'
+    assert figure.png().startswith(b"\x89PNG")
+
+
+def test_titles_are_the_alt_text_where_there_is_no_other():
+    assert (
+        show.images([torch.rand(3, 8, 8)] * 2, ["cat", "dog"], title="pets").alt == "pets: cat, dog"
+    )
+    assert "first 2, second 0.5" in show.bars(["first", "second"], [2, 0.5], "points").alt
+
+
+def test_figures_of_a_cell_do_not_pile_up_in_pyplot():
+    import matplotlib.pyplot
+
+    before = matplotlib.pyplot.get_fignums()
+    show.maps([torch.rand(4, 4)])
+    assert matplotlib.pyplot.get_fignums() == before
+
+
+def test_the_file_is_what_is_shown(tmp_path):
+    show.images([torch.rand(3, 8, 8)]).save(tmp_path / "figure.png")
+    assert images.read(tmp_path / "figure.png").shape[0] == 3
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 3, 5, 7)])
+def test_colours_come_last_for_matplotlib(shape):
+    assert show.pixels_of(torch.rand(shape)).shape == (5, 7, 3)
+
+
+def test_values_outside_are_clipped_and_grey_stays_grey():
+    grey = show.pixels_of(torch.tensor([[[-1.0, 0.5, 2.0]]]))
+    assert grey.tolist() == [[0, 0.5, 1]]
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7), (5,), (2, 3, 5, 7)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="image: shape"):
+        show.pixels_of(torch.rand(shape))
+
+
+def test_signed_maps_are_centred_at_zero():
+    values, scale = show.heat(torch.tensor([[-3.0, 1.0], [0.0, 2.0]]), signed=True)
+    assert scale["vmin"] == -scale["vmax"] < 0
+    white = show.colours(torch.tensor([[-3.0, 0.0, 3.0]]), signed=True)[:, 0]
+    assert white[:, 1].min() > 0.95
+    assert white[0, 2] > white[2, 2]  # red is positive
+    assert white[2, 0] > white[0, 0]  # blue is negative
+
+
+def test_a_few_large_values_do_not_rule_a_map():
+    values = torch.rand(100, 100)
+    values[0, 0] = 1000
+    assert show.heat(values)[1]["vmax"] < 2
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, -1.0])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_map_without_variation_can_be_drawn(value, signed):
+    _, scale = show.heat(torch.full((4, 4), value), signed)
+    assert scale["vmin"] < scale["vmax"]
+    assert show.colours(torch.full((4, 4), value), signed).isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1), (1, 1), (1, 1, 6)])
+def test_a_map_may_be_one_pixel_high(shape):
+    assert show.heat(torch.rand(shape))[0].shape == shape[-2:]
+
+
+def test_maps_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        show.heat(torch.tensor([[0.0, float("nan")]]))
+    with pytest.raises(ValueError, match=r"map: shape \(3, 4, 4\)"):
+        show.heat(torch.rand(3, 4, 4))
+    with pytest.raises(ValueError, match="empty"):
+        show.images([])
+
+
+def test_an_overlay_colours_where_the_map_is_large():
+    photo, heat = torch.full((3, 32, 32), 0.5), torch.zeros(4, 4)
+    heat[0, 0] = 1
+    laid = show.overlay(photo, heat)
+    assert laid.shape == photo.shape
+    assert laid.min() >= 0
+    assert laid.max() <= 1
+    spread = laid.amax(0) - laid.amin(0)
+    assert spread[2, 2] > 0.2
+    assert spread[28, 28] == 0
+    assert torch.equal(photo, torch.full((3, 32, 32), 0.5))
+
+
+def test_an_overlay_of_nothing_is_the_grey_photo():
+    laid = show.overlay(torch.rand(3, 8, 8), torch.zeros(8, 8))
+    assert laid.isfinite().all()
+    assert torch.equal(laid[0], laid[1])
+
+
+def test_tables_align_numbers_right_and_text_left():
+    table = show.table(["name", "points", "licence"], [["a & b", 1.23456, "CC0"], ["c", 10, "MIT"]])
+    assert repr(table).split("\n") == [
+        "name   points  licence",
+        "a & b    1.23  CC0",
+        "c          10  MIT",
+    ]
+    shown = table._repr_mimebundle_()["text/html"]
+    assert '<td style="text-align:right">1.23</td>' in shown
+    assert '<td style="text-align:left">a &amp; b</td>' in shown
+
+
+def test_table_numbers_may_be_tensors_and_rows_must_fit():
+    assert "0.333" in repr(show.table(["x"], [[torch.tensor(1 / 3)]]))
+    assert "2" in repr(show.table(["x"], [[np.int64(2)]]))
+    with pytest.raises(ValueError, match="rows: 1 cells under a header of 2"):
+        show.table(["a", "b"], [["only one"]])
+
+
+def test_lines_pass_settings_on():
+    figure = show.lines(
+        {"a": ([1, 2], [1, 100]), "b": ([1, 2], [2, 3])}, "x", "y", "two", yscale="log"
+    )
+    axes = figure.canvas.axes[0]
+    assert axes.get_yscale() == "log"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
