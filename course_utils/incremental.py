@@ -38,19 +38,22 @@ class Footprint:
 
     def crop(self, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
         """The changed maps inside other rectangles, (B,height,width,K); they may leave the map."""
-        b, h, w, k = self.patch.shape
-        rows, columns = (
-            start[:, None] + torch.arange(n, device=start.device)
-            for start, n in ((top, height), (left, width))
-        )
-        in_rows, in_columns = rows - self.top[:, None], columns - self.left[:, None]
-        changed = _inside(in_rows, h)[:, :, None] & _inside(in_columns, w)[:, None, :]
-        each = torch.arange(b, device=top.device)[:, None, None]
-        from_patch = (each * h + in_rows[:, :, None]) * w + in_columns[:, None, :]
-        from_base = rows[:, :, None] * self.base.shape[1] + columns[:, None, :]
-        index = torch.where(changed, from_patch + self.base[..., 0].numel(), from_base)
-        table = torch.cat([self.base.reshape(-1, k), self.patch.reshape(-1, k)])
-        return table[index.flatten()].view(b, height, width, k)
+        new = self.patch.new_empty(len(top), height, width, self.patch.shape[3])
+        self.lay(new, top, left)
+        return new
+
+    def lay(self, new: Tensor, top: Tensor, left: Tensor) -> None:
+        """Fill `new` (B,height,width,K) with the changed maps from `top`, `left` on."""
+        (h, w), (height, width) = self.patch.shape[1:3], new.shape[1:3]
+        if (h, w) == (height, width) and torch.equal(top, self.top) and left.equal(self.left):
+            new.copy_(self.patch)
+            return
+        corners = (t.tolist() for t in (self.top, self.left, top, left))
+        for one, patch, i, j, r, c in zip(new, self.patch, *corners, strict=True):
+            one.copy_(self.base[r : r + height, c : c + width])
+            to_rows, rows = _overlap(r, height, i, h)
+            to_columns, columns = _overlap(c, width, j, w)
+            one[to_rows, to_columns] = patch[rows, columns]
 
     def pad(self, before: tuple[int, int], after: tuple[int, int], value: float) -> "Footprint":
         """The same with a border around the maps."""
@@ -59,8 +62,11 @@ class Footprint:
         return Footprint(base, self.patch, self.top + before[0], self.left + before[1])
 
 
-def _inside(index: Tensor, n: int) -> Tensor:
-    return (index >= 0) & (index < n)
+def _overlap(start: int, n: int, other: int, m: int) -> tuple[slice, slice]:
+    """What two stretches of an axis share, counted from the start of each."""
+    first = max(start, other)
+    last = max(first, min(start + n, other + m))
+    return slice(first - start, last - start), slice(first - other, last - other)
 
 
 class Incremental(fx.Interpreter):
@@ -130,19 +136,37 @@ class Incremental(fx.Interpreter):
             [a for a in flat if isinstance(a, Tensor | Footprint)]
         ):
             raise NoGeometry(name)
-        rectangle = _union(changed)
-        patches = [_first(one.crop(*rectangle)) for one in changed]
-        joined = target(patches, *args[1:], **kwargs) if name == "cat" else target(*patches)
-        return Footprint(self.untouched(), _last(joined), *rectangle[:2])
+        top, left, height, width = _union(changed)
+        if name == "cat":
+            joined = self.side_by_side(changed, top, left, height, width)
+        else:
+            joined = _last(target(*(_first(one.crop(top, left, height, width)) for one in changed)))
+        return Footprint(self.untouched(), joined, top, left)
 
     def call_method(self, target: str, args: tuple, kwargs: dict) -> object:
         if any(isinstance(a, Footprint) for a in args):
             raise NoGeometry(target)
         return super().call_method(target, args, kwargs)
 
+    def is_ours(self, node: fx.Node) -> bool:
+        """Whether nobody else reads what a node gave, so that it may be overwritten."""
+        fresh = node.op == "call_module" and isinstance(self.fetch_attr(node.target), nn.Conv2d)
+        return fresh and len(node.users) == 1
+
+    def side_by_side(self, parts: list[Footprint], top: Tensor, left: Tensor, *size: int) -> Tensor:
+        """The channels of several maps after one another, written straight to their place."""
+        channels = [part.base.shape[2] for part in parts]
+        joined = parts[0].patch.new_empty(len(top), *size, sum(channels))
+        for part, place in zip(parts, joined.split(channels, dim=3), strict=True):
+            part.lay(place, top, left)
+        return joined
+
     def unit_by_unit(self, module: nn.Module, value: Footprint) -> Footprint:
         """Activation, normalisation: every unit depends on itself alone."""
-        patch = _last(module(_first(value.patch)))
+        if isinstance(module, nn.ReLU) and self.is_ours(self.node.args[0]):
+            patch = value.patch.relu_()
+        else:
+            patch = _last(module(_first(value.patch)))
         return Footprint(self.untouched(), patch, value.top, value.left)
 
     def slide(self, module: nn.Module, value: Footprint) -> Footprint:
@@ -208,10 +232,10 @@ def _mean(module: nn.Module, value: Footprint) -> Tensor:
     if not _is_mean(module):
         raise NoGeometry(type(module).__name__)
     h, w = value.patch.shape[1:3]
-    before = Footprint(value.base, value.patch[:, :0], value.top, value.left)
-    old = before.crop(value.top, value.left, h, w)
-    change = (value.patch - old).sum((1, 2)) / value.base[..., 0].numel()
-    mean = value.base.mean((0, 1)) + change
+    corners = zip(value.top.tolist(), value.left.tolist(), strict=True)
+    old = torch.stack([value.base[i : i + h, j : j + w].sum((0, 1)) for i, j in corners])
+    change = value.patch.sum((1, 2)) - old
+    mean = value.base.mean((0, 1)) + change / value.base[..., 0].numel()
     flat = getattr(getattr(module, "flatten", None), "__class__", None) is nn.Flatten
     return mean if flat else mean[:, :, None, None]
 

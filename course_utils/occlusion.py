@@ -3,6 +3,7 @@
 Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -93,7 +94,7 @@ def occlusion_logits(
             faster. Falls back to whole pictures, with a warning, where the network's geometry is
             not known.
         progress: show a progress bar.
-        batch: squares in a pass.
+        batch: at most so many squares in a pass.
 
     Returns:
         (rows, columns, classes): logits for every position.
@@ -106,13 +107,19 @@ def occlusion_logits(
         raise ValueError(f"x: shape {tuple(x.shape)}; accepted: one image (1,3,H,W), finite")
     rows, columns = (starts(n, window, stride).to(x.device) for n in x.shape[2:])
     value = fill_value(model, x, fill)
-    top, left = rows.repeat_interleave(len(columns)), columns.repeat(len(rows))
     answer = _answerer(model, x, window, value, incremental)
-    pieces = range(0, len(top), batch)
-    pieces = tqdm(pieces, desc="occlusion", disable=not progress, leave=False)
-    with torch.no_grad():
-        logits = torch.cat([answer(top[i : i + batch], left[i : i + batch]) for i in pieces])
-    return logits.unflatten(0, (len(rows), len(columns)))
+    # Squares that lie close together reach parts of the maps of about the same size.
+    side = max(1, math.isqrt(batch))
+    bar = tqdm(total=len(rows) * len(columns), desc="occlusion", disable=not progress, leave=False)
+
+    def block(top: Tensor, left: Tensor) -> Tensor:
+        logits = answer(top.repeat_interleave(len(left)), left.repeat(len(top)))
+        bar.update(len(logits))
+        return logits.unflatten(0, (len(top), len(left)))
+
+    with torch.no_grad(), bar:
+        bands = [[block(r, c) for c in columns.split(side)] for r in rows.split(side)]
+        return torch.cat([torch.cat(band, dim=1) for band in bands])
 
 
 def _answerer(model: nn.Module, x: Tensor, window: int, value: Tensor, incremental: bool):

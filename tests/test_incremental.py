@@ -37,6 +37,19 @@ class Gated(Branches):
         return self.head(nnf.pad(x.mean((2, 3)), (0, 2)))
 
 
+class Gaps(nn.Module):
+    """Pixels that no window looks at, and a ReLU whose input is read a second time."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.relu = nn.Conv2d(3, 6, 1, stride=4), nn.ReLU()
+        self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(torch.flatten(self.pool(x + self.relu(x)), 1))
+
+
 @pytest.fixture
 def branches():
     return Branches().eval().requires_grad_(False)
@@ -68,6 +81,15 @@ def test_equals_whole_pictures_on_odd_geometries(branches, size, window):
     patch = torch.randn(len(top), 3, *window)
     found = Incremental(branches, x).scores(patch, top, left)
     torch.testing.assert_close(found, whole(branches, x, patch, top, left), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("window", [(1, 1), (2, 3), (6, 9)])
+def test_equals_whole_pictures_where_a_patch_falls_between_the_windows(window):
+    model, x = Gaps().eval(), torch.randn(1, 3, 33, 30)
+    top, left = placed(33, 30, *window, n=40)
+    patch = torch.randn(len(top), 3, *window)
+    logits = Incremental(model, x).scores(patch, top, left)
+    torch.testing.assert_close(logits, whole(model, x, patch, top, left), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "efficientnet"])
