@@ -76,6 +76,8 @@ def classify(case):
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
     "incremental.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
+    "last_layer.features": lambda c: {"pixels": c.pixels, "names": [c.layer]},
+    "last_layer.vectors_by_layer": lambda c: {"pixels": c.pixels, "names": [c.layer]},
     "layers.activations": lambda c: {"x": c.x, "layer": c.layer},
     "layers.capture": Example(lambda c: {"layers": ("relu1", "conv2")}, graph=True, use=forward),
     "layers.find": lambda c: {"layer": c.layer},
