@@ -1,0 +1,391 @@
+"""Lecture 04's exercises: nearest neighbours, principal component analysis."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from course_utils import last_layer
+from course_utils.exercises import drawing
+from course_utils.exercises.core import Case, Exercise, Mistake, register
+
+LECTURE = "04_last_layer"
+
+
+def squared(x: Tensor) -> Tensor:
+    """|x_i - x_j|^2 by the definition, (N,N)."""
+    return (x[:, None] - x).square().sum(2)
+
+
+def gap(distances: Tensor) -> float:
+    """The smallest step in any row of sorted distances, as a share of their mean."""
+    steps = distances.sort(1).values.diff(dim=1)
+    return (steps[:, 1:].min() / distances.mean()).item()
+
+
+def neighbour_cases(seed: int) -> list[Case]:
+    """Five, seven and nine vectors of unequal lengths; no two distances nearly equal."""
+    random = drawing.generator(seed, "nearest_neighbours")
+    shapes = [(7, 4, 2), (5, 6, 1), (9, 3, 4)]
+    notes = ["seven vectors and k = 2", "five vectors and k = 1", "nine vectors and k = 4"]
+    found = []
+    for (n, width, k), note in zip(shapes, notes, strict=True):
+        while True:
+            x = torch.randn(n, width, generator=random)
+            x = (x + 0.5) * (0.5 + torch.rand(n, 1, generator=random))
+            if gap(squared(x)) > 1e-3:
+                break
+        found.append(Case({"x": x, "k": k}, note, repeat=n == 5))
+    return found
+
+
+# ------------------------------------------------------------------ neighbours, right and wrong
+
+
+def ranked(score: Callable[[Tensor], Tensor], largest: bool = False, skip: bool = True) -> Callable:
+    """Neighbours by any matrix of scores, the query itself left out or not."""
+
+    def neighbours(x: Tensor, k: int) -> Tensor:
+        matrix = score(x).clone()
+        if skip:
+            matrix.fill_diagonal_(-torch.inf if largest else torch.inf)
+        return matrix.topk(k, largest=largest).indices
+
+    return neighbours
+
+
+def cosine(x: Tensor) -> Tensor:
+    x = x / x.norm(dim=1, keepdim=True)
+    return x @ x.T
+
+
+def norms(x: Tensor) -> Tensor:
+    return x.square().sum(1)
+
+
+NEIGHBOUR_MISTAKES = (
+    Mistake(
+        "itself",
+        ranked(squared, skip=False),
+        "Each vector is its own first neighbour: its distance to itself is 0, and nothing beats "
+        "that. Leave the query out before you choose.",
+    ),
+    Mistake(
+        "farthest",
+        ranked(squared, largest=True),
+        "These are the *farthest* vectors. A small distance means near; `topk` takes the largest "
+        "values unless it is told otherwise.",
+    ),
+    Mistake(
+        "dot_product",
+        ranked(lambda x: x @ x.T, largest=True),
+        "You ranked by the dot product. It favours long vectors, however far away they point: the "
+        "distance needs their squared lengths as well.",
+    ),
+    Mistake(
+        "cosine",
+        ranked(cosine, largest=True),
+        "You ranked by the angle (cosine similarity). A good measure, and the lecture uses it by "
+        "making its vectors unit length first; here the lengths count.",
+    ),
+    Mistake(
+        "factor_two",
+        ranked(lambda x: norms(x)[:, None] + norms(x) - x @ x.T),
+        "The product of the two vectors counts twice in the squared distance: think of the "
+        "middle term when you expand the square of a difference.",
+    ),
+    Mistake(
+        "plus_product",
+        ranked(lambda x: norms(x)[:, None] + norms(x) + 2 * x @ x.T),
+        "A sign is wrong: you have the squared length of the *sum* of two vectors. The middle term "
+        "of a difference is negative.",
+    ),
+    Mistake(
+        "lengths_not_squared",
+        ranked(lambda x: x.norm(dim=1)[:, None] + x.norm(dim=1) - 2 * x @ x.T),
+        "You added the lengths of the vectors; the squared distance has their *squared* lengths.",
+    ),
+    Mistake(
+        "manhattan",
+        ranked(lambda x: (x[:, None] - x).abs().sum(2)),
+        "You added the absolute differences (city-block distance). The Euclidean distance squares "
+        "them, so that one large difference weighs more than several small ones.",
+    ),
+    Mistake(
+        "signed_sum",
+        ranked(lambda x: (x[:, None] - x).sum(2).abs()),
+        "You added the differences with their signs, where plus and minus cancel. Square each "
+        "difference before adding.",
+    ),
+    Mistake(
+        "farthest_first",
+        lambda x, k: ranked(squared)(x, k).flip(1),
+        "The right neighbours in the wrong order: the nearest should come first.",
+    ),
+    Mistake(
+        "distances",
+        lambda x, k: squared(x).fill_diagonal_(torch.inf).topk(k, largest=False).values.sqrt(),
+        "You return the distances. Asked for is *who* the neighbours are: their row numbers.",
+    ),
+    Mistake(
+        "squared_distances",
+        lambda x, k: squared(x).fill_diagonal_(torch.inf).topk(k, largest=False).values,
+        "You return squared distances. Asked for is *who* the neighbours are: their row numbers.",
+    ),
+    Mistake(
+        "first_row_for_all",
+        lambda x, k: ranked(squared)(x, k)[:1].expand(len(x), -1),
+        "Every row has the neighbours of the first vector. Each vector asks for its own.",
+    ),
+    Mistake(
+        "one_too_many",
+        lambda x, k: squared(x).argsort(1)[:, : k + 1],
+        "One neighbour too many, and the first is the vector itself. You made room for it; now "
+        "leave it out.",
+    ),
+    Mistake(
+        "nearest_skipped",
+        lambda x, k: squared(x).argsort(1)[:, 2 : k + 2],
+        "The nearest neighbour is missing: you left out the first of the sorted vectors twice. "
+        "Only the query itself has to go.",
+    ),
+)
+
+
+# ------------------------------------------------------------------ PCA, right and wrong
+
+
+def svd(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.linalg.svd(x, full_matrices=False)
+
+
+def centre(x: Tensor) -> Tensor:
+    return x - x.mean(0)
+
+
+def by_rule(projected: Tensor) -> Tensor:
+    """The sign rule: in each column the largest entry in size is positive."""
+    largest = projected.gather(0, projected.abs().argmax(0, keepdim=True))
+    return projected * torch.where(largest < 0, -1.0, 1.0)
+
+
+def scores(x: Tensor) -> Tensor:
+    """All projections on the directions of the centred vectors, with arbitrary signs."""
+    u, s, _ = svd(centre(x))
+    return u * s
+
+
+def by_direction(x: Tensor, components: int) -> Tensor:
+    """The sign rule applied to the directions instead of the projections."""
+    _, _, v = svd(centre(x))
+    return centre(x) @ by_rule(v[:components].T)
+
+
+def summed(x: Tensor, components: int) -> Tensor:
+    """Another rule: the projections' entry in the first row is positive."""
+    projected = scores(x)[:, :components]
+    return projected * torch.where(projected[:1] < 0, -1.0, 1.0)
+
+
+def pattern(answer: Callable, x: Tensor, components: int) -> list[bool]:
+    """In which columns a choice of signs agrees with the rule."""
+    right = by_rule(scores(x))[:, :components]
+    return (answer(x, components) * right).sum(0).gt(0).tolist()
+
+
+def raw(x: Tensor, components: int) -> Tensor:
+    """The projections with the signs that the decomposition happens to give."""
+    return scores(x)[:, :components]
+
+
+def opposite(x: Tensor, components: int) -> Tensor:
+    return -by_rule(raw(x, components))
+
+
+def clear(x: Tensor) -> bool:
+    """Whether the components, and the sign of each, could not be taken for another."""
+    values = svd(centre(x))[1]
+    spread = (values[:-1] - values[1:]).min() / values[0]
+    sizes = scores(x).abs().sort(0).values
+    lead = ((sizes[-1] - sizes[-2]) / sizes[-1]).min()
+    return bool(spread > 0.08 and values[-1] / values[0] > 0.1 and lead > 0.05)
+
+
+def pca_cases(seed: int) -> list[Case]:
+    """Vectors away from zero, wide and tall; wrong choices of signs are all told apart."""
+    random = drawing.generator(seed, "pca")
+    shapes = [(8, 5, 2), (12, 6, 3), (9, 4, 1)]
+    notes = ["eight vectors and 2 components", "twelve vectors and 3 components", "one component"]
+    while True:
+        drawn = [_vectors(random, n, width) for n, width, _ in shapes]
+        signs = [
+            sum((pattern(a, x, c) for x, (_, _, c) in zip(drawn, shapes, strict=True)), [])
+            for a in (raw, opposite, by_direction, summed)
+        ]
+        if len({tuple(one) for one in signs}) == len(signs) and not any(map(all, signs)):
+            break
+    return [
+        Case({"x": x, "components": c}, note, repeat=n == 12)
+        for x, (n, _, c), note in zip(drawn, shapes, notes, strict=True)
+    ]
+
+
+def _vectors(random: torch.Generator, n: int, width: int) -> Tensor:
+    while True:
+        stretch = torch.linspace(3, 0.8, width)[torch.randperm(width, generator=random)]
+        offset = 2 * torch.randn(width, generator=random)
+        x = torch.randn(n, width, generator=random) * stretch + offset
+        if clear(x):
+            return x
+
+
+def from_projections(name: str, make: Callable, sentence: str) -> Mistake:
+    """A mistake whose signs follow the rule: `make(x, components)` before them."""
+    return Mistake(name, lambda x, components: by_rule(make(x, components)), sentence)
+
+
+PCA_MISTAKES = (
+    from_projections(
+        "not_centred",
+        lambda x, c: (svd(x)[0] * svd(x)[1])[:, :c],
+        "The mean was not subtracted. Your first direction points from zero to the middle of the "
+        "vectors, not along their largest spread.",
+    ),
+    from_projections(
+        "projected_uncentred",
+        lambda x, c: x @ svd(centre(x))[2][:c].T,
+        "The directions are right, but you projected the vectors themselves. Their mean has to be "
+        "subtracted there too, so that every component has mean 0.",
+    ),
+    from_projections(
+        "rows_centred",
+        lambda x, c: (svd(x - x.mean(1, keepdim=True))[0] * svd(x - x.mean(1, keepdim=True))[1])[
+            :, :c
+        ],
+        "You subtracted from each vector the mean of its own numbers. What has to go is the mean "
+        "*vector*: one mean for each column, over all rows.",
+    ),
+    from_projections(
+        "smallest_first",
+        lambda x, c: scores(x).flip(1)[:, :c],
+        "These are the components of the *smallest* variance. Check in which order your "
+        "decomposition sorts: some routines give the smallest first.",
+    ),
+    from_projections(
+        "wrong_axis",
+        lambda x, c: centre(x) @ svd(centre(x))[2][:, :c],
+        "You took columns where the directions are rows: the decomposition returns V already "
+        "transposed, one direction in each row.",
+    ),
+    from_projections(
+        "no_singular_values",
+        lambda x, c: svd(centre(x))[0][:, :c],
+        "The singular values are missing, so all components have the same spread. The first "
+        "should be the widest: that is its claim to be the first.",
+    ),
+    from_projections(
+        "unit_variance",
+        lambda x, c: raw(x, c) / raw(x, c).std(0),
+        "Each of your components is scaled to standard deviation 1 (whitened). Projections keep "
+        "their size; the first has the largest variance.",
+    ),
+    from_projections(
+        "standardised",
+        lambda x, c: raw(x / x.std(0), c),
+        "You divided each column by its standard deviation first. Then every column counts the "
+        "same, and the directions of large variance are gone.",
+    ),
+    from_projections(
+        "squared_singular_values",
+        lambda x, c: (svd(centre(x))[0] * svd(centre(x))[1] ** 2)[:, :c],
+        "You multiplied by the squared singular values. Those are the variances (times N - 1); a "
+        "projection is as long as the singular value itself.",
+    ),
+    from_projections(
+        "divided_by_root",
+        lambda x, c: raw(x, c) / (len(x) - 1) ** 0.5,
+        "Everything is divided by the root of N - 1. That belongs to the standard deviation along "
+        "a component, not to the projections.",
+    ),
+    from_projections(
+        "reconstructed",
+        lambda x, c: raw(x, c) @ svd(centre(x))[2][:c],
+        "You went back to the original coordinates: this is the best approximation with so few "
+        "components. Asked for are the projections themselves.",
+    ),
+    from_projections(
+        "all_components",
+        lambda x, c: scores(x),
+        "You return all the components. Keep the first few: as many as `components` says.",
+    ),
+    from_projections(
+        "directions",
+        lambda x, c: svd(centre(x))[2][:c].T,
+        "These are the directions, one number for each column of `x`. Asked for is where each "
+        "*vector* lies along them.",
+    ),
+    Mistake(
+        "opposite_signs",
+        opposite,
+        "Right but for the sign: in each column the entry that is largest in size should be "
+        "positive, and yours is negative.",
+    ),
+    Mistake(
+        "no_sign_rule",
+        raw,
+        "Right but for the signs. A direction may point either way and routines differ in their "
+        "choice, so here a rule decides: the entry that is largest in size is positive.",
+    ),
+    Mistake(
+        "sign_by_direction",
+        by_direction,
+        "Right but for the signs. You applied the rule to the directions; it is the largest entry "
+        "of each column of *projections* that should be positive.",
+    ),
+    Mistake(
+        "sign_by_first_row",
+        summed,
+        "Right but for the signs. You made the first row positive; the rule looks at the entry of "
+        "each column that is largest in size, wherever it stands.",
+    ),
+)
+
+
+register(
+    Exercise(
+        name="nearest_neighbours",
+        lecture=LECTURE,
+        title="k nearest neighbours",
+        reference=last_layer.nearest_neighbours,
+        cases=neighbour_cases,
+        mistakes=NEIGHBOUR_MISTAKES,
+        result="the row numbers (N,k) of the k nearest other vectors, the nearest first",
+        noun="result",
+        hints=(
+            "Expand the square of a difference: three terms, and one of them is a product of "
+            "matrices.",
+            "One term has a value for each row, one for each column, and one for each pair. "
+            "Broadcasting adds them.",
+            "What stands on the diagonal of the distances, and what would keep it from being "
+            "chosen?",
+        ),
+    ),
+    Exercise(
+        name="pca",
+        lecture=LECTURE,
+        title="Principal component analysis",
+        reference=last_layer.pca,
+        cases=pca_cases,
+        mistakes=PCA_MISTAKES,
+        result="the projections (N,components), the component of the largest variance first",
+        noun="result",
+        hints=(
+            "Which vector has to be subtracted before the decomposition, and over which axis is "
+            "it a mean?",
+            "Two of the three parts of the decomposition give the projections; the third holds "
+            "the directions.",
+            "For the signs: find in each column the entry that is largest in size, and look at "
+            "its sign.",
+        ),
+    ),
+)
