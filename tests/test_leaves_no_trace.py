@@ -75,6 +75,12 @@ def classify(case):
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "guided.class_gradient": classify,
+    "guided.guided_gradient": classify,
+    "guided.unit_gradient": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
+    "guided.unit_views": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
+    "guided.with_rule": Example(lambda c: {"rule": "guided"}, use=forward),
+    "guided.zeroed": lambda c: classify(c) | {"rule": "guided"},
     "incremental.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
     "last_layer.features": lambda c: {"pixels": c.pixels, "names": [c.layer]},
     "last_layer.vectors_by_layer": lambda c: {"pixels": c.pixels, "names": [c.layer]},
