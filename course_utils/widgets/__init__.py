@@ -7,6 +7,7 @@ widgets, runs a network only when a control is let go of, and says in red what w
 from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
@@ -19,6 +20,7 @@ __all__ = [
     "choice",
     "coloured",
     "explore",
+    "guided_explorer",
     "last_layer_explorer",
     "remember",
     "saliency_explorer",

@@ -1,0 +1,95 @@
+"""Lecture 07: the gradient of any unit or class under three ReLU rules."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from course_utils import guided, layers
+from course_utils.models import Network
+from course_utils.widgets.choosers import Photo
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.explorer import Explorer, explore, remember
+
+PHOTOS = ("lemur", "scarlet_macaw", "kitten", "butterfly")
+RANKS = 16
+SCORE = "class score"
+
+
+def guided_explorer(
+    network: Network, photos: Sequence[str] = PHOTOS, of: Sequence[str] = ()
+) -> Explorer:
+    """Photo, a unit's patch and its gradient, for a photo, a layer, a channel and a rule.
+
+    Args:
+        network: a classifier of the zoo that can be traced.
+        photos: names of the course's photos.
+        of: its layers to choose from; feature maps, all of them by default.
+
+    Returns:
+        The explorer. The channels are offered by strength: 1 is the one whose strongest unit fires
+        most for this photo, against the layer's other channels. For the class score they are
+        classes, the most probable first. Any change costs passes of the network.
+    """
+    offered = [*(of or _feature_layers(network)), SCORE]
+    look = remember(lambda photo, layer, rank, rule: _views(network, photo, layer, rank, rule))
+
+    def draw(photo: Photo, layer: str, rank: int, rule: str) -> tuple[dict[str, Tensor], str]:
+        return look(photo, layer, rank, rule)
+
+    middle = offered[len(offered) // 2]
+    return explore(
+        draw,
+        photo=photos,
+        layer=choice(offered, "fire5" if "fire5" in offered else middle),
+        rank=slider(1, RANKS, label="channel, by strength"),
+        rule=choice(list(guided.RULES), "guided"),
+    )
+
+
+def _feature_layers(network: Network) -> list[str]:
+    """The layers with rows and columns that have at least `RANKS` channels."""
+    zeros = torch.zeros(1, 3, network.crop, network.crop, device=network.device)
+    with torch.no_grad(), layers.capture(network, *layers.names(network)) as seen:
+        network(zeros)
+    large = [n for n, maps in seen.items() if maps.ndim == 4 and maps.shape[-1] > 1]
+    return [
+        n for n in large if seen[n].shape[1] >= RANKS and seen[n].shape[1] < len(network.labels)
+    ]
+
+
+def _views(
+    network: Network, photo: Photo, layer: str, rank: int, rule: str
+) -> tuple[dict[str, Tensor], str]:
+    x, pixels = network.preprocess(photo.pixels), network.crop_pixels(photo.pixels)[0]
+    name = photo.name.replace("_", " ")
+    if layer == SCORE:
+        with torch.no_grad():
+            index = network(x)[0].topk(rank).indices[-1].item()
+        gradient = guided.class_gradient(network, x, index, rule)[0].cpu()
+        drawn = {"photo": pixels, f"{rule}, the whole photo": guided.as_picture(gradient)}
+        return drawn, f"{rule}: the score of “{network.labels[index]}” for {name}. Grey is zero."
+    maps = layers.activations(network, x, layer)
+    channel = maps[0].amax((1, 2)).topk(rank).indices[-1].item()
+    value, unit = guided.strongest_units(maps, channel)
+    gradient = guided.unit_gradient(network, x, layer, channel, unit, rule)[0].cpu()
+    field = layers.receptive_field(network, layer, tuple(x.shape[2:]))
+    top, left, bottom, right = field.box(*unit[0].tolist())
+    drawn = {
+        "photo, and what the unit sees": framed(pixels, (top, left, bottom, right)),
+        "the unit's patch": pixels[:, top:bottom, left:right],
+        rule: guided.as_picture(gradient[:, top:bottom, left:right]),
+    }
+    row, column = unit[0].tolist()
+    text = f"{rule}: channel {channel} of {layer} for {name}, activation {value.item():.1f} at row "
+    return drawn, f"{text}{row}, column {column}; the unit sees {field.size[0]} pixels across."
+
+
+def framed(pixels: Tensor, box: tuple[int, int, int, int]) -> Tensor:
+    """Pixels (3,H,W) with a frame along (top, left, bottom, right), two pixels wide."""
+    top, left, bottom, right = box
+    inside = torch.zeros(pixels.shape[1:], dtype=torch.bool, device=pixels.device)
+    inside[top:bottom, left:right] = True
+    inside[top + 2 : bottom - 2, left + 2 : right - 2] = False
+    orange = torch.tensor([0.9, 0.6, 0.0], device=pixels.device)[:, None, None]
+    return torch.where(inside, orange, pixels)

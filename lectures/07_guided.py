@@ -1,0 +1,605 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 07 Guided backpropagation
+#
+# **A gradient is a speckle, this picture is a drawing. What was done to it, and what does it cost?**
+#
+# After this lecture you can
+# - write three rules for the ReLU's way back, and tell which is which;
+# - show what one unit of any layer responds to, with its patch beside it;
+# - put any network under a rule, and notice when the rule did not reach it;
+# - say with a number why a sharper picture is not a more faithful one.
+#
+# About 70 minutes with the three exercises. You need lectures 00 and 06.
+
+# %% slide="skip"
+import importlib.util
+
+if importlib.util.find_spec("course_utils") is None:
+    raise SystemExit(
+        "This kernel is not the course's. Start with `python course.py lab`, or choose "
+        "Kernel > Change Kernel > Python 3 (ipykernel) of the course's .venv."
+    )
+
+# %% slide="skip"
+import torch
+
+from course_utils import batches, guided, images, layers, models, saliency, show, widgets
+from course_utils.exercises import check, yours_or_ours
+
+# %% [markdown]
+# ## The same question, two answers
+#
+# Both pictures below send the score of "macaw" back to the pixels of the same photo, through the same
+# network. Grey is zero, brighter is positive, darker is negative.
+#
+# The left one is the gradient of lecture 06. For the right one a single line was changed.
+#
+# **Question.** Which of the two would you put on a poster? Which would you trust?
+
+# %%
+net = models.load("squeezenet1_1")
+names = ["panda", "scarlet_macaw", "lemur", "owl", "butterfly", "chelsea"]
+x = net.preprocess([images.photo(name) for name in names])
+pixels = net.denormalize(x)
+with torch.no_grad():
+    classes = net(x).argmax(1)
+
+# %%
+pair = [guided.class_gradient(net, x[1:2], classes[1:2], rule) for rule in ("backprop", "guided")]
+alt = "a macaw; its gradient, coloured noise on grey; its guided gradient, a drawing of the bird"
+show.images(
+    [pixels[1], *map(guided.as_picture, pair)], ["photo", "backprop", "guided"], height=3.4, alt=alt
+)
+
+# %% [markdown]
+# ## A fork at every ReLU
+#
+# Forward, a ReLU is $y = \max(x, 0)$. Backward, a gradient $g$ arrives from above and something goes
+# on below. Three rules are known:
+#
+# | rule | goes on below | asks |
+# |---|---|---|
+# | **backprop** | $g \cdot [x > 0]$ | the forward pass: was the ReLU on? |
+# | **deconvnet** | $g \cdot [g > 0]$ | the gradient: is it positive? |
+# | **guided** | $g \cdot [x > 0] \cdot [g > 0]$ | both |
+#
+# Only the first is the chain rule. The other two are decisions about what we would *like* to see.
+
+# %% [markdown] slide="subslide"
+# Why drop negative gradients? A unit with $g > 0$ *supports* what we look at; one with $g < 0$ holds it
+# down. The plain gradient adds up both, and what we see is their difference, pixel by pixel: a speckle.
+# Without the negative ones we see only what supports.
+#
+# Here are nine units. What does each rule hand on?
+
+# %%
+forward = torch.tensor([[1.0, -1.0, 5.0], [2.0, -5.0, -7.0], [-3.0, 2.0, 4.0]])
+incoming = torch.tensor([[-2.0, 3.0, -1.0], [6.0, -3.0, 1.0], [2.0, -1.0, 3.0]])
+panels = [forward, incoming, *(rule(forward, incoming) for rule in guided.RULES.values())]
+titles = ["x, forward", "g, incoming", *guided.RULES]
+show.maps(panels, titles, signed=True, columns=5, height=1.9, alt="five 3 x 3 grids, see the table")
+
+# %% slide="subslide"
+flat = torch.stack([panel.flatten() for panel in panels]).int().tolist()
+show.table(["unit", *titles], [[i + 1, *row] for i, row in enumerate(zip(*flat, strict=True))])
+
+# %% [markdown]
+# Backprop keeps 5 of the 9 values, the deconvnet 5 others, the guided rule 2: those that are kept by
+# both. Zeiler & Fergus (2014) built the deconvnet to run a network backwards; Springenberg et al.
+# (2015) noticed that it differs from backpropagation in this one line, and combined the two.
+#
+# One often reads "guided backpropagation keeps the positive gradients". That alone is the **deconvnet**.
+
+# %%
+kept = [panel.count_nonzero().item() for panel in panels[2:]]
+both = (panels[2] != 0) & (panels[3] != 0)
+assert torch.equal(panels[4] != 0, both)
+print("kept:", dict(zip(guided.RULES, kept, strict=True)))
+
+# %% [markdown] slide="subslide"
+# **Exercise 1 (easy, 5 minutes).** The deconvnet rule. The arguments are the same for all rules, even
+# if one of them is not needed.
+#
+# <details><summary>Hint</summary>
+# The name of the function you look for is that of the ReLU's forward pass, applied to something else.
+# </details>
+
+
+# %% exercise="deconvnet_relu"
+def deconvnet_relu(x, gradient):
+    """What a ReLU sends back under the deconvnet rule.
+
+    x: what went into the ReLU, forward; gradient: what arrives from above, the same shape.
+    Returns: what goes on below, the same shape.
+    """
+    ### BEGIN SOLUTION
+    return gradient.clamp(min=0)
+    ### END SOLUTION
+
+
+# %% check="deconvnet_relu"
+check("deconvnet_relu", deconvnet_relu)
+
+# %% [markdown] slide="subslide"
+# **Exercise 2 (easy, 5 minutes).** The guided rule.
+#
+# <details><summary>Hint 1: how many conditions?</summary>
+# Two, and both must hold. A ReLU whose input is exactly 0 is off.
+# </details>
+# <details><summary>Hint 2: without a loop</summary>
+# A comparison gives <code>True</code> and <code>False</code>; multiplied, they count as 1 and 0.
+# </details>
+
+
+# %% exercise="guided_relu"
+def guided_relu(x, gradient):
+    """What a ReLU sends back under the guided rule.
+
+    x: what went into the ReLU, forward; gradient: what arrives from above, the same shape.
+    Returns: what goes on below, the same shape.
+    """
+    ### BEGIN SOLUTION
+    return gradient * (x > 0) * (gradient > 0)
+    ### END SOLUTION
+
+
+# %% check="guided_relu"
+check("guided_relu", guided_relu)
+
+# %%
+deconvnet_rule = yours_or_ours("deconvnet_relu", deconvnet_relu)
+guided_rule = yours_or_ours("guided_relu", guided_relu)
+assert torch.equal(deconvnet_rule(forward, incoming), panels[3])
+assert torch.equal(guided_rule(forward, incoming), panels[4])
+
+# %% [markdown]
+# ## The score of a class, under three rules
+#
+# SqueezeNet has 26 ReLUs. Each of them now follows the same rule, from the score down to the pixels.
+
+# %%
+by_rule = {rule: guided.class_gradient(net, x, classes, rule) for rule in guided.RULES}
+rows = [pixels, *map(guided.as_picture, by_rule.values())]
+alt = "photos; below them coloured noise; a dotted grid with outlines; clear drawings on grey"
+show.images([picture for row in rows for picture in row], columns=6, height=1.55, alt=alt)
+
+# %% [markdown]
+# From top to bottom: photo, backprop, deconvnet, guided. The guided row draws eyes, beak, feathers and
+# the wing's spots, and leaves the background grey.
+#
+# The deconvnet is dotted here: SqueezeNet moves in steps of two pixels, and without the forward mask
+# nothing says which of the steps mattered. How much of each picture lies in how few pixels?
+
+
+# %%
+def share_of_strongest(gradients: torch.Tensor, part: float = 0.05) -> float:
+    strength = gradients.abs().amax(1).flatten(1).sort(dim=1, descending=True).values
+    few = round(part * strength.shape[1])
+    return (strength[:, :few].sum(1) / strength.sum(1)).mean().item()
+
+
+concentrated = [share_of_strongest(gradients) for gradients in by_rule.values()]
+show.bars(list(by_rule), concentrated, "share of the gradient in the strongest 5 % of the pixels")
+
+# %%
+print(f"backprop {concentrated[0]:.2f}, guided {concentrated[2]:.2f}")
+assert concentrated[2] > concentrated[0] + 0.05
+
+# %% [markdown]
+# ## How to show a signed colour gradient
+#
+# A gradient has three colours and signs, a photo has neither signs nor a fixed scale. Four ways, of the
+# same numbers. **Question.** What does each of them hide?
+
+# %%
+one = by_rule["guided"][2]
+clipped = (one / one.abs().max()).clamp(0, 1)
+stretched = (one - one.min()) / (one.max() - one.min())
+ways = [clipped, stretched, guided.as_picture(one), show.colours(one.abs().amax(0))]
+titles = ["clipped at 0", "stretched, min to max", "0 is grey", "largest |g| of the colours"]
+alt = "a lemur's gradient four times: nearly black; a flat tint; a drawing on grey; a heat map"
+show.images(ways, titles, height=2.9, alt=alt)
+
+# %% [markdown]
+# - *Clipped*: half of it, the negative part, is gone, and one strong pixel makes the rest dark.
+# - *Stretched*: zero gets whatever tint it happens to have, so "nothing" looks like something.
+# - *0 is grey*: $\tfrac12 + g / (2 g_{99.5})$, one scale for the three colours, cut at the 99.5th
+#   percentile of $|g|$. We use this one. The colour is that of a **change**: red means "more red, less
+#   green and blue", not "red is here".
+# - *Largest $|g|$*: the map of lecture 06; sign and colour are gone.
+
+# %% slide="subslide"
+grey = (stretched[:, 0, 0] - 0.5).abs().max().item()
+print(f"zero, stretched, is off grey by up to {grey:.2f}; shown our way it is", end=" ")
+print(guided.as_picture(one)[:, 0, 0].tolist())
+assert (guided.as_picture(torch.zeros(3, 2, 2)) == 0.5).all()
+
+# %% [markdown]
+# ## Any unit of any layer
+#
+# Nothing says that we must start at a class. We can start at a single **unit**: one channel at one
+# place. Its gradient tells which pixels of its receptive field drive it, and in which direction.
+#
+# We take channels as lecture 03 does: run all photos, keep each photo's strongest unit, crop what that
+# unit sees.
+
+# %%
+photos = images.photos()
+everything = net.preprocess(photos)
+depths = {"fire3": 128, "fire5": 256, "fire7": 384}
+
+
+# %%
+def peaks(some: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad(), layers.capture(net, *depths) as seen:
+        net(some)
+    return torch.cat([seen[layer].amax((2, 3)) for layer in depths], 1)
+
+
+peak = batches.in_chunks(peaks, everything).split(list(depths.values()), 1)
+strengths = dict(zip(depths, peak, strict=True))
+shown = {images.photo(name) for name in names}
+
+
+# %%
+def rows_of(layer: str, channels: list[int]) -> list[torch.Tensor]:
+    found = []
+    for channel in channels:
+        best = strengths[layer][:, channel].topk(8).indices
+        shown.update(photos[i] for i in best.tolist())
+        views = guided.unit_views(net, everything[best], layer, channel)
+        found += [patch for patch, _ in views] + [gradient for _, gradient in views]
+    return found
+
+
+# %% slide="subslide"
+alt = "patches with leaves, upright strokes, small round things; below each its gradient"
+show.images(rows_of("fire3", [97, 52, 119]), columns=8, height=0.9, alt=alt)
+
+# %% [markdown]
+# **fire3**, three channels, 23 pixels across. Below each patch stands the gradient of just that unit:
+# *more green in the middle*; *an upright stroke*; *something small and round*. The patches of one
+# channel share little else. That is what the gradient adds to lecture 03: not only *which patch* the
+# unit likes, but *which part* of it.
+
+# %%
+alt = "patches with eyes, faces, letters and buttons; the gradients draw just these"
+show.images(rows_of("fire5", [150, 171, 68]), columns=8, height=0.9, alt=alt)
+
+# %% [markdown] slide="subslide"
+# **fire5**, 63 pixels. Round things with a dark centre, mostly eyes; two dark spots above a third, which
+# is a face, or the belly of a caterpillar; small figures in the middle. The last channel does not care
+# whether it is a letter, a button or the hinge of a pair of pliers.
+
+# %%
+alt = "heads of animals and other large patches; the gradients draw eyes and faces"
+show.images(rows_of("fire7", [199, 210, 352]), columns=8, height=0.9, alt=alt)
+
+# %% [markdown] slide="subslide"
+# **fire7**, 143 pixels. The first two draw faces and eyes, the third an arc that is open at the top,
+# whatever object it belongs to. The gradient fills only part of the patch: the *effective* receptive
+# field is smaller than the theoretical one. How much smaller?
+
+# %%
+best = strengths["fire7"][:, 210].topk(16).indices
+views = guided.unit_views(net, everything[best], "fire7", 210)
+filled = [((view - 0.5).abs().amax(0) > 0.1).float().mean().item() for _, view in views]
+print(f"{sum(filled) / 16:.0%} of the patch gets more than a fifth of the full scale")
+assert sum(filled) / 16 < 0.3
+
+# %% [markdown]
+# ## What the rules drop
+#
+# At every ReLU we count: of the gradient entries that arrive and are not zero, how many does the rule
+# set to zero?
+
+# %%
+stopped = {rule: guided.zeroed(net, x[:1], classes[:1], rule) for rule in guided.RULES}
+curves = {rule: (range(1, 27), shares.values()) for rule, shares in stopped.items()}
+show.lines(
+    curves,
+    "ReLU, from the pixels (1) to the score (26)",
+    "share set to zero",
+    "three jagged curves; the guided one is highest at nearly every ReLU",
+    ylim=(0, 1),
+)
+
+# %%
+average = {rule: sum(shares.values()) / len(shares) for rule, shares in stopped.items()}
+print({rule: f"{share:.0%}" for rule, share in average.items()})
+assert average["guided"] > max(average["backprop"], average["deconvnet"]) + 0.1
+
+# %% [markdown]
+# Each rule stops about half, the two together two thirds, at *every* ReLU. What survives all the way is
+# a small and very selected set of paths. That is why the picture is so clean.
+
+# %% [markdown]
+# ## A network under the rule
+#
+# **Exercise 3 (medium, 15 minutes).** The guided gradient of a class score, for a network whose ReLUs
+# are `nn.ReLU` modules. The network belongs to someone else: no hook may stay behind.
+#
+# <details><summary>Hint 1: where to put the rule</summary>
+# <code>module.register_full_backward_hook(hook)</code> calls <code>hook(module, grad_input,
+# grad_output)</code>, both tuples; what it returns replaces <code>grad_input</code>.
+# </details>
+# <details><summary>Hint 2: which half is missing?</summary>
+# <code>grad_input[0]</code> has passed the ReLU's own mask already.
+# </details>
+# <details><summary>Hint 3: cleaning up</summary>
+# Keep the handles in a list; <code>handle.remove()</code> for each.
+# </details>
+
+
+# %% exercise="guided_gradient"
+def guided_gradient(model, x, classes):
+    """The score of a class, carried back to the pixels under the guided rule.
+
+    model: logits (N,C) of normalised images; x: (N,3,H,W); classes: (N,) int64, on the device of x.
+    Returns: (N,3,H,W), signed. No hook stays on the model.
+    """
+    ### BEGIN SOLUTION
+    relus = [part for part in model.modules() if isinstance(part, torch.nn.ReLU)]
+
+    def keep_positive(module, below, above):
+        return (below[0].clamp(min=0),)
+
+    handles = [relu.register_full_backward_hook(keep_positive) for relu in relus]
+    x = x.detach().requires_grad_()
+    chosen = model(x)[torch.arange(len(x)), classes]
+    gradient = torch.autograd.grad(chosen.sum(), x)[0]
+    for handle in handles:
+        handle.remove()
+    return gradient
+    ### END SOLUTION
+
+
+# %% check="guided_gradient"
+check("guided_gradient", guided_gradient)
+
+# %%
+find_guided = yours_or_ours("guided_gradient", guided_gradient)
+difference = (find_guided(net, x, classes) - by_rule["guided"]).abs().max()
+print(f"largest difference from the pictures above: {difference:.1e}")
+assert difference < 1e-4 * by_rule["guided"].abs().max()
+
+# %% [markdown]
+# ## When the rule does not arrive
+#
+# **Question.** Your hooks sit on the modules of the kind `nn.ReLU`. What happens in a network that calls
+# `torch.relu(x)` in its forward pass, as many do?
+
+
+# %%
+class Called(torch.nn.Module):
+    """Two convolutions of SqueezeNet; the ReLUs are calls, not modules."""
+
+    def forward(self, x):
+        first, second = net.module.features[0], net.module.features[3].squeeze
+        x = torch.nn.functional.max_pool2d(first(x).relu(), 3, 2)
+        return torch.relu(second(x)).mean((2, 3))
+
+
+# %%
+called, fifth = Called(), torch.full((len(x),), 5, device=net.device)
+plain = saliency.input_gradient(called, x, fifth)
+relus = [part for part in called.modules() if isinstance(part, torch.nn.ReLU)]
+hooks = [r.register_full_backward_hook(lambda m, g, _: (g[0].clamp(min=0),)) for r in relus]
+hooked = saliency.input_gradient(called, x, fifth)
+watched = guided.class_gradient(called, x, fifth)
+changes = [((g - plain).norm() / plain.norm()).item() for g in (hooked, watched)]
+show.table(
+    ["how the rule is put in", "change of the gradient"],
+    zip(["hooks on modules", "functions watched"], changes, strict=True),
+)
+
+# %%
+assert changes[0] < 1e-6 < 0.1 < changes[1]
+
+# %% [markdown]
+# The hooks found nothing to sit on, and the answer was the **plain gradient, without a word**. Well-known
+# tools do just that. So ours works the other way round: while the network runs, every *function call*
+# that is a ReLU is replaced, in whatever place. Afterwards it searches the graph that autograd will
+# differentiate; a rectifier without a rule is an error, never a silent answer.
+
+# %%
+smooth = torch.nn.Sequential(net.module.features[0], torch.nn.SiLU(), torch.nn.Flatten())
+try:
+    guided.class_gradient(smooth, x[:1], 0)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ## Another network, another ReLU
+#
+# EfficientNet-Lite0 uses **ReLU6**, $y = \min(\max(x, 0), 6)$: above 6 it is saturated.
+#
+# **Question.** What should the three rules do above 6?
+#
+# <details><summary>Our answer</summary>
+# Its slope there is 0: a nudge changes nothing. So backprop and guided stop the gradient, as they do
+# below 0. The deconvnet never asks what happened forward, so it goes on keeping whatever is positive.
+# </details>
+
+# %%
+lite = models.load("efficientnet_lite0")
+lite_x = lite.preprocess([images.photo(name) for name in names])
+with torch.no_grad():
+    lite_classes = lite(lite_x).argmax(1)
+lite_rule = {rule: guided.class_gradient(lite, lite_x, lite_classes, rule) for rule in guided.RULES}
+
+# %%
+rows = [lite.denormalize(lite_x), *map(guided.as_picture, lite_rule.values())]
+alt = "photos; coloured noise; the same green grid six times; faint drawings of the animals"
+show.images([picture for row in rows for picture in row], columns=6, height=1.55, alt=alt)
+
+# %% [markdown]
+# **Question.** Look at the third row. The deconvnet gives the *same grid* for a panda and for a macaw.
+# Where could it have learned what is in the photo?
+#
+# <details><summary>Answer</summary>
+# The deconvnet ignores the ReLUs' forward masks. All that is left of the photo are the positions of the
+# maxima in max-pooling, and EfficientNet-Lite0 has no max-pooling. So nothing is left. Just this is why
+# Springenberg et al. wanted a rule that works without pooling.
+# </details>
+
+# %%
+same = guided.class_gradient(lite, lite_x[:2], "koala", "deconvnet")
+apart = (same[0] - same[1]).abs().max() / same.abs().max()
+print(
+    f"koala, deconvnet: the pictures of panda and macaw differ by {apart:.0e} of their largest value"
+)
+assert apart < 1e-4
+
+# %% [markdown]
+# ## Try it
+#
+# Choose a photo, a layer, a channel and a rule. Keep the unit and change the rule: does the picture
+# answer the same question?
+
+# %%
+widgets.guided_explorer(net)
+
+# %% [markdown]
+# ## Sharper is not more faithful
+#
+# A picture that explains *why tabby* should differ from one that explains *why shepherd*. Here are a
+# kitten and a dog side by side.
+#
+# **Question.** Cover the titles of the next figure. Can you tell which map was made for which class?
+
+# %%
+halves = [images.square(images.photo(n).pixels(), 224)[:, :, 56:168] for n in ("kitten", "dog")]
+pair = torch.cat(halves, 2)
+scene, asked = net.normalize(pair)[None], ["tabby", "German shepherd"]
+both = {r: [guided.class_gradient(net, scene, c, r)[0] for c in asked] for r in guided.RULES}
+shown |= {images.photo("kitten"), images.photo("dog")}
+
+# %%
+tiles = [t for i in (0, 1) for t in (pair, *(guided.as_picture(m[i]) for m in both.values()))]
+titles = [t for c in ("tabby", "shepherd") for t in ("photo", *(f"{r}, {c}" for r in both))]
+alt = "backprop's two maps differ; the deconvnet's two look alike, and so do the guided ones"
+show.images(tiles, titles, columns=4, height=2.4, alt=alt)
+
+# %% [markdown] slide="subslide"
+# The eye may be deceived, so we correlate: all pixels and colours of the two gradients. 1 means the same
+# picture up to its scale, 0 nothing in common.
+
+
+# %%
+def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    return torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()
+
+
+alike = {rule: correlation(*maps) for rule, maps in both.items()}
+show.bars(list(alike), alike.values(), "correlation of the maps for tabby and German shepherd")
+
+# %% [markdown]
+# Is that because both are animals with fur? The same for our six photos: the class that was found,
+# against the class of the *next* photo, which is not in the picture at all.
+
+# %%
+wrong = classes.roll(1)
+unlike = {
+    rule: [
+        correlation(*pair)
+        for pair in zip(by_rule[rule], guided.class_gradient(net, x, wrong, rule), strict=True)
+    ]
+    for rule in guided.RULES
+}
+show.table(["photo", *unlike], zip(names, *unlike.values(), strict=True))
+
+# %%
+means = {rule: sum(values) / len(values) for rule, values in unlike.items()}
+print({rule: round(value, 2) for rule, value in means.items()})
+assert means["backprop"] < 0.5 < 0.9 < means["guided"]
+
+# %% [markdown]
+# The guided map of a panda *as a panda* and *as a tiger cat* is nearly the same picture. It shows what
+# the filters respond to in this photo; the class hardly takes part. So it cannot say why the network
+# chose this class.
+#
+# **Question.** It is called a gradient. If we move the photo a little in the direction of the picture,
+# does the score rise as it would along the true gradient?
+
+# %% slide="subslide"
+true, rows = by_rule["backprop"].flatten(1), []
+for rule, gradients in by_rule.items():
+    step = 0.3 * gradients / gradients.flatten(1).norm(dim=1)[:, None, None, None]
+    with torch.no_grad():
+        rise = (net(x + step) - net(x))[torch.arange(len(x)), classes].mean()
+    rows.append([rule, torch.cosine_similarity(gradients.flatten(1), true).mean(), rise])
+show.table(["a step of length 0.3 along", "cosine to the true gradient", "score rises by"], rows)
+
+# %%
+print(f"guided: {rows[2][2] / rows[0][2]:.0%} of what the true gradient gains")
+assert rows[2][1] < 0.2
+assert rows[2][2] < 0.3 * rows[0][2]
+
+# %% [markdown]
+# It points almost at a right angle to the gradient. What we see is a drawing *of the photo*, made with
+# the network's filters: Nie et al. (2018) show that the rule partly restores the image. A good drawing
+# convinces; that does not make it an explanation.
+#
+# What it is good for: to see which *part* of a patch a unit responds to. There is no rival class to be
+# confused with, and the picture is easy to read.
+#
+# Lecture 08 multiplies it by a coarse map that does depend on the class. Lecture 09 randomises the
+# network's weights and asks which maps notice. Have a guess.
+
+# %% [markdown]
+# ## What we saw
+#
+# - Three rules for the ReLU's way back; only backprop is the chain rule. Positive gradients alone are
+#   the deconvnet, both masks together are guided backpropagation.
+# - They work for any unit: the gradient shows which part of its patch a unit responds to.
+# - Each rule stops about half of the gradient at a ReLU, both together two thirds.
+# - Without max-pooling the deconvnet does not depend on the photo at all.
+# - A rule put on modules misses ReLUs that are called as functions, in silence.
+# - Guided maps of two classes are nearly the same picture. Sharper is not more faithful.
+
+# %% [markdown]
+# **What it does not show.** Why *this* class and not another; what speaks *against* it, for negative
+# gradients were thrown away; and by how much a change of pixels would change the score.
+
+# %% [markdown]
+# ## Key terms
+#
+# | English | 中文 | meaning |
+# |---|---|---|
+# | guided backpropagation | 引导反向传播 | the gradient passes a ReLU where it was on and the gradient is positive |
+# | deconvolutional network, deconvnet | 反卷积网络 | the gradient passes where it is positive; forward masks are ignored |
+# | rectified linear unit, ReLU | 修正线性单元 | the larger of x and 0 |
+# | forward mask | 前向掩码 | where the ReLU was on in the forward pass |
+# | unit, channel, layer | 单元、通道、层 | one place of one map; one map; all maps |
+# | receptive field | 感受野 | the pixels a unit can see |
+# | class-discriminative | 类别区分性 | different for different classes of the same photo |
+# | faithfulness | 忠实度 | whether a map tells what the network really used |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+credits = sorted((picture.name, picture.credit) for picture in shown)
+show.table(["picture", "author, licence, source"], credits)
+
+# %% [markdown] slide="skip"
+# ## Papers
+#
+# - J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller. *Striving for Simplicity: The All
+#   Convolutional Net.* ICLR workshop 2015.
+# - M. D. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
+# - W. Nie, Y. Zhang, A. Patel. *A Theoretical Explanation for Perplexing Behaviors of
+#   Backpropagation-based Visualizations.* ICML 2018.
+# - J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim. *Sanity Checks for Saliency
+#   Maps.* NeurIPS 2018.
