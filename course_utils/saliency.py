@@ -16,6 +16,9 @@ from course_utils.batches import in_chunks
 from course_utils.models import Network
 from course_utils.scores import class_indices, class_scores
 
+BATCH = 8
+"""Images per forward and backward pass: 16 are no faster on a CPU, and take twice the memory."""
+
 
 def input_gradient(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
     """dS_c/dx: how much the score of the class grows per unit that a pixel value grows.
@@ -109,7 +112,7 @@ def smoothgrad(
         )
     index = class_indices(model, classes, len(x))
     noisy, repeated = (x.detach() + noise).flatten(0, 1), index.repeat(len(noise))
-    maps = in_chunks(lambda some, c: saliency_map(model, some, c), noisy, repeated)
+    maps = in_chunks(lambda some, c: saliency_map(model, some, c), noisy, repeated, size=BATCH)
     return maps.unflatten(0, (len(noise), len(x))).mean(0)
 
 
