@@ -3,10 +3,12 @@
 
     python course.py lab                 open the notebooks in JupyterLab
     python course.py test [--quick]      check the whole course
+    python course.py bench               time it beside other libraries, in its own environment
     python course.py VERB --help         what a verb can do
     python course.py VERB -- OPTIONS     give pip options of your own at the first call
 
-Everything is installed into the folder .venv beside this file. To start afresh, delete it.
+Everything is installed into the folder .venv beside this file (for bench: .venv-bench). To start
+afresh, delete it.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+BENCH = ROOT / ".venv-bench"  # with other people's libraries, which must not reach .venv
+PEERS = Path("course_utils", "bench", "peers.txt")
 MARKER = "course.json"
 LOG = "course-install.log"
-EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test")}  # every other verb needs only lab
+# Every other verb needs only lab; "peers" are the packages of PEERS, no extra of the project.
+EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test"), "bench": ("peers",)}
 # Gigabytes of the download and of .venv afterwards; elsewhere PyTorch comes without CUDA.
 SIZES = {"Linux": (3.3, 6.8)}
 ELSEWHERE = (0.5, 1.8)
@@ -71,7 +77,7 @@ def site_packages(venv: Path) -> list[Path]:
     return sorted(venv.glob(pattern))
 
 
-def fingerprint(root: Path) -> str:
+def fingerprint(root: Path, extras: Iterable[str] = ()) -> str:
     """Changes exactly when something else would have to be installed."""
     import tomllib
 
@@ -79,7 +85,8 @@ def fingerprint(root: Path) -> str:
     keys = ("dependencies", "optional-dependencies", "scripts", "requires-python")
     wanted = json.dumps({key: project.get(key) for key in keys}, sort_keys=True)
     constraints = (root / "constraints.txt").read_text(encoding="utf-8")
-    return hashlib.sha256((wanted + constraints).encode()).hexdigest()
+    peers = (root / PEERS).read_text(encoding="utf-8") if "peers" in extras else ""
+    return hashlib.sha256((wanted + constraints + peers).encode()).hexdigest()
 
 
 def base_python(venv: Path) -> str:
@@ -111,7 +118,7 @@ def read_marker(venv: Path) -> dict:
 def write_marker(root: Path, venv: Path, extras: set[str]) -> None:
     """Record a finished set-up, whole or not at all."""
     marker = {
-        "fingerprint": fingerprint(root),
+        "fingerprint": fingerprint(root, extras),
         "extras": sorted(extras),
         "root": str(root),
         "python": base_python(venv),
@@ -132,7 +139,8 @@ def diagnose(root: Path, venv: Path, extras: set[str]) -> str:
         return "unfinished"
     if marker.get("root") != str(root):
         return "moved"
-    if marker.get("fingerprint") != fingerprint(root) or extras - set(marker.get("extras", ())):
+    had = set(marker.get("extras", ()))
+    if marker.get("fingerprint") != fingerprint(root, had | extras) or extras - had:
         return "outdated"
     return ""
 
@@ -168,10 +176,14 @@ def works(venv: Path) -> bool:
     return answers(venv, code) == "True"
 
 
-def installed(root: Path, venv: Path) -> bool:
+def loads(extras: Iterable[str]) -> str:
+    """Python code that imports the big packages."""
+    return "import torch, torchvision" + ", jupyterlab, ipywidgets" * ("lab" in extras)
+
+
+def installed(root: Path, venv: Path, extras: Iterable[str]) -> bool:
     """Whether the big packages load, and the course is the one in this folder."""
-    code = "import torch, torchvision, jupyterlab, ipywidgets, course_utils as c; print(c.__file__)"
-    found = answers(venv, code)
+    found = answers(venv, loads(extras) + ", course_utils as c; print(c.__file__)")
     return found is not None and Path(found).resolve().parent.parent == root
 
 
@@ -379,20 +391,29 @@ def progress_option(venv: Path) -> str:
 
 
 def pip_install(root: Path, venv: Path, extras: set[str], options: list[str]) -> None:
-    """Install the course with its exact versions into the environment.
+    """Install the course with its exact versions into the environment, and the peers if wanted.
 
     Raises:
         SetupError: if pip fails; says why as far as its output tells.
     """
+    names = ",".join(sorted(extras - {"peers"}))
+    run_pip(root, venv, ["-e", f"{root}[{names}]" if names else str(root), *options])
+    if "peers" in extras:
+        # Without their dependencies: no peer can replace the course's torch by an older one.
+        run_pip(root, venv, ["--no-deps", "-r", str(root / PEERS), *options])
+
+
+def run_pip(root: Path, venv: Path, arguments: list[str]) -> None:
+    """One `pip install` within the constraints, its progress shown; raises as `pip_install`."""
     command = [str(venv_python(venv)), "-m", "pip", "install", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", progress_option(venv)]
-    command += ["-c", str(root / "constraints.txt"), "-e", f"{root}[{','.join(sorted(extras))}]"]
+    command += ["-c", str(root / "constraints.txt"), *arguments]
     environment = child_environment(venv)
     environment.update(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8")
     progress, lines = Progress(), []
     pipe = subprocess.PIPE
-    with open(venv / LOG, "w", encoding="utf-8") as log, subprocess.Popen(
-        command + options, env=environment, cwd=root, stdin=subprocess.DEVNULL,
+    with open(venv / LOG, "a", encoding="utf-8") as log, subprocess.Popen(
+        command, env=environment, cwd=root, stdin=subprocess.DEVNULL,
         stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     ) as pip:  # fmt: skip
         for line in pip.stdout:
@@ -432,7 +453,7 @@ def set_up(root: Path, venv: Path, extras: set[str], options: list[str]) -> None
     reason = diagnose(root, venv, extras)
     if reason == "moved":
         relocate(venv, read_marker(venv)["root"], str(root))
-        if installed(root, venv):
+        if installed(root, venv, extras):
             print(REASONS[reason].format(venv=venv))
             write_marker(root, venv, set(read_marker(venv)["extras"]))
             reason = diagnose(root, venv, extras)
@@ -445,16 +466,17 @@ def set_up(root: Path, venv: Path, extras: set[str], options: list[str]) -> None
     if fresh:
         make_venv(venv)
     (venv / MARKER).unlink(missing_ok=True)
+    (venv / LOG).unlink(missing_ok=True)
     drop_half_installed(venv)
     pip_install(root, venv, extras, extra_options + options)
-    if not installed(root, venv) and not fresh:
+    if not installed(root, venv, extras) and not fresh:
         print("Some packages are damaged; making the environment anew.", flush=True)
         make_venv(venv)
         pip_install(root, venv, extras, extra_options + options)
-    if not installed(root, venv):
+    if not installed(root, venv, extras):
         raise SetupError(
             f"The packages are installed but do not load: see {venv / LOG}, or try\n"
-            f'  {venv_python(venv)} -c "import torch, torchvision, jupyterlab"'
+            f'  {venv_python(venv)} -c "{loads(extras)}"'
         )
     write_marker(root, venv, extras)
     print("The course is set up; from now on it needs no network.", flush=True)
@@ -493,8 +515,9 @@ def main(arguments: list[str]) -> int:
     if not verb or verb[0] in ("-h", "--help"):
         print(__doc__.strip())
         return 0 if verb else 2
+    venv = BENCH if verb[0] == "bench" else VENV
     try:
-        set_up(ROOT, VENV, set(EXTRAS.get(verb[0], ("lab",))), options)
+        set_up(ROOT, venv, set(EXTRAS.get(verb[0], ("lab",))), options)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -504,8 +527,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted; the same command goes on from here.", file=sys.stderr)
         return 130
-    command = [str(venv_python(VENV)), "-P", "-m", "course_utils.cli", *verb]
-    return run(command, child_environment(VENV))
+    command = [str(venv_python(venv)), "-P", "-m", "course_utils.cli", *verb]
+    return run(command, child_environment(venv))
 
 
 if __name__ == "__main__":

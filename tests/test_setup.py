@@ -110,10 +110,13 @@ def machine(tmp_path, monkeypatch):
     root.mkdir()
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "constraints.txt").write_text("torch==2.15.0\n")
+    (root / course.PEERS).parent.mkdir(parents=True)
+    (root / course.PEERS).write_text("captum==0.9.0\n")
     fake = Machine(root)
     monkeypatch.setattr(course, "subprocess", fake)
     monkeypatch.setattr(course, "ROOT", root)
     monkeypatch.setattr(course, "VENV", fake.venv)
+    monkeypatch.setattr(course, "BENCH", root / ".venv-bench")
     monkeypatch.setattr(course.shutil, "disk_usage", lambda _: SimpleNamespace(free=100e9))
     return fake
 
@@ -176,6 +179,56 @@ def test_test_adds_its_packages_once_and_lab_needs_no_others(machine):
     extras = [command[command.index("-e") + 1].rpartition("[")[2] for command in machine.installs]
     assert extras == ["lab]", "lab,test]"]
     assert machine.made == 1
+
+
+@pytest.fixture
+def bench_machine(machine):
+    """The same; environments are made in the folder of the benchmarks."""
+    machine.venv = machine.root / ".venv-bench"
+    return machine
+
+
+def test_bench_has_an_environment_of_its_own(bench_machine):
+    assert course.main(["bench", "--quick", "--", "--proxy", "p"]) == 7
+    own, peers = bench_machine.installs
+    constraints = ["-c", str(bench_machine.root / "constraints.txt")]
+    for command in (own, peers):
+        assert command[0].startswith(str(bench_machine.root / ".venv-bench"))
+        assert [command[i : i + 2] for i, word in enumerate(command) if word == "-c"] == [
+            constraints
+        ]
+        assert command[-2:] == ["--proxy", "p"]
+    assert own[own.index("-e") + 1] == str(bench_machine.root)  # no extra: neither lab nor test
+    assert "--no-deps" not in own
+    # Nothing that a peer pins can replace the course's own packages.
+    assert peers[peers.index("--no-deps") : peers.index("-r") + 2] == [
+        "--no-deps", "-r", str(bench_machine.root / course.PEERS)
+    ]  # fmt: skip
+    assert not (bench_machine.root / ".venv").exists()
+    (verb,) = bench_machine.handed_over
+    assert verb[0] == str(course.venv_python(bench_machine.venv))
+    assert verb[-3:] == ["course_utils.cli", "bench", "--quick"]
+
+
+def test_another_peer_updates_only_the_environment_of_the_benchmarks(bench_machine):
+    root = bench_machine.root
+    course.main(["bench"])
+    course.main(["bench"])
+    assert (bench_machine.made, len(bench_machine.installs)) == (1, 2)
+    lab = course.fingerprint(root, {"lab"})
+    (root / course.PEERS).write_text("captum==0.9.0\nfoolbox==3.3.4\n")
+    assert course.fingerprint(root, {"lab"}) == lab
+    course.main(["bench"])
+    assert (bench_machine.made, len(bench_machine.installs)) == (1, 4)
+
+
+def test_the_peers_are_exact_and_load_no_jupyter():
+    lines = (ROOT / course.PEERS).read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+    assert pinned
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+    assert course.loads({"peers"}) == "import torch, torchvision"
+    assert "jupyterlab" in course.loads({"lab", "test"})
 
 
 def test_changed_constraints_bring_an_update_that_keeps_the_extras(machine):
