@@ -1,6 +1,7 @@
 """The command `course`: one function a verb; what a verb needs is imported when it is called."""
 
 import os
+import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -181,6 +182,39 @@ def test(
     from course_utils import suite
 
     raise typer.Exit(suite.run(suite.steps(quick, full, expression), device, bool(expression)))
+
+
+@app.command()
+def bench(
+    rows: Annotated[
+        str, typer.Option(help="Only these, separated by commas, e.g. saliency,occlusion.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Few rounds; writes nothing.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Measure nothing; write the page from the figures.")
+    ] = False,
+) -> None:
+    """Time the helpers beside other libraries; writes docs/benchmarks.md, which explains it."""
+    from course_utils import paths
+
+    root = paths.root()
+    if Path(sys.prefix).resolve() != (root / ".venv-bench").resolve():
+        # The libraries compared with live in an environment of their own; course.py makes it.
+        flags = {"--quick": quick, "--page": page}
+        given = [*(["--rows", rows] if rows else []), *(name for name in flags if flags[name])]
+        command = [sys.executable, str(root / "course.py"), "bench", *given]
+        raise typer.Exit(subprocess.run(command).returncode)
+    from course_utils.bench import rows as known
+    from course_utils.bench import run
+
+    try:
+        chosen = [known.find(name.strip()) for name in rows.split(",") if name.strip()]
+        chosen = [] if page else chosen or known.every()
+        wrong = run.bench(chosen, known.every(), root / "docs", quick)
+    except ValueError as error:
+        raise fail(error) from None
+    if wrong:
+        raise fail("\n".join(wrong))
 
 
 @app.command()
