@@ -79,5 +79,5 @@ def equal(ours: object, theirs: object, limit: float) -> Finding:
     """
     found = largest_difference(ours, theirs)
     if found <= limit:
-        return Finding(f"to {found:.0e}", True)
+        return Finding(f"to {found:.0e}" if found else "identical", True)
     return Finding(f"DISAGREES: {found:.2g} off, {limit:.0e} allowed", False)
