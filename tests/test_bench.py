@@ -205,6 +205,9 @@ def test_the_page_shows_every_contender_the_machine_and_the_cost():
         assert line in said
     for word in ("Abacus 9000", "2026-01-02", "torch 2.15.0", "about 2 minutes", "3 % busy"):
         assert word in said
+    assert "provisional" not in said
+    busy = page.merge(page.EMPTY, "now", ABOUT | {"busy": 60}, "rain", figures())
+    assert "provisional" in page.render(busy, [a_row()])
     assert f"abacus [numpy {np.__version__}]" in said
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from course_utils.bench.row import Row
 
 EMPTY = {"runs": {}, "rows": {}, "skipped": {}}
+IDLE = 15  # per cent of the processor
 
 INTRODUCTION = """\
 # Benchmarks: the course's helpers beside other libraries
@@ -45,8 +46,9 @@ machine disturbs the figures.
 AGAIN = """\
 ## Again, or in part
 
-`python course.py bench --rows saliency` measures rows anew ({names}); the others stay as they were,
-each with the run it belongs to. Rows of different runs must not be compared with each other.
+`python course.py bench --rows saliency,occlusion` measures only these rows anew; the others stay as
+they were, each with the run it belongs to. Rows of different runs must not be compared with each
+other. There are {names}.
 `--quick` takes three rounds, prints, and writes nothing; `--page` measures nothing and writes this
 page anew.
 """
@@ -133,12 +135,15 @@ def summary(rows: Sequence[Row], figures: Mapping) -> str:
 def machine(name: str, run: Mapping) -> str:
     """A run in one paragraph: when, on what, with what."""
     versions = ", ".join(f"{package} {number}" for package, number in run["versions"].items())
+    provisional = " **These figures are provisional: the machine was not idle.**"
     cores = f"{run['cores']} logical cores usable, {run['physical']} physical in the machine"
     return (
         f"- **Run {name}**, {run['date']}: {run['cpu']} ({cores}), PyTorch on {run['threads']} "
         f"thread{'s' * (run['threads'] != 1)}, {run['memory'] / 1e9:.0f} GB of memory, "
         f"{run['system']}, Python {run['python']}; {versions}. Before it began, the "
         f"processor was {run['busy']} % busy with other programs."
+        + provisional
+        * (run["busy"] > IDLE)
     )
 
 
