@@ -113,6 +113,69 @@ def images(
     return _panels(panels, titles, columns, height, alt, title)
 
 
+def rows(
+    pictures: Sequence[Sequence[object]],
+    titles: Sequence[str],
+    alt: str,
+    height: float | None = None,
+) -> Figure:
+    """Rows of pictures, each row after its title.
+
+    Args:
+        pictures: one list of images for each row, as `pixels_of` accepts them; all of one height
+            in a row.
+        titles: one for each row, lines broken by "\\n".
+        alt: what the pictures show.
+        height: of every row, in CSS pixels. None: true size, one pixel of a picture is one CSS
+            pixel on the screen, so that sizes can be compared between rows.
+
+    Raises:
+        ValueError: no pictures, an empty row, or not a title for each row.
+    """
+    if not pictures or not all(map(len, pictures)) or len(titles) != len(pictures):
+        raise ValueError(
+            f"pictures: rows of {[len(row) for row in pictures]}, {len(titles)} titles; accepted: "
+            "one row or more, none empty, and a title for each"
+        )
+    strips = [_row(row, height) for row in pictures]
+    least = [18 * (1 + title.count("\n")) for title in titles]
+    tall = [max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)]
+    margin = 14 + 7 * max(len(line) for title in titles for line in title.split("\n"))
+    width = margin + max(s.shape[1] for s in strips) / _FINE
+    total, top = sum(tall) + 6 * (len(tall) - 1), 0.0
+    with matplotlib.rc_context(STYLE):
+        canvas = figure.Figure(figsize=(width / 80, total / 80))
+        for strip, title, high in zip(strips, titles, tall, strict=True):
+            down, across = (n / _FINE for n in strip.shape[:2])
+            low = total - top - (high + down) / 2
+            place = (margin / width, low / total, across / width, down / total)
+            axes = canvas.add_axes(place)
+            axes.set_axis_off()
+            axes.imshow(strip, aspect="auto")
+            canvas.text(3 / width, low / total + down / total / 2, title, va="center")
+            top += high + 6
+    return Figure(canvas, alt)
+
+
+_FINE = 1.5
+"""Pixels of a figure's file for a CSS pixel."""
+
+
+def _row(pictures: Sequence[object], height: float | None) -> np.ndarray:
+    """Pictures side by side with white between them, (h,w,3), in pixels of the file."""
+    gap, parts = round(4 * _FINE), []
+    for picture in pictures:
+        array = torch.from_numpy(pixels_of(picture))
+        array = array if array.ndim == 3 else array[..., None].expand(-1, -1, 3)
+        scale = _FINE * (1 if height is None else height / array.shape[0])
+        size = [max(1, round(n * scale)) for n in array.shape[:2]]
+        # Single pixels of a small patch are to be seen as squares.
+        how = {"mode": "nearest-exact"} if scale > 3 else {"mode": "bilinear", "antialias": True}
+        array = torch.nn.functional.interpolate(array.movedim(-1, 0)[None], size, **how)[0]
+        parts += [array, array.new_ones(3, size[0], gap)]
+    return torch.cat(parts[:-1], 2).movedim(0, -1).clamp(0, 1).numpy()
+
+
 def maps(
     arrays: Sequence[Tensor],
     titles: Sequence[str] = (),

@@ -140,3 +140,23 @@ def test_lines_pass_settings_on():
     axes = figure.canvas.axes[0]
     assert axes.get_yscale() == "log"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_rows_at_true_size_give_a_pixel_a_pixel():
+    figure = show.rows([[torch.rand(3, 40, 40)] * 2, [torch.rand(3, 80, 80)]], ["a", "b"], "two")
+    first, second = (axes.get_position() for axes in figure.canvas.axes)
+    height = figure.canvas.get_figheight() * 80
+    width = figure.canvas.get_figwidth() * 80
+    assert first.height * height == pytest.approx(40, abs=1)
+    assert second.height * height == pytest.approx(80, abs=1)
+    assert first.width * width == pytest.approx(84, abs=1)
+    assert figure.alt == "two"
+
+
+def test_rows_of_one_height_and_rows_that_are_refused():
+    figure = show.rows([[torch.rand(3, 3, 3)], [torch.rand(3, 50, 50)]], ["a", "b"], "", height=60)
+    first, second = (axes.get_position().height for axes in figure.canvas.axes)
+    assert first == pytest.approx(second)
+    for pictures, titles in [([], []), ([[]], ["a"]), ([[torch.rand(4, 4)]], ["a", "b"])]:
+        with pytest.raises(ValueError, match="pictures: rows of"):
+            show.rows(pictures, titles, "")
