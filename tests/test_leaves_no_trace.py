@@ -93,6 +93,9 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.window": lambda c: {"module": c.model.module.conv1, "axis": 0},
     "occlusion.fill_value": lambda c: {"x": c.x[:1], "fill": "grey"},
     "occlusion.occlusion_logits": lambda c: {"x": c.x[:1], "window": 4, "stride": 6},
+    "patches.best_units": lambda c: {"x": c.x, "names": [c.layer]},
+    "patches.effective_field": lambda c: {"x": c.x, "layer": c.layer},
+    "patches.fields": lambda c: {"layer": "conv2", "size": 16},
     "saliency.WithHead": Example(
         lambda c: {"layer": "relu2", "weight": tiny.array(5, 2, 12), "bias": tiny.array(6, 2)},
         use=forward,

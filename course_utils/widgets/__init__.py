@@ -9,6 +9,7 @@ from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
+from course_utils.widgets.patches import patches_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
 
@@ -22,6 +23,7 @@ __all__ = [
     "explore",
     "guided_explorer",
     "last_layer_explorer",
+    "patches_explorer",
     "remember",
     "saliency_explorer",
     "slider",
