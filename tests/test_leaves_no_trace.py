@@ -75,6 +75,7 @@ def classify(case):
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "filters.filters_of": lambda c: {"layer": "conv2"},
     "guided.class_gradient": classify,
     "guided.guided_gradient": classify,
     "guided.unit_gradient": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},

@@ -7,6 +7,7 @@ widgets, runs a network only when a control is let go of, and says in red what w
 from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
 from course_utils.widgets.patches import patches_explorer
@@ -21,6 +22,7 @@ __all__ = [
     "choice",
     "coloured",
     "explore",
+    "filter_explorer",
     "guided_explorer",
     "last_layer_explorer",
     "patches_explorer",
