@@ -390,10 +390,11 @@ def test_other_channels_and_ranks_cost_no_pass_of_the_network(explorer, squeezen
     assert len(passes) <= 2  # at most one for each photo that was not on top before
 
 
-def test_small_patches_are_enlarged_to_squares():
+def test_small_patches_are_enlarged_to_squares_and_large_ones_shrunk():
     tiles = [torch.full((3, 3, 3), i / 9) for i in range(9)]
     large = mosaic(tiles, side=90)
-    assert large.shape == (3, 92, 92)
+    assert large.shape == (3, 98, 98)
     assert large[0, :30, :30].unique().tolist() == [0]
     assert large[0, -30:, -30:].unique().tolist() == [pytest.approx(8 / 9)]
-    assert (large[0, 30] == 1).all()
+    assert (large[0, 30:34] == 1).all()
+    assert mosaic([torch.rand(3, 207, 207)] * 9, side=90).shape == (3, 98, 98)

@@ -5,6 +5,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from course_utils import layers, patches, show
 from course_utils.models import Network
@@ -64,12 +65,17 @@ def patches_explorer(
     return explore(draw, layer=which, channel=number, rank=slider(1, SHOWN, 1, live=True))
 
 
-def mosaic(crops: Sequence[Tensor], columns: int = 3, side: int = 224) -> Tensor:
-    """Patches of one size in reading order, their pixels enlarged to whole squares: (3,H,W)."""
-    size = crops[0].shape[-1]
-    times = max(1, side // (columns * size))
-    gap = max(1, size * times // 24)
-    large = [patch.repeat_interleave(times, 1).repeat_interleave(times, 2) for patch in crops]
-    framed = [torch.nn.functional.pad(patch, (0, gap, 0, gap), value=1.0) for patch in large]
-    rows = [torch.cat(framed[i : i + columns], 2) for i in range(0, len(framed), columns)]
-    return torch.cat(rows, 1)[:, :-gap, :-gap]
+def mosaic(crops: Sequence[Tensor], columns: int = 3, side: int = 288) -> Tensor:
+    """Patches of one size in reading order: (3,H,W), about `side` pixels wide.
+
+    The pixels of small patches are enlarged to whole squares; large patches are shrunk, because a
+    picture larger than the screen's costs time whenever a control moves.
+    """
+    tiles, room = torch.stack(list(crops)), side // columns
+    if tiles.shape[-1] > room:
+        tiles = functional.interpolate(tiles, (room, room), mode="bilinear", antialias=True)
+    times = max(1, room // tiles.shape[-1])
+    tiles = tiles.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    framed = functional.pad(tiles, (0, 4, 0, 4), value=1.0)
+    rows = [torch.cat(list(framed[i : i + columns]), 2) for i in range(0, len(framed), columns)]
+    return torch.cat(rows, 1)[:, :-4, :-4]
