@@ -335,16 +335,16 @@ titles = [f"{n}: {row[0].shape[-1]} px" for n, row in zip(chosen, rows, strict=T
 alt = "rows of patches from 3 to 207 pixels: specks, then eyes, heads of animals, domes"
 show.rows(rows, titles, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The first rows are too small to be read at true size, and that is the message: these units decide
 # from a few pixels. The same six channels with every patch enlarged to the same height:
 
-# %% slide="subslide"
+# %%
 enlarged = [row_of(layer, channel, 9) for layer, channel in chosen.items()]
 alt = "black-white edges; woven textures; dark dots with a ring; eyes; animal heads; domes"
 show.rows(enlarged, [f"{n}, {c}" for n, c in chosen.items()], height=76, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # - **relu1, 36** a vertical edge, dark beside bright, whatever the colours.
 # - **fire2, 27** weaves, meshes, grids: a texture.
 # - **fire3, 123** dark dots with a bright ring: an eye will do, an arch too.
@@ -368,11 +368,11 @@ alt = "rising bars; writing and arcades; arches; dense patterns; roofs; fish hea
 show.rows(
     [row_of(layer, channel, 9) for layer, channel in gallery],
     [f"{layer}, {channel}" for layer, channel in gallery],
-    height=72,
+    height=62,
     alt=alt,
 )
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Ours: rising bars and grids; writing, and arcades that look like writing; arches; dense patterns; tops
 # of buildings against the sky; heads of fish that look to the left; tools with two handles. In nearly
 # every row one patch does not fit the name.
@@ -385,11 +385,11 @@ alt = "channel 100 of seven layers: some rows have a theme, others have none"
 show.rows(
     [row_of(layer, channel, 9) for layer, channel in anyone],
     [f"{layer}, {channel}" for layer, channel in anyone],
-    height=72,
+    height=62,
     alt=alt,
 )
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Some rows have a theme (edges and contours that fall to the right in fire3, fire4 and fire5, solar panels
 # and windmills in fire9). For fire6, fire7 and fire8 we found no name. A gallery of chosen channels
 # persuades; the unchosen ones tell what a layer is like.
@@ -436,7 +436,7 @@ print(
 assert max(mean_shares[:3]) < chance.mean() + 0.05
 assert min(mean_shares[-3:]) > chance.mean() + 0.1
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Up to fire3 a layer cannot tell our categories better than chance; from fire6 on it clearly does. The rise
 # ends at fire7: after that a mean share of about 0.57 stays. So *yes* for the tendency, and *no* for the
 # slogan: most deep channels still mix several categories.
@@ -474,7 +474,7 @@ print(f"the nine patches of the channel lie at {places} different places; the un
 assert by_unit < fire5[:, 150].amax()
 assert places > 1
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The unit would like eyes as well, but must take what lies in the middle of the photos. And the layer's
 # row shows loud contrasts, often at the border, where many channels answer at once: no pattern of its
 # own.
