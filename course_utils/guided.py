@@ -379,6 +379,18 @@ def unit_gradient(
     Raises:
         ValueError: an unknown layer, a channel or unit it does not have; otherwise as `with_rule`.
     """
+    return _unit_gradient(model, x, layer, channel, units, rule)[0]
+
+
+def _unit_gradient(
+    model: nn.Module,
+    x: Tensor,
+    layer: str | nn.Module,
+    channel: int,
+    units: Tensor | tuple[int, int] | None,
+    rule: str,
+) -> tuple[Tensor, Tensor]:
+    """`unit_gradient`, and the row and column (N,2) of the units."""
     if x.ndim != 4 or len(x) == 0 or not torch.isfinite(x).all():
         raise ValueError(f"x: shape {tuple(x.shape)}; accepted: finite images (N,3,H,W)")
     _accept(model, rule)
@@ -386,22 +398,24 @@ def unit_gradient(
     with torch.enable_grad(), _following(rule) as search, layers.capture(model, layer) as seen:
         search(model(x), [x], True)
         maps = seen[layer]
-        values, _ = strongest_units(maps, channel)
+        values, places = strongest_units(maps, channel)
         if units is not None:
-            values = _values_at(maps, channel, units)
+            values, places = _values_at(maps, channel, units)
         total = values.sum()
-    return torch.autograd.grad(total, x)[0]
+    return torch.autograd.grad(total, x)[0], places
 
 
-def _values_at(maps: Tensor, channel: int, units: Tensor | tuple[int, int]) -> Tensor:
-    """The activations (N,) of the named units."""
+def _values_at(
+    maps: Tensor, channel: int, units: Tensor | tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The activations (N,) of the named units, and their places (N,2)."""
     maps = maps if maps.ndim == 4 else maps[:, :, None, None]
     place = torch.as_tensor(units, device=maps.device).expand(len(maps), 2)
     size = torch.tensor(maps.shape[2:], device=maps.device)
     if (place < 0).any() or (place >= size).any():
         raise ValueError(f"units: {place.tolist()}; the layer has {tuple(maps.shape[2:])} of them")
     images = torch.arange(len(maps), device=maps.device)
-    return maps[images, channel, place[:, 0], place[:, 1]]
+    return maps[images, channel, place[:, 0], place[:, 1]], place
 
 
 # ------------------------------------------------------------------ looking at it, measuring it
@@ -475,8 +489,7 @@ def unit_views(
         ValueError: as `unit_gradient` and `layers.receptive_field`.
     """
     field = layers.receptive_field(model, layer, tuple(x.shape[2:]))
-    _, units = strongest_units(layers.activations(model, x, layer), channel)
-    gradient = unit_gradient(model, x, layer, channel, units, rule)
+    gradient, units = _unit_gradient(model, x, layer, channel, None, rule)
     pixels = model.denormalize(x.detach())
     views = []
     for i, unit in enumerate(units.tolist()):

@@ -279,6 +279,20 @@ show.images(rows_of("fire5", [150, 171, 68]), columns=8, height=0.9, alt=alt)
 # is a face, or the belly of a caterpillar; small figures in the middle. The last channel does not care
 # whether it is a letter, a button or the hinge of a pair of pliers.
 
+# %% [markdown]
+# The eye channel once more, the same units under the three rules.
+
+# %%
+best = strengths["fire5"][:, 150].topk(8).indices
+views = {r: guided.unit_views(net, everything[best], "fire5", 150, r) for r in guided.RULES}
+tiles = [patch for patch, _ in views["guided"]]
+tiles += [gradient for rule in guided.RULES for _, gradient in views[rule]]
+alt = "eyes; below them noise, dotted patterns with a ring, and clear eyes"
+show.images(tiles, columns=8, height=0.9, alt=alt)
+
+# %% [markdown]
+# From top to bottom: patch, backprop, deconvnet, guided.
+
 # %%
 alt = "heads of animals and other large patches; the gradients draw eyes and faces"
 show.images(rows_of("fire7", [199, 210, 352]), columns=8, height=0.9, alt=alt)
@@ -454,9 +468,7 @@ show.images([picture for row in rows for picture in row], columns=6, height=1.55
 # %%
 same = guided.class_gradient(lite, lite_x[:2], "koala", "deconvnet")
 apart = (same[0] - same[1]).abs().max() / same.abs().max()
-print(
-    f"koala, deconvnet: the pictures of panda and macaw differ by {apart:.0e} of their largest value"
-)
+print(f"koala by deconvnet, from panda and from macaw: largest difference {apart:.1g}")
 assert apart < 1e-4
 
 # %% [markdown]
@@ -471,27 +483,21 @@ widgets.guided_explorer(net)
 # %% [markdown]
 # ## Sharper is not more faithful
 #
-# A picture that explains *why tabby* should differ from one that explains *why shepherd*. Here are a
-# kitten and a dog side by side.
+# A picture that explains *why panda* should change when we ask *why tiger cat*. We ask each photo for
+# the class that was found, and then for the class of its neighbour, which is not in the photo at all.
 #
-# **Question.** Cover the titles of the next figure. Can you tell which map was made for which class?
+# **Question.** Here are the guided maps. Which row is which?
 
 # %%
-halves = [images.square(images.photo(n).pixels(), 224)[:, :, 56:168] for n in ("kitten", "dog")]
-pair = torch.cat(halves, 2)
-scene, asked = net.normalize(pair)[None], ["tabby", "German shepherd"]
-both = {r: [guided.class_gradient(net, scene, c, r)[0] for c in asked] for r in guided.RULES}
-shown |= {images.photo("kitten"), images.photo("dog")}
-
-# %%
-tiles = [t for i in (0, 1) for t in (pair, *(guided.as_picture(m[i]) for m in both.values()))]
-titles = [t for c in ("tabby", "shepherd") for t in ("photo", *(f"{r}, {c}" for r in both))]
-alt = "backprop's two maps differ; the deconvnet's two look alike, and so do the guided ones"
-show.images(tiles, titles, columns=4, height=2.4, alt=alt)
+wrong = classes.roll(1)
+for_wrong = {rule: guided.class_gradient(net, x, wrong, rule) for rule in guided.RULES}
+tiles = guided.as_picture(torch.cat([for_wrong["guided"], by_rule["guided"]]))
+alt = "two rows of six drawings of the animals; the rows can hardly be told apart"
+show.images(tiles, columns=6, height=1.9, alt=alt)
 
 # %% [markdown] slide="subslide"
-# The eye may be deceived, so we correlate: all pixels and colours of the two gradients. 1 means the same
-# picture up to its scale, 0 nothing in common.
+# The first row asks for the *wrong* class. The eye may be deceived, so we correlate all pixels and
+# colours of the two gradients: 1 is the same picture up to its scale, 0 nothing in common.
 
 
 # %%
@@ -499,33 +505,52 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
     return torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()
 
 
-alike = {rule: correlation(*maps) for rule, maps in both.items()}
-show.bars(list(alike), alike.values(), "correlation of the maps for tabby and German shepherd")
-
-# %% [markdown]
-# Is that because both are animals with fur? The same for our six photos: the class that was found,
-# against the class of the *next* photo, which is not in the picture at all.
+alike = {r: list(map(correlation, by_rule[r], for_wrong[r])) for r in guided.RULES}
+show.table(["photo", *alike], zip(names, *alike.values(), strict=True))
 
 # %%
-wrong = classes.roll(1)
-unlike = {
-    rule: [
-        correlation(*pair)
-        for pair in zip(by_rule[rule], guided.class_gradient(net, x, wrong, rule), strict=True)
-    ]
-    for rule in guided.RULES
-}
-show.table(["photo", *unlike], zip(names, *unlike.values(), strict=True))
-
-# %%
-means = {rule: sum(values) / len(values) for rule, values in unlike.items()}
+means = {rule: sum(values) / len(values) for rule, values in alike.items()}
 print({rule: round(value, 2) for rule, value in means.items()})
 assert means["backprop"] < 0.5 < 0.9 < means["guided"]
 
 # %% [markdown]
-# The guided map of a panda *as a panda* and *as a tiger cat* is nearly the same picture. It shows what
-# the filters respond to in this photo; the class hardly takes part. So it cannot say why the network
-# chose this class.
+# The gradients for right and wrong class differ; the guided maps are nearly the same picture, the
+# deconvnet's are the same. They show what the filters respond to in this photo, and the class hardly
+# takes part.
+#
+# Fairer to the guided rule: two animals in one picture. Does the map at least go to the right one?
+
+# %% slide="subslide"
+kitten, dog = images.photo("kitten"), images.photo("dog")
+cat_half = images.square(kitten.pixels(), 224)[:, :, 56:168]
+pair = torch.cat([cat_half, dog.pixels()[:, :224, 356:468]], 2)
+scene, asked = net.normalize(pair)[None], ["tabby", "German shepherd"]
+both = {r: [guided.class_gradient(net, scene, c, r)[0] for c in asked] for r in guided.RULES}
+shown |= {kitten, dog}
+
+# %%
+tiles = [t for i in (0, 1) for t in (pair, *(guided.as_picture(m[i]) for m in both.values()))]
+titles = [t for c in ("tabby", "shepherd") for t in ("photo", *(f"{r}, {c}" for r in both))]
+alt = "the guided maps draw both animals for either class; the face asked for is a little brighter"
+show.images(tiles, titles, columns=4, height=2.3, alt=alt)
+
+
+# %% slide="subslide"
+def on_the_dog(gradient: torch.Tensor) -> float:
+    return (gradient[:, :, 112:].abs().sum() / gradient.abs().sum()).item()
+
+
+rows = [[r, correlation(*maps), *map(on_the_dog, maps)] for r, maps in both.items()]
+show.table(["rule", "correlation", "tabby: on the dog", "shepherd: on the dog"], rows)
+
+# %%
+assert rows[0][1] < 0.5 < 0.75 < rows[2][1] < rows[1][1]
+assert abs(rows[1][2] - rows[1][3]) < 0.02
+
+# %% [markdown]
+# The deconvnet does not notice the question. The guided map draws both animals whatever we ask; its
+# weight shifts towards the one asked for, but the other stays in the picture. It hints at *where*, and
+# cannot say why the network chose a class.
 #
 # **Question.** It is called a gradient. If we move the photo a little in the direction of the picture,
 # does the score rise as it would along the true gradient?
@@ -564,7 +589,7 @@ assert rows[2][2] < 0.3 * rows[0][2]
 # - Each rule stops about half of the gradient at a ReLU, both together two thirds.
 # - Without max-pooling the deconvnet does not depend on the photo at all.
 # - A rule put on modules misses ReLUs that are called as functions, in silence.
-# - Guided maps of two classes are nearly the same picture. Sharper is not more faithful.
+# - Guided maps of a right and a wrong class are nearly the same picture: sharper is not more faithful.
 
 # %% [markdown]
 # **What it does not show.** Why *this* class and not another; what speaks *against* it, for negative

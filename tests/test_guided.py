@@ -8,15 +8,18 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from course_utils import guided, images, layers, saliency
+from course_utils import guided, images, layers, saliency, widgets
+from course_utils.widgets import guided as explorers
 
 REFERENCE = np.load(Path(__file__).parent / "reference" / "guided.npz")
 PHOTO = np.load(Path(__file__).parent / "reference" / "saliency.npz")["photo"]
 CLASSES = [0, 3, 4]
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")  # old, but people have such networks
 each_rule = pytest.mark.parametrize("rule", guided.RULES)
 changed_rule = pytest.mark.parametrize("rule", ["deconvnet", "guided"])
 
@@ -228,8 +231,11 @@ class Own(torch.autograd.Function):
         return g * (ctx.saved_tensors[0] > 0)
 
 
-@torch.jit.script
 def scripted_relu(x):
+    return torch.jit.script(plain_relu)(x)
+
+
+def plain_relu(x):
     return torch.relu(x)
 
 
@@ -260,8 +266,7 @@ def test_other_rectifiers_are_refused_by_name(name, rule):
         guided.class_gradient(net, tiny.batch(), 1, rule)
     with pytest.raises(ValueError, match=rf"model: its forward calls .*{name}"):
         guided.unit_gradient(net, tiny.batch(), "net.conv2", 1, rule=rule)
-    # A scripted function cannot even be copied.
-    with pytest.raises(ValueError, match=rf"model: .*({name}|cannot be copied)"):
+    with pytest.raises(ValueError, match=rf"model: its forward calls .*{name}"):
         saliency.saliency_map(guided.with_rule(net, rule), tiny.batch(), 1)
     plain = saliency.input_gradient(net, tiny.batch(), 1)  # which is what backprop means
     assert torch.equal(guided.class_gradient(net, tiny.batch(), 1, "backprop"), plain)
@@ -299,6 +304,53 @@ def test_a_network_that_depends_on_its_data_follows_the_rule():
 
     expected = guided.class_gradient(tiny.network(), tiny.batch(), 1)
     assert torch.equal(guided.class_gradient(Branches(torch.relu), tiny.batch(), 1), expected)
+
+
+def test_networks_of_torchvision_by_modules_and_by_functions():
+    x = tiny.batch(side=64)
+    resnet = tiny.fill(torchvision.models.resnet18())  # one ReLU module, in place, runs twice
+    for rule in guided.RULES:
+        ours = guided.class_gradient(resnet, x, 3, rule)
+        expected = saliency.input_gradient(OneReluEach(resnet, rule), x, 3)
+        assert torch.allclose(ours, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+    mobile = tiny.fill(torchvision.models.mobilenet_v3_small())
+    with pytest.raises(ValueError, match="its forward calls Hardswish"):
+        guided.class_gradient(mobile, x, 3)
+
+
+class OneReluEach(nn.Module):
+    """ResNet-18's forward pass spelled out, with the rule as a function of its own."""
+
+    def __init__(self, net, rule):
+        super().__init__()
+        self.net, self.rule = net, rule
+
+    def relu(self, x):
+        return ByRule.apply(x, self.rule)
+
+    def forward(self, x):
+        net = self.net
+        x = net.maxpool(self.relu(net.bn1(net.conv1(x))))
+        for block in [*net.layer1, *net.layer2, *net.layer3, *net.layer4]:
+            y = block.bn2(block.conv2(self.relu(block.bn1(block.conv1(x)))))
+            x = self.relu(y + (block.downsample(x) if block.downsample else x))
+        return net.fc(x.mean((2, 3)))
+
+
+class ByRule(torch.autograd.Function):
+    """A ReLU with plain masks."""
+
+    @staticmethod
+    def forward(ctx, x, rule):
+        ctx.save_for_backward(x)
+        ctx.rule = rule
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, g):
+        on, positive = (ctx.saved_tensors[0] > 0).to(g), (g > 0).to(g)
+        mask = {"backprop": on, "deconvnet": positive, "guided": on * positive}[ctx.rule]
+        return g * mask, None
 
 
 # ------------------------------------------------------------------ the private copy
@@ -498,3 +550,58 @@ def test_a_failing_network_leaves_no_rule_behind():
     (g,) = torch.autograd.grad(-x.relu().sum(), x)
     assert (g <= 0).all()
     assert g.any()
+
+
+# ------------------------------------------------------------------ the explorer
+
+
+@pytest.fixture(scope="module")
+def explorer(squeezenet):
+    return widgets.guided_explorer(squeezenet, ["panda", "lemur"])
+
+
+def test_the_explorer_starts_at_a_unit_and_says_which(explorer):
+    assert explorer.error is None
+    assert "guided: channel" in explorer.text
+    assert "63 pixels across" in explorer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("layer", "fire7", "of fire7 for panda"),
+        ("layer", "class score", "the score of “giant panda” for panda"),
+        ("rule", "deconvnet", "deconvnet: "),
+        ("rank", 3, "channel"),
+    ],
+)
+def test_every_control_changes_the_picture(explorer, name, value, words):
+    before, control = explorer.image.value, explorer.controls[name]
+    start = control.value
+    control.value = value
+    assert explorer.image.value != before
+    assert words in explorer.text
+    control.value = start
+    assert explorer.image.value == before
+
+
+def test_ranks_go_by_strength(explorer, squeezenet, panda):
+    maps = layers.activations(squeezenet, panda, "fire5")[0].amax((1, 2))
+    second = maps.argsort(descending=True)[1].item()
+    explorer.controls["rank"].value = 2
+    assert f"channel {second} of fire5" in explorer.text
+    explorer.controls["rank"].value = 1
+
+
+def test_offered_layers_have_positions(efficientnet):
+    offered = widgets.guided_explorer(efficientnet, ["panda"]).controls["layer"].options
+    assert offered[0] == "stem"
+    assert offered[-1] == "class score"
+    assert "classifier" not in offered
+
+
+def test_a_frame_lies_inside_its_box():
+    framed = explorers.framed(torch.zeros(3, 20, 20), (4, 5, 14, 17))
+    ring = framed[0] > 0
+    assert ring[4:14, 5:17].sum() == 10 * 12 - 6 * 8
+    assert ring.sum() == ring[4:14, 5:17].sum()

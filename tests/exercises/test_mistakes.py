@@ -102,6 +102,25 @@ def photo_by_photo(activations, channel, k):
     return torch.tensor(order), torch.tensor(rows), torch.tensor([best[n][0] for n in order])
 
 
+def by_where(x, gradient):
+    return torch.where((x > 0) & (gradient > 0), gradient, 0)
+
+
+def by_relu(x, gradient):
+    return torch.relu(gradient)
+
+
+def by_pre_hooks(model, x, classes):
+    """The gradient is cut before the ReLU's own mask instead of after it."""
+    relus = [part for part in model.modules() if isinstance(part, torch.nn.ReLU)]
+    keep = [r.register_full_backward_pre_hook(lambda m, g: (g[0].clamp(min=0),)) for r in relus]
+    x = x.detach().clone().requires_grad_()
+    model(x)[range(len(x)), classes].sum().backward()
+    for handle in keep:
+        handle.remove()
+    return x.grad
+
+
 OTHER_WAYS = [
     ("field_arithmetic", backwards_through_the_layers),
     ("field_patch", by_padding_the_photo),
@@ -109,6 +128,9 @@ OTHER_WAYS = [
     *[("saliency_map", f) for f in (by_backward, image_by_image, still_attached, as_numpy)],
     ("gradient_times_input", by_outer_product),
     ("smoothgrad", one_large_batch),
+    ("guided_relu", by_where),
+    ("deconvnet_relu", by_relu),
+    ("guided_gradient", by_pre_hooks),
     ("capture_layer", by_walking),
     ("top_classes", by_sorting),
 ]
