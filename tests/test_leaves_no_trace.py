@@ -74,6 +74,11 @@ def classify(case):
 
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
+    "cam.cam": classify,
+    "cam.channel_weights": lambda c: classify(c) | {"layer": c.layer},
+    "cam.grad_cam": lambda c: classify(c) | {"layer": c.layer},
+    "cam.guided_grad_cam": lambda c: classify(c) | {"layer": c.layer},
+    "cam.head": lambda c: {"x": c.x},
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
     "filters.filters_of": lambda c: {"layer": "conv2"},
     "guided.class_gradient": classify,

@@ -9,6 +9,11 @@ saliency.npz, all float32 unless said otherwise:
 - NAME_saliency, NAME_input_x_gradient: an exact crop (3,48,48) at rows and columns 88 to 136 of the
   224 x 224 map of the class "giant panda"; NAME_*_blocks: means over 16 x 16 pixels of the map
   (absolute values), (3,14,14); NAME_score: the logit.
+
+cam.npz, float32: captum's LayerGradCam before the ReLU and before it is enlarged.
+
+- tiny_LAYER: the same network, images and classes, (3,h,w).
+- NAME_LAYER: the photo of saliency.npz and the class "giant panda", (h,w).
 """
 
 import importlib.metadata
@@ -74,8 +79,34 @@ def on_photo(pixels: Tensor) -> dict[str, np.ndarray]:
     return stored
 
 
+GRAD_CAM_LAYERS = {
+    "squeezenet1_1": ("fire5", "fire9"),
+    "efficientnet_lite0": ("block4", "head"),
+}
+
+
+def grad_cams(pixels: Tensor) -> dict[str, np.ndarray]:
+    """Captum's LayerGradCam for the tiny network and for both classifiers on one photo."""
+    import tiny
+    from captum.attr import LayerGradCam
+
+    from course_utils import layers, models
+
+    stored, net = {}, tiny.network()
+    for name in ("conv1", "relu1", "pool1", "conv2", "relu2"):
+        maps = LayerGradCam(net, net.get_submodule(name)).attribute(tiny.batch(n=3), list(CLASSES))
+        stored[f"tiny_{name}"] = maps[:, 0].detach().numpy()
+    for network, names in GRAD_CAM_LAYERS.items():
+        net = models.load(network, "cpu")
+        x = net.normalize(pixels)[None].requires_grad_()  # captum needs it: the network is frozen
+        for name in names:
+            maps = LayerGradCam(net, layers.find(net, name)).attribute(x, PANDA)
+            stored[f"{network}_{name}"] = maps[0, 0].detach().numpy()
+    return stored
+
+
 def main() -> None:
-    """Writes saliency.npz."""
+    """Writes saliency.npz and cam.npz."""
     sys.path.insert(0, str(FOLDER.parent))
     from course_utils import images, models
 
@@ -86,6 +117,7 @@ def main() -> None:
     version = np.array(f"captum {importlib.metadata.version('captum')}")
     arrays = {"made_by": version, "photo": photo} | on_tiny() | on_photo(pixels)
     np.savez_compressed(FOLDER / "saliency.npz", **arrays)
+    np.savez_compressed(FOLDER / "cam.npz", made_by=version, **grad_cams(pixels))
 
 
 if __name__ == "__main__":
