@@ -22,7 +22,7 @@ from importlib import import_module
 
 from course_utils.errors import unknown
 
-MODULES = ("start_here", "filters", "patches", "last_layer", "saliency", "guided")
+MODULES = ("start_here", "filters", "patches", "last_layer", "saliency", "guided", "cam")
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 
 
