@@ -18,7 +18,7 @@
 # - draw maps with PCA and t-SNE, and say what may and may not be read from them;
 # - watch the groups form from layer to layer.
 #
-# About 75 minutes with the two exercises. You need lecture 00.
+# About 75 minutes with the three exercises. You need lecture 00.
 
 # %% slide="skip"
 import importlib.util
@@ -206,17 +206,47 @@ show.images(rows, ["nearest in pixels", "nearest in features"], height=5.2, alt=
 # ## A number for it: precision@k
 #
 # Six rows prove nothing. **Precision@k** (前 k 精确率): of the k nearest photos, which share has the
-# query's category? We average over all 225 photos.
+# query's category?
 #
 # **Question.** What would blind guessing give? Not 1/6: there are more buildings than objects.
 # For a category of $n_c$ photos among $N$ it is $(n_c - 1)/(N - 1)$.
 
+# %% [markdown] slide="subslide"
+# **Exercise 2 (easy, 5 minutes).** One share for each photo.
+#
+# <details><summary>Hint 1: who are the neighbours?</summary>
+# <code>neighbours[i]</code> holds row numbers; <code>labels[j]</code> is the label of row
+# <code>j</code>.
+# </details>
+# <details><summary>Hint 2: a share</summary>
+# It is the mean of right (1) and wrong (0). A loop over the photos is fine.
+# </details>
+
+
+# %% exercise="precision_at_k"
+def precision_at_k(neighbours, labels):
+    """The share of each photo's neighbours that have its label.
+
+    neighbours: row numbers (N,k); labels: a list of N words.
+    Returns: (N,), from 0 to 1.
+    """
+    ### BEGIN SOLUTION
+    rows = enumerate(neighbours.tolist())
+    right = [[labels[j] == labels[i] for j in row] for i, row in rows]
+    return torch.tensor(right).float().mean(dim=1)
+    ### END SOLUTION
+
+
+# %% check="precision_at_k"
+check("precision_at_k", precision_at_k)
+
 # %%
+find_precision = yours_or_ours("precision_at_k", precision_at_k)
 chance = last_layer.chance_precision(categories)
 
 
 def precision(x: torch.Tensor, k: int = 5) -> torch.Tensor:
-    return last_layer.precision_at_k(find_neighbours(x, k), categories)
+    return find_precision(find_neighbours(x, k), categories)
 
 
 print(f"chance {chance:.2f}, pixels {precision(raw).mean():.2f}", end=", ")
@@ -389,7 +419,7 @@ assert (rates[1] > 0.9).all()
 # the rows of $V^\top$ are the directions, and the projections on them are $(x - \bar x)\,V = U S$.
 
 # %% [markdown] slide="subslide"
-# **Exercise 2 (medium, 15 minutes).** A direction may point either way, and routines differ in their
+# **Exercise 3 (medium, 15 minutes).** A direction may point either way, and routines differ in their
 # choice. To make answers comparable: in each column the entry that is largest in size shall be positive.
 #
 # <details><summary>Hint 1: the decomposition</summary>

@@ -1,4 +1,4 @@
-"""Lecture 04's exercises: nearest neighbours, principal component analysis."""
+"""Lecture 04's exercises: nearest neighbours, precision@k, principal component analysis."""
 
 from collections.abc import Callable
 
@@ -148,6 +148,133 @@ NEIGHBOUR_MISTAKES = (
         lambda x, k: squared(x).argsort(1)[:, 2 : k + 2],
         "The nearest neighbour is missing: you left out the first of the sorted vectors twice. "
         "Only the query itself has to go.",
+    ),
+)
+
+
+# ------------------------------------------------------------------ precision, right and wrong
+
+
+def precision_cases(seed: int) -> list[Case]:
+    """Neighbours among nine, six and eight photos; wrong answers are all told apart."""
+    random = drawing.generator(seed, "precision_at_k")
+    notes = ["nine photos and k = 3", "six photos and k = 1", "eight photos and k = 4"]
+    while True:
+        drawn = [_photos(random, n, k) for n, k in ((9, 3), (6, 1), (8, 4))]
+        given = list(drawn[0].values())
+        answers = [m.function(*given) for m in PRECISION_MISTAKES]
+        answers = {tuple(a.flatten().tolist()) for a in (*answers, hits(*given).mean(1))}
+        if len(answers) == len(PRECISION_MISTAKES) + 1:
+            break
+    return [Case(args, note) for args, note in zip(drawn, notes, strict=True)]
+
+
+def _photos(random: torch.Generator, n: int, k: int) -> dict[str, object]:
+    """Neighbours of random vectors, and a label for each: three labels, unequally often."""
+    words = ("fish", "fish", "tool", "tool", "animal")
+    chosen = torch.randint(len(words), (n,), generator=random).tolist()
+    near = ranked(squared)(torch.randn(n, 4, generator=random), k)
+    return {"neighbours": near, "labels": [words[i] for i in chosen]}
+
+
+def indices(labels: list[str]) -> Tensor:
+    """A number for each label."""
+    return torch.tensor([sorted(set(labels)).index(label) for label in labels])
+
+
+def hits(neighbours: Tensor, labels: list[str]) -> Tensor:
+    """1 where a neighbour has the photo's label, (N,k)."""
+    index = indices(labels)
+    return (index[neighbours] == index[:, None]).float()
+
+
+def recall(neighbours: Tensor, labels: list[str]) -> Tensor:
+    """The share of the other photos of the label that were found."""
+    others = torch.tensor([labels.count(label) - 1 for label in labels])
+    return hits(neighbours, labels).sum(1) / others.clamp(min=1)
+
+
+def majority(neighbours: Tensor, labels: list[str]) -> Tensor:
+    """1 where the neighbours' most frequent label is the photo's."""
+    index = indices(labels)
+    return (index[neighbours].mode(1).values == index).float()
+
+
+def among_themselves(neighbours: Tensor, labels: list[str]) -> Tensor:
+    """The share of neighbours that have the first neighbour's label."""
+    found = indices(labels)[neighbours]
+    return (found == found[:, :1]).float().mean(1)
+
+
+PRECISION_MISTAKES = (
+    Mistake(
+        "count",
+        lambda near, labels: hits(near, labels).sum(1),
+        "You counted the right neighbours. A share compares across different k: divide by how many "
+        "neighbours were looked at.",
+    ),
+    Mistake(
+        "mean_of_all",
+        lambda near, labels: hits(near, labels).mean(),
+        "You averaged over the photos as well. Give one number for each photo; the mean of them "
+        "all comes later.",
+    ),
+    Mistake(
+        "mean_over_photos",
+        lambda near, labels: hits(near, labels).mean(0),
+        "You averaged down the columns: that is one number for the first neighbours, one for the "
+        "second ones, and so on. Each *photo* asks for its own share.",
+    ),
+    Mistake(
+        "not_averaged",
+        hits,
+        "You say for every neighbour whether it is right. What is missing is the share of right "
+        "ones in each row.",
+    ),
+    Mistake(
+        "any",
+        lambda near, labels: hits(near, labels).amax(1),
+        "You give 1 where at least one neighbour is right. That is a hit rate; precision is the "
+        "share of the neighbours that are right.",
+    ),
+    Mistake(
+        "majority",
+        majority,
+        "You let the neighbours vote and compare the winner. That is a classifier; precision "
+        "counts every single neighbour.",
+    ),
+    Mistake(
+        "first_only",
+        lambda near, labels: hits(near, labels)[:, 0],
+        "Only the nearest neighbour counts in your answer: precision@1. All k neighbours do.",
+    ),
+    Mistake(
+        "wrong_share",
+        lambda near, labels: 1 - hits(near, labels).mean(1),
+        "This is the share of neighbours with *another* label.",
+    ),
+    Mistake(
+        "itself_counted",
+        lambda near, labels: (hits(near, labels).sum(1) + 1) / (near.shape[1] + 1),
+        "You counted the photo itself as one of its neighbours. It is not in its row, and always "
+        "being right it makes every answer better than it is.",
+    ),
+    Mistake(
+        "recall",
+        recall,
+        "You divided by how many other photos have the label. That is *recall*: which share of "
+        "them was found. Precision divides by how many neighbours were looked at.",
+    ),
+    Mistake(
+        "among_themselves",
+        among_themselves,
+        "You compared the neighbours with the first of them. Compare them with the photo whose row "
+        "it is.",
+    ),
+    Mistake(
+        "divided_by_photos",
+        lambda near, labels: hits(near, labels).sum(1) / len(labels),
+        "You divided by the number of all photos. Only k neighbours were looked at.",
     ),
 )
 
@@ -368,6 +495,20 @@ register(
             "Broadcasting adds them.",
             "What stands on the diagonal of the distances, and what would keep it from being "
             "chosen?",
+        ),
+    ),
+    Exercise(
+        name="precision_at_k",
+        lecture=LECTURE,
+        title="Precision@k",
+        reference=last_layer.precision_at_k,
+        cases=precision_cases,
+        mistakes=PRECISION_MISTAKES,
+        result="one share for each photo, so (N,), from 0 to 1",
+        noun="result",
+        hints=(
+            "A row of `neighbours` holds row numbers: whose label does each of them lead to?",
+            "Right or wrong, 1 or 0, for each neighbour: what is the mean of these?",
         ),
     ),
     Exercise(
