@@ -67,7 +67,7 @@ drawn = last_layer.paste(pictures, last_layer.apart(digit_map, 16, 800))
 alt = "a map of 1000 small digits: the same digits lie together, 0 and 6 as islands"
 show.images([drawn], height=6.5, alt=alt)
 
-# %%
+# %% slide="subslide"
 nearest = last_layer.nearest_neighbours(digit_map, 1)
 same = last_layer.precision_at_k(nearest, digits.target[:1000]).mean()
 print(f"the nearest on the map is the same digit: {same:.0%}")
@@ -179,7 +179,7 @@ def nearest_neighbours(x, k):
 # %% check="nearest_neighbours"
 check("nearest_neighbours", nearest_neighbours)
 
-# %%
+# %% slide="subslide"
 find_neighbours = yours_or_ours("nearest_neighbours", nearest_neighbours)
 queries = [names.index(n) for n in ("panda", "fish2", "windmill2", "taj_mahal", "owl", "swans")]
 
@@ -189,11 +189,13 @@ rows = [
     last_layer.neighbour_rows(tiles, queries, find_neighbours(x, 5)[queries], categories)
     for x in (raw, squeeze)
 ]
-rows[0] = torch.nn.functional.pad(rows[0], (0, 40), value=1.0)
+rows = [torch.nn.functional.pad(row, (20, 20), value=1.0) for row in rows]
+
+# %%
 alt = "six photos, each with its five nearest in pixels (left) and in features (right)"
 show.images(rows, ["nearest in pixels", "nearest in features"], height=5.2, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Blue frames: the same category as the photo on the left; orange: another.
 #
 # In pixel space the windmill is near a hedgehog: dark and light in the same places. In feature space it is
@@ -240,7 +242,7 @@ def precision_at_k(neighbours, labels):
 # %% check="precision_at_k"
 check("precision_at_k", precision_at_k)
 
-# %%
+# %% slide="subslide"
 find_precision = yours_or_ours("precision_at_k", precision_at_k)
 chance = last_layer.chance_precision(categories)
 
@@ -252,7 +254,7 @@ def precision(x: torch.Tensor, k: int = 5) -> torch.Tensor:
 print(f"chance {chance:.2f}, pixels {precision(raw).mean():.2f}", end=", ")
 print(f"features {precision(squeeze).mean():.2f}")
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # A fair comparison has controls. Is it the *averaging* over positions that helps? Then mean colours would
 # do. Is it the *first layer*? Is it the *architecture*, before it learned anything? Then SqueezeNet with
 # random weights would do.
@@ -264,7 +266,7 @@ untrained = models.Network(
 ).to(net.device, memory_format=torch.channels_last)
 blind = last_layer.features(untrained, pixels, ["fire9"], progress="untrained")
 
-# %%
+# %% slide="subslide"
 spaces = {
     "pixels": raw,
     "mean colour": pixels.mean((2, 3)),
@@ -275,14 +277,14 @@ spaces = {
     "EfficientNet-Lite0, features": efficient,
 }
 
-# %%
+# %% slide="subslide"
 means = {name: [precision(x, k).mean() for k in (1, 5, 10)] for name, x in spaces.items()}
 show.table(
     ["vectors", "numbers", "precision@1", "@5", "@10"],
     [["chance", "", *3 * [chance]], *([n, spaces[n].shape[1], *m] for n, m in means.items())],
 )
 
-# %%
+# %% slide="subslide"
 for name in list(spaces)[-3:]:
     gain = precision(spaces[name]) - precision(raw)
     error = gain.std() / len(gain) ** 0.5
@@ -293,7 +295,7 @@ for name in list(spaces)[-3:]:
 controls = [precision(x).mean() for x in list(spaces.values())[:4]]
 assert max(controls) < 0.5 < precision(squeeze).mean()
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Of a photo's five neighbours about two are right in pixel space and four in feature space: precision@5
 # rises from .42 to .76 (SqueezeNet) and .84 (EfficientNet-Lite0), with chance at .21. The controls are
 # no better than the pixels, so it is the *learning*, not the averaging and not the architecture.
@@ -302,7 +304,7 @@ assert max(controls) < 0.5 < precision(squeeze).mean()
 # cover another choice of categories. And these categories are ours: a dolphin among fish counts as an
 # error.
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # **Question.** Why are the pixels twice as good as chance? Look at the categories one by one.
 
 # %%
@@ -313,7 +315,7 @@ show.table(
     [[c, (counts[c] - 1) / 224, *(p[mine].mean() for p in three)] for c, mine in groups.items()],
 )
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Pixels know that tools are photographed on white, fish in the dark, buildings under a bright sky: the
 # photographer's habits, not the thing. For energy (dams, solar panels, windmills) this fails.
 #
@@ -355,7 +357,7 @@ pairs = zip(kinds[1:], *owl, strict=True)
 titles = ["photo", *(f"{k}\npixels {p:.2f}, features {f:.2f}" for k, p, f in pairs)]
 show.images(list(owls.values()), titles, alt="an owl and five variants, with how far each moved")
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The numbers are distances to the photo on the left; 1 is the median distance of two different photos. One
 # owl proves nothing either. So: every ninth photo of the collection, 25 in all.
 
@@ -374,7 +376,7 @@ calmer = (steps[1] < steps[0]).float().mean(0)
 print("features moved less:", {n: f"{c:.0%}" for n, c in zip(kinds[1:], calmer, strict=True)})
 assert (steps[1].mean(0) < 0.85 * steps[0].mean(0)).all()
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # In units of the distance between two random photos: shifted by a seventh of its side, a photo has moved
 # 0.7 of the way to a stranger in pixel space, and half as far in feature space. Features are not
 # **invariant** (不变性) to any of it; they are *less sensitive* to all of it. Least so to a crop:
@@ -395,7 +397,7 @@ def recognised(views: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
     return torch.stack(hits).float().mean(0)
 
 
-# %%
+# %% slide="subslide"
 rates = recognised(in_pixels, raw), recognised(in_features, squeeze)
 show.table(
     ["the nearest photo is the original", "pixels", "features"],
@@ -407,8 +409,8 @@ assert rates[0][1] < 0.4
 assert (rates[1] > 0.9).all()
 
 # %% [markdown]
-# Shift a photo, and in pixel space its nearest neighbour is nearly always a stranger. In feature space it is
-# the original practically every time. Image search is built on this.
+# Shift a photo, and in pixel space its nearest neighbour is a stranger in five cases of six. In feature
+# space it is the original every time. Image search is built on this.
 
 # %% [markdown]
 # ## Two dimensions: PCA
@@ -455,7 +457,7 @@ def pca(x, components):
 # %% check="pca"
 check("pca", pca)
 
-# %%
+# %% slide="subslide"
 project = yours_or_ours("pca", pca)
 flat = project(efficient, 2)
 shares = last_layer.variance_shares(efficient)
@@ -467,9 +469,11 @@ assert shares[:2].sum() < 0.2
 # %%
 stamps = last_layer.framed(last_layer.thumbnails(pixels, 64), colours, 5)
 drawn = last_layer.paste(stamps, last_layer.apart(flat, 64))
+
+# %%
 show.images([drawn], height=7, alt="PCA map: tools, buildings and fish at three ends")
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Photos that would cover one another were pushed apart: look for groups, not for exact places.
 #
 # The first direction runs from things on a table to things under the sky, the second separates the fish.
@@ -489,11 +493,13 @@ show.images([drawn], height=7, alt="PCA map: tools, buildings and fish at three 
 # %%
 tsne_map = last_layer.tsne(efficient, perplexity=20)
 drawn = last_layer.paste(stamps, last_layer.apart(tsne_map, 64))
+
+# %%
 alt = "t-SNE map of all photos: fish, tools, animals, windmills and buildings lie in groups"
 show.images([drawn], height=7, alt=alt)
 
 
-# %%
+# %% slide="subslide"
 def kept(map_: torch.Tensor) -> float:
     """The share of each photo's ten nearest in feature space that are so on the map."""
     true, seen = find_neighbours(efficient, 10), find_neighbours(map_, 10)
@@ -529,7 +535,7 @@ mapped = {name: last_layer.tsne(x, perplexity) for name, (x, perplexity) in clou
 # %%
 def dotted(positions: torch.Tensor, hues: list[str]) -> torch.Tensor:
     """A map (N,2) as dots, on a square picture."""
-    drawn = last_layer.paste(last_layer.dots(hues, 8), last_layer.corners(positions, 8, 300))
+    drawn = last_layer.paste(last_layer.dots(hues, 8), last_layer.corners(positions, 8, 280))
     top, left = ((300 - n) // 2 for n in drawn.shape[1:])
     right, bottom = 300 - drawn.shape[2] - left, 300 - drawn.shape[1] - top
     return torch.nn.functional.pad(drawn, (left, right, top, bottom), value=1.0)
@@ -537,15 +543,18 @@ def dotted(positions: torch.Tensor, hues: list[str]) -> torch.Tensor:
 
 # %%
 hues = [hue for hue in ("#0072B2", "#E69F00", "#009E73") for _ in range(70)]
-panels = [dotted(x, hues[: len(x)]) for x, _ in clouds.values()]
-panels += [dotted(mapped[name], hues[: len(x)]) for name, (x, _) in clouds.items()]
+hues = [hues[:140], hues, 210 * ["#666666"]]
+both = [x for x, _ in clouds.values()], mapped.values()
+panels = [dotted(*one) for row in both for one in zip(row, hues, strict=True)]
 titles = [f"{n}: the truth" for n in clouds] + [
     f"{n}: t-SNE, perplexity {p}" for n, (_, p) in clouds.items()
 ]
+
+# %%
 alt = "above the clouds, below their t-SNE maps: equal sizes, equal distances, and clumps in noise"
 show.images(panels, titles, columns=3, height=2.7, alt=alt)
 
-# %%
+# %% slide="subslide"
 spread = [x[70:].std(0).norm() / x[:70].std(0).norm() for x in (size, mapped["size"])]
 centres = [x.view(3, 70, 2).mean(1) for x in (distance, mapped["distance"])]
 gaps = [(c[2] - c[1]).norm() / (c[1] - c[0]).norm() for c in centres]
@@ -568,7 +577,7 @@ show.images(
     panels, titles, height=3.6, alt="three maps: the same colours together, in other places"
 )
 
-# %%
+# %% slide="subslide"
 true = last_layer.squared_distances(efficient, efficient).flatten()
 far = true > true.median()
 for perplexity, map_ in zip(perplexities, maps, strict=True):
@@ -577,7 +586,7 @@ for perplexity, map_ in zip(perplexities, maps, strict=True):
     print(f"{perplexity}: rank correlation {rank[0]:.2f}, among the farther half {rank[1]:.2f}")
     assert rank[1] < 0.35 < rank[0]
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The same groups, in other places. Of the *far* pairs, distances on the map say almost nothing about those in
 # feature space. So:
 #
@@ -601,10 +610,12 @@ for perplexity, map_ in zip(perplexities, maps, strict=True):
 # %%
 cells = last_layer.grid_cells(tsne_map, columns=19)
 large = last_layer.framed(last_layer.thumbnails(pixels, 96), colours, 5)
+
+# %%
 alt = "12 rows of photos in coloured frames: buildings, windmills, animals, tools, fish, each together"
 show.images([last_layer.paste(large, cells * 96)], height=7, alt=alt)
 
-# %%
+# %% slide="subslide"
 at = {tuple(cell): category for cell, category in zip(cells.tolist(), categories, strict=True)}
 pairs = [(at[r, c], at[r, c + 1]) for r, c in at if (r, c + 1) in at]
 same = sum(a == b for a, b in pairs) / len(pairs)
@@ -637,7 +648,7 @@ titles = [f"{n}: {p:.2f}" for n, p in zip(vectors, course, strict=True)]
 alt = "seven maps: the colours are mixed at first and separate with depth"
 show.images(panels, titles, columns=4, height=2.6, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Little by little. The first layer is no better than the pixels: it knows edges and colours. Each pair of
 # fire modules adds to it. (The number is precision@5; each map starts from the one before, so that photos
 # move no more than they must.)
@@ -647,7 +658,7 @@ show.images(panels, titles, columns=4, height=2.6, alt=alt)
 # %%
 widgets.last_layer_explorer(net, photos, pixels, vectors, layer_maps)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # On the left the photo and its eight neighbours, in the colours of their categories; on the right they stand
 # out among the other, paler photos, and the photo itself has a black frame.
 #

@@ -64,7 +64,7 @@ def last_layer_explorer(
         options=list(maps), description="layer", layout=ipywidgets.Layout(width=controls.WIDTH)
     )
     form = controls.choice(["grid", "map"], label="photos on a")
-    return explore(draw, photo=photos, size=432, layer=slider, form=form)
+    return explore(draw, photo=photos, size=404, layer=slider, form=form)
 
 
 def _vectors(network: Network, layers: Sequence[str], photo: Photo) -> dict[str, Tensor]:
