@@ -267,7 +267,7 @@ def nearest_pairs(cosines: Tensor, k: int, opposite: bool = False) -> list[tuple
         ValueError: not a square matrix, or not that many pairs.
     """
     _check_cosines(cosines)
-    i, j = torch.triu_indices(len(cosines), len(cosines), 1)
+    i, j = torch.triu_indices(len(cosines), len(cosines), 1, device="cpu")
     if not 1 <= k <= len(i):
         raise ValueError(f"k={k}; accepted: 1 to {len(i)}, the pairs of {len(cosines)} filters")
     values = cosines.cpu()[i, j]
@@ -387,7 +387,7 @@ def photo_patches(
     for photo in photos:
         windows = photo.unfold(1, size, 1).unfold(2, size, 1)  # a view (3,h,w,size,size)
         places = torch.rand((2, each), generator=generator, device="cpu")
-        row, column = (places * torch.tensor(windows.shape[1:3])[:, None]).long()
+        row, column = (places * torch.tensor(windows.shape[1:3], device="cpu")[:, None]).long()
         found.append(windows[:, row, column].movedim(0, 1))
     return torch.cat(found)
 

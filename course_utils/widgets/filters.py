@@ -12,7 +12,7 @@ from course_utils.widgets.controls import choice, slider
 from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.pictures import coloured
 
-PHOTOS = ("tower_bridge_london", "scarlet_macaw", "hawa_mahal", "koala")
+PHOTOS = ("scarlet_macaw", "tower_bridge_london", "hawa_mahal", "koala")
 PARTS = ("both signs", "positive part", "negative part")
 SIDE = 224
 
@@ -64,7 +64,10 @@ def seen_pixels(photo: Photo) -> Tensor:
 
 def normalized(pixels: Tensor) -> Tensor:
     """Pixels (3,H,W) in 0-1, minus ImageNet's mean colour and divided by its spread."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(values, device="cpu")[:, None, None]
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (pixels - mean) / std
 
 
