@@ -16,6 +16,7 @@ import torch
 from matplotlib import figure
 from torch import Tensor
 
+from course_utils import optimise
 from course_utils.images import Picture
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
@@ -71,6 +72,44 @@ class Figure:
 
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
+
+
+class Animation:
+    """Pictures that follow one another without end, in one place, and their text alternative.
+
+    Attributes:
+        content: a WebP file.
+        alt: says what is to be seen.
+        width: in CSS pixels.
+    """
+
+    def __init__(self, content: bytes, alt: str, width: int) -> None:
+        self.content, self.alt, self.width = content, alt, width
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        data, text = base64.b64encode(self.content).decode(), html.escape(self.alt, quote=True)
+        style = f"width:{self.width}px;max-width:100%"
+        return {
+            "text/html": f'<img alt="{text}" style="{style}" src="data:image/webp;base64,{data}">',
+            "text/plain": self.alt,
+        }
+
+    def __repr__(self) -> str:
+        return f"Animation({self.alt!r})"
+
+
+def animation(frames: Iterable[Tensor], alt: str, fps: float = 12) -> Animation:
+    """Frames as a moving picture, at true size.
+
+    Args:
+        frames: as for `optimise.animated`, e.g. the frames of a `Result`.
+        alt: what is to be seen.
+        fps: frames in a second.
+    """
+    frames = list(frames)
+    content = optimise.animated(frames, ".webp", fps)
+    several = len(frames[0]) if frames[0].ndim == 4 else 1
+    return Animation(content, alt, several * frames[0].shape[-1])
 
 
 def pixels_of(image: object) -> np.ndarray:

@@ -9,6 +9,7 @@ from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.filters import filter_explorer
+from course_utils.widgets.frames import scrub
 from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
 from course_utils.widgets.patches import patches_explorer
@@ -30,6 +31,7 @@ __all__ = [
     "patches_explorer",
     "remember",
     "saliency_explorer",
+    "scrub",
     "slider",
     "switch",
 ]
