@@ -166,10 +166,10 @@ def lbfgs(rate: float = 1.0, line_search: bool = False, history: int = 20) -> Ru
             steadily, and no step diverges.
         history: steps that the curvature is estimated from.
     """
-    search = "strong_wolfe" if line_search else None
-    return lambda parameters: torch.optim.LBFGS(
-        parameters, lr=rate, max_iter=1, max_eval=20, history_size=history, line_search_fn=search
-    )
+    settings = {"max_iter": 1, "max_eval": 20, "tolerance_grad": 0, "tolerance_change": 0}
+    settings |= {"history_size": history, "line_search_fn": "strong_wolfe" if line_search else None}
+    # torch's absolute tolerances would end the loop unnoticed where the loss is small.
+    return lambda parameters: torch.optim.LBFGS(parameters, lr=rate, **settings)
 
 
 class _Normalised(torch.optim.Optimizer):
@@ -349,8 +349,8 @@ def optimise(
         terms: regularisers, images -> number; they see the images before the transforms.
         operations: (k, operation): every k steps x <- operation(x, gradient). For `Pixels` only.
         transforms: random changes of what the objective sees, `transform(x, generator)`.
-        callback: called as (step, images, loss) before each step and after the last; ends the
-            loop by returning something true.
+        callback: called as (step, images, loss) before each step and after the last, without
+            gradients; ends the loop by returning something true.
         keep: frames to keep, evenly spaced; 0 for none.
         to_pixels: images -> pixels in 0-1 for the frames, e.g. `net.denormalize`.
         progress: caption of the progress bar, which appears after two seconds; None for no bar.
@@ -372,7 +372,7 @@ def optimise(
             for step in range(steps + 1):
                 loss = run.evaluate(step, gradient=step < steps)
                 record.add(step, run.x, loss.item())
-                if (callback and callback(step, run.x, loss.item())) or step == steps:
+                if _asked_to_stop(callback, step, run.x, loss) or step == steps:
                     break
                 run.move(optimizer, loss, step)
                 _operate(image, operations, step + 1)
@@ -381,6 +381,11 @@ def optimise(
         interrupted = True
         print(f"Stopped after {len(record.losses)} of {steps} steps; what was found is kept.")
     return record.result(image().detach(), run.evaluations, interrupted)
+
+
+def _asked_to_stop(callback: Callable | None, step: int, x: Tensor, loss: Tensor) -> bool:
+    with torch.no_grad():
+        return callback is not None and bool(callback(step, x, loss.item()))
 
 
 def _bar(steps: int, progress: str | None) -> tqdm:

@@ -85,6 +85,11 @@ def test_lbfgs_finds_a_curved_minimum_where_scipy_finds_it(search):
         assert result.evaluations == 61
 
 
+def test_lbfgs_does_not_mind_the_scale_of_the_loss():
+    result = opt.optimise(lambda x: 1e-4 * distance(x), START, 30, rule=opt.lbfgs(line_search=True))
+    assert result.losses[-1] < 1e-3 * result.losses[0]
+
+
 def test_lbfgs_takes_images_in_any_memory_layout():
     start = START.to(memory_format=torch.channels_last)
     result = opt.optimise(distance, start, 5, rule=opt.lbfgs())
@@ -281,7 +286,7 @@ def test_a_callback_sees_every_step_and_can_end_the_loop():
     seen = []
 
     def callback(step, x, loss):
-        seen.append((step, loss, x.requires_grad))
+        seen.append((step, loss, torch.is_grad_enabled()))
         return loss < 10
 
     result = opt.optimise(distance, START, 50, rule=opt.gradient_step(0.1), callback=callback)
