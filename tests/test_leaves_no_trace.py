@@ -74,6 +74,8 @@ def classify(case):
 
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
+    "activations.layout": lambda c: {"pixels": c.pixels.repeat(2, 1, 1, 1), "names": ["relu1"]},
+    "activations.sparsity_by_depth": lambda c: {"x": c.x, "names": ["relu1", "conv2"]},
     "cam.cam": classify,
     "cam.channel_weights": lambda c: classify(c) | {"layer": c.layer},
     "cam.grad_cam": lambda c: classify(c) | {"layer": c.layer},

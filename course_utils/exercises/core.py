@@ -22,7 +22,16 @@ from importlib import import_module
 
 from course_utils.errors import unknown
 
-MODULES = ("start_here", "filters", "patches", "last_layer", "saliency", "guided", "cam")
+MODULES = (
+    "start_here",
+    "filters",
+    "activations",
+    "patches",
+    "last_layer",
+    "saliency",
+    "guided",
+    "cam",
+)
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 
 

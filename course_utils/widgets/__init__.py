@@ -4,6 +4,7 @@ An explorer is the last line of a cell. It draws at once, keeps a plain picture 
 widgets, runs a network only when a control is let go of, and says in red what went wrong.
 """
 
+from course_utils.widgets.activations import activations_explorer
 from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
@@ -21,6 +22,7 @@ __all__ = [
     "Explorer",
     "Photo",
     "PhotoChooser",
+    "activations_explorer",
     "cam_explorer",
     "choice",
     "coloured",

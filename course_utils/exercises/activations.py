@@ -1,0 +1,241 @@
+"""Lecture 02's exercises: sparsity of feature maps, strongest channels."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from course_utils import activations
+from course_utils.exercises import drawing
+from course_utils.exercises.core import Case, Exercise, Mistake, register
+
+LECTURE = "02_activations"
+
+
+def sparsity_cases(seed: int) -> list[Case]:
+    """Maps after a ReLU; of a batch; before a ReLU, with a few zeros and many negative values."""
+    random = drawing.generator(seed, "sparsity")
+    found = []
+    for (n, k, h, w), floor, note in (
+        ((1, 4, 5, 3), 0.0, "the maps of one image"),
+        ((3, 5, 4, 6), 0.0, "a batch of three, one channel of it dead"),
+        ((2, 3, 6, 4), -1.0, "maps from before the ReLU: negative values are no zeros"),
+    ):
+        maps = torch.randn(n, k, h, w, generator=random)
+        # Small values are no zeros either, so that a generous threshold is found out.
+        small = torch.rand(n, k, h, w, generator=random) < 0.25
+        maps = torch.where(small, 1e-4 * maps, maps) + 0.3 * torch.arange(k).view(k, 1, 1)
+        zero = torch.rand(n, k, h, w, generator=random) < 0.2
+        maps = maps.clamp(min=floor).masked_fill(zero, 0.0)
+        if n == 3:
+            maps[:, drawing.integer(random, 0, k)] = 0
+        found.append(Case({"maps": maps}, note, repeat=n == 3))
+    return found
+
+
+def strongest_cases(seed: int) -> list[Case]:
+    """One image; a batch; maps from before the ReLU; ties. Clearly apart otherwise."""
+    random = drawing.generator(seed, "strongest_channels")
+    found = []
+    for (n, channels, h, w), k, note in (
+        ((1, 9, 4, 4), 3, "one image"),
+        ((3, 12, 3, 5), 4, "a batch of three images"),
+        ((2, 10, 4, 3), 5, "maps from before the ReLU, with large negative values"),
+        ((2, 8, 3, 3), 4, "maps in which two channels are equally strong"),
+    ):
+        while True:
+            maps = torch.randn(n, channels, h, w, generator=random)
+            maps = maps - 2 * (torch.rand(n, channels, 1, 1, generator=random) < 0.4).float()
+            gaps = maps.amax((2, 3)).sort(dim=1).values.diff(dim=1)
+            if gaps.min() > 1e-3:
+                break
+        if "before" not in note:
+            maps = maps.clamp(min=0)
+            maps[..., 0, 0] += 1e-3 * torch.arange(channels, 0, -1)
+        if "equally" in note:
+            top = maps.amax((2, 3)).argmax(1)
+            for i, c in enumerate(top.tolist()):
+                maps[i, (c + 3) % channels] = maps[i, c].flip(0)
+        found.append(Case({"maps": maps, "k": k}, note, repeat=n == 3))
+    return found
+
+
+def share(name: str, function: Callable[[Tensor], Tensor], sentence: str) -> Mistake:
+    return Mistake(name, function, sentence)
+
+
+SPARSITY_MISTAKES = (
+    share(
+        "density",
+        lambda maps: (maps != 0).float().mean((2, 3)),
+        "You counted the units that are *not* zero. Sparsity is the share of those that are.",
+    ),
+    share(
+        "counted",
+        lambda maps: (maps == 0).float().sum((2, 3)),
+        "You counted the zeros. Divided by the number of units the count becomes a share, and "
+        "maps of different sizes can be compared.",
+    ),
+    share(
+        "one_number_for_each_image",
+        lambda maps: (maps == 0).float().mean((1, 2, 3)),
+        "You averaged over the channels too. Each channel gets its own number: one that is always "
+        "silent and one that always fires would hide in the mean.",
+    ),
+    share(
+        "one_number_for_each_channel",
+        lambda maps: (maps == 0).float().mean((0, 2, 3)),
+        "You averaged over the images of the batch. Each image gets its own numbers; it must not "
+        "matter who came along.",
+    ),
+    share(
+        "one_number",
+        lambda maps: (maps == 0).float().mean(),
+        "You return a single number. There is one for each image and each channel.",
+    ),
+    share(
+        "across_the_channels",
+        lambda maps: (maps == 0).float().mean(1),
+        "You averaged over axis 1, the channels, and got a map. The share is over the *places*, "
+        "the last two axes.",
+    ),
+    share(
+        "negative_too",
+        lambda maps: (maps <= 0).float().mean((2, 3)),
+        "You counted negative values as zeros. After a ReLU there are none, but before it a "
+        "negative activation is a value like any other.",
+    ),
+    share(
+        "small_too",
+        lambda maps: (maps.abs() < 1e-2).float().mean((2, 3)),
+        "You counted small values as zeros. A threshold makes the number depend on the layer's "
+        "scale; a ReLU leaves exact zeros, so compare with 0.",
+    ),
+    share(
+        "percent",
+        lambda maps: 100 * (maps == 0).float().mean((2, 3)),
+        "Your numbers are percentages. The share is between 0 and 1.",
+    ),
+    share(
+        "dead_channels",
+        lambda maps: (maps == 0).flatten(2).all(2).float(),
+        "You asked whether a map is zero *everywhere*. We want to know how much of it is.",
+    ),
+)
+
+
+def ranked(score: Callable[[Tensor], Tensor], descending: bool = True) -> Callable:
+    """The best k channels by a number for each channel (N,K)."""
+    return lambda maps, k: (
+        score(maps).sort(dim=1, descending=descending, stable=True).indices[:, :k]
+    )
+
+
+def flat_places(maps: Tensor, k: int) -> Tensor:
+    return maps.flatten(1).sort(dim=1, descending=True, stable=True).indices[:, :k]
+
+
+def flat_channels(maps: Tensor, k: int) -> Tensor:
+    return flat_places(maps, k) // maps[0, 0].numel()
+
+
+def later_first(maps: Tensor, k: int) -> Tensor:
+    n = maps.shape[1]
+    order = maps.amax((2, 3)).flip(1).sort(dim=1, descending=True, stable=True).indices
+    return n - 1 - order[:, :k]
+
+
+STRONGEST_MISTAKES = (
+    Mistake(
+        "mean",
+        ranked(lambda maps: maps.mean((2, 3))),
+        "You ranked by the mean of each map. A channel that fires hard at one place, as deep ones "
+        "do, loses there against one that hums everywhere; rank by the largest activation.",
+    ),
+    Mistake(
+        "weakest_first",
+        ranked(lambda maps: maps.amax((2, 3)), descending=False),
+        "Your channels come weakest first. Sort in descending order.",
+    ),
+    Mistake(
+        "absolute",
+        ranked(lambda maps: maps.abs().amax((2, 3))),
+        "You ranked by absolute value. A large negative number means that the feature is absent, "
+        "not that it is strong.",
+    ),
+    Mistake(
+        "count",
+        ranked(lambda maps: (maps > 0).float().mean((2, 3))),
+        "You ranked by how *much* of the map is positive. Strength is the size of the largest "
+        "activation, however small the spot.",
+    ),
+    Mistake(
+        "values",
+        lambda maps, k: maps.amax((2, 3)).sort(dim=1, descending=True).values[:, :k],
+        "These are the activations. We want to know *which* channels they belong to: the indices.",
+    ),
+    Mistake(
+        "places",
+        flat_places,
+        "Your numbers count all units of the layer in one row. Take the maximum over the places "
+        "first; what you then sort are channels.",
+    ),
+    Mistake(
+        "channel_named_twice",
+        flat_channels,
+        "A channel appears more than once: you ranked single units. Take the maximum over the "
+        "places first, so that each channel stands for itself once.",
+    ),
+    Mistake(
+        "same_for_all_images",
+        lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps.amax(0, keepdim=True), k).expand(
+            len(maps), -1
+        ),
+        "You took the maximum over the images as well, so that all get the same channels. Each "
+        "image has its own.",
+    ),
+    Mistake(
+        "first_image_only",
+        lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps[:1], k)[0],
+        "You return the channels of the first image only. The batch may hold more than one.",
+    ),
+    Mistake(
+        "later_first",
+        later_first,
+        "Of two channels that are equally strong, the one with the lower index comes first: sort "
+        "with `stable=True`.",
+    ),
+)
+
+
+register(
+    Exercise(
+        name="sparsity",
+        lecture=LECTURE,
+        title="Sparsity of feature maps",
+        reference=activations.sparsity,
+        cases=sparsity_cases,
+        mistakes=SPARSITY_MISTAKES,
+        result="one share for each image and channel, so (N,K)",
+        noun="share",
+        hints=(
+            "A comparison gives True and False. What is the mean of those, as numbers?",
+            "Which two of the four axes count the places?",
+        ),
+    ),
+    Exercise(
+        name="strongest_channels",
+        lecture=LECTURE,
+        title="Strongest channels",
+        reference=activations.strongest_channels,
+        cases=strongest_cases,
+        mistakes=STRONGEST_MISTAKES,
+        result="k channel indices for each image, so (N,k)",
+        noun="list of channels",
+        hints=(
+            "First one number for each channel, then sort those numbers.",
+            "`amax` takes several axes at once.",
+            "`sort` returns values and indices, and has an argument `stable`.",
+        ),
+    ),
+)
