@@ -110,13 +110,13 @@ def field_arithmetic(windows):
 # %% check="field_arithmetic"
 check("field_arithmetic", field_arithmetic)
 
-# %%
+# %% slide="subslide"
 arithmetic = yours_or_ours("field_arithmetic", field_arithmetic)
 conv, pool, fire = (3, 2, 0, 1), (3, 2, 0, 1), (3, 1, 1, 1)
 to_fire5 = [conv, pool, fire, fire, pool, fire, fire]
 print("size, jump, start of fire5:", arithmetic(to_fire5))
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # A fire module squeezes with a 1×1 convolution, then expands with 1×1 and 3×3 side by side. For half of
 # its channels the field does not grow; for the others, and so for the layer, it grows by the 3×3.
 #
@@ -130,7 +130,7 @@ where = patches.fields(net, "fire5", size=224)
 print("traced: ", seen.size, "pixels,", seen.stride, "apart; unit (0, 0) starts at", where.start)
 assert arithmetic(to_fire5) == (seen.size[0], seen.stride[0], where.start[0])
 
-# %%
+# %% slide="subslide"
 depths = {
     "squeezenet1_1": ["relu1", "fire2", "fire3", "fire5", "fire7", "fire9"],
     "vgg16_hed": ["relu1_1", "relu1_2", "relu2_2", "relu3_3", "relu4_3", "conv5_1"],
@@ -168,7 +168,7 @@ def change(unit: tuple[int, int], pixel: tuple[int, int]) -> float:
     return (white - black)[:, unit[0], unit[1]].abs().max().item()
 
 
-# %%
+# %% slide="subslide"
 tested = []
 for row, column in [(13, 13), (0, 0), (26, 13)]:
     top, left, bottom, right = seen.box(row, column)
@@ -182,7 +182,7 @@ assert min(inside) > 1e-6
 assert max(outside) < 1e-4
 show.table(["unit", "pixel lies", "row, column", "change of the unit"], tested)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # One row further down, and the change is not small but 0. (The course's tests do this for layers of all
 # three networks, at all four sides, border units included.)
 #
@@ -226,7 +226,7 @@ def field_patch(pixels, top, left, size):
 # %% check="field_patch"
 check("field_patch", field_patch)
 
-# %%
+# %% slide="subslide"
 cut = yours_or_ours("field_patch", field_patch)
 panda, units = images.photo("panda").pixels(), [(15, 5), (5, 7), (0, 0), (26, 13)]
 panda = net.crop_pixels(panda)[0]
@@ -240,6 +240,7 @@ show.images(
     [*framed, *pieces],
     [*captions, *([""] * 4)],
     columns=4,
+    height=1.9,
     alt="a panda with four fields framed, and below them what four units of fire5 see of it",
 )
 
@@ -293,7 +294,7 @@ def top_patches(activations, channel, k):
 # %% check="top_patches"
 check("top_patches", top_patches)
 
-# %%
+# %% slide="subslide"
 find_top = yours_or_ours("top_patches", top_patches)
 fire5 = batches.in_chunks(lambda part: layers.activations(net, part, "fire5").cpu(), x)
 first, positions, values = find_top(fire5, 150, 9)
@@ -368,7 +369,7 @@ alt = "rising bars; writing and arcades; arches; dense patterns; roofs; fish hea
 show.rows(
     [row_of(layer, channel, 9) for layer, channel in gallery],
     [f"{layer}, {channel}" for layer, channel in gallery],
-    height=62,
+    height=56,
     alt=alt,
 )
 
@@ -385,7 +386,7 @@ alt = "channel 100 of seven layers: some rows have a theme, others have none"
 show.rows(
     [row_of(layer, channel, 9) for layer, channel in anyone],
     [f"{layer}, {channel}" for layer, channel in anyone],
-    height=62,
+    height=56,
     alt=alt,
 )
 
@@ -425,7 +426,7 @@ show.bars(
     "share of the top 9 from one category",
 )
 
-# %%
+# %% slide="subslide"
 pure = {layer: (shares[layer] > 0.85).float().mean().item() for layer in ("fire2", "fire9")}
 print(
     {
@@ -495,7 +496,7 @@ for a in ends.values():
 means = [ranking[2][a : a + 9].mean() for a in ends.values()]
 shown = [f"{name}\n{mean:.0f}" for name, mean in zip(ends, means, strict=True)]
 alt = "eyes first; then eyes and round things; then noses and clocks; then corners and edges"
-show.rows(lower, shown, height=84, alt=alt)
+show.rows(lower, shown, height=72, alt=alt)
 
 # %% [markdown]
 # The number is the mean activation of the row. Further down come other eyes, a round screw, noses and
