@@ -92,9 +92,9 @@ flat = torch.stack([panel.flatten() for panel in panels]).int().tolist()
 show.table(["unit", *titles], [[i + 1, *row] for i, row in enumerate(zip(*flat, strict=True))])
 
 # %% [markdown]
-# Backprop keeps 5 of the 9 values, the deconvnet 5 others, the guided rule 2: those that are kept by
-# both. Zeiler & Fergus (2014) built the deconvnet to run a network backwards; Springenberg et al.
-# (2015) noticed that it differs from backpropagation in this one line, and combined the two.
+# Backprop keeps 5 of the 9 values, and so does the deconvnet, but not the same ones. The guided rule
+# keeps the 2 that both keep. Zeiler & Fergus (2014) built the deconvnet to run a network backwards;
+# Springenberg et al. (2015) combined it with backpropagation, from which it differs in this one line.
 #
 # One often reads "guided backpropagation keeps the positive gradients". That alone is the **deconvnet**.
 
@@ -165,14 +165,14 @@ assert torch.equal(guided_rule(forward, incoming), panels[4])
 #
 # SqueezeNet has 26 ReLUs. Each of them now follows the same rule, from the score down to the pixels.
 
-# %%
+# %% slide="subslide"
 by_rule = {rule: guided.class_gradient(net, x, classes, rule) for rule in guided.RULES}
 rows = [pixels, *map(guided.as_picture, by_rule.values())]
 alt = "photos; below them coloured noise; a dotted grid with outlines; clear drawings on grey"
-show.images([picture for row in rows for picture in row], columns=6, height=1.55, alt=alt)
+show.rows(rows, ["photo", *by_rule], alt, height=126)
 
-# %% [markdown]
-# From top to bottom: photo, backprop, deconvnet, guided. The guided row draws eyes, beak, feathers and
+# %% [markdown] slide="subslide"
+# The guided row draws eyes, beak, feathers and
 # the wing's spots, and leaves the background grey.
 #
 # The deconvnet is dotted here: SqueezeNet moves in steps of two pixels, and without the forward mask
@@ -250,29 +250,29 @@ shown = {images.photo(name) for name in names}
 
 
 # %%
-def rows_of(layer: str, channels: list[int]) -> list[torch.Tensor]:
-    found = []
+def show_units(layer: str, channels: list[int], alt: str) -> show.Figure:
+    rows, titles = [], []
     for channel in channels:
         best = strengths[layer][:, channel].topk(8).indices
         shown.update(photos[i] for i in best.tolist())
-        views = guided.unit_views(net, everything[best], layer, channel)
-        found += [patch for patch, _ in views] + [gradient for _, gradient in views]
-    return found
+        rows += zip(*guided.unit_views(net, everything[best], layer, channel), strict=True)
+        titles += [f"channel {channel}", "gradient"]
+    return show.rows(rows, titles, alt, height=78)
 
 
 # %% slide="subslide"
 alt = "patches with leaves, upright strokes, small round things; below each its gradient"
-show.images(rows_of("fire3", [97, 52, 119]), columns=8, height=0.9, alt=alt)
+show_units("fire3", [97, 52, 119], alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # **fire3**, three channels, 23 pixels across. Below each patch stands the gradient of just that unit:
 # *more green in the middle*; *an upright stroke*; *something small and round*. The patches of one
 # channel share little else. That is what the gradient adds to lecture 03: not only *which patch* the
 # unit likes, but *which part* of it.
 
-# %%
+# %% slide="subslide"
 alt = "patches with eyes, faces, letters and buttons; the gradients draw just these"
-show.images(rows_of("fire5", [150, 171, 68]), columns=8, height=0.9, alt=alt)
+show_units("fire5", [150, 171, 68], alt)
 
 # %% [markdown] slide="subslide"
 # **fire5**, 63 pixels. Round things with a dark centre, mostly eyes; two dark spots above a third, which
@@ -285,21 +285,18 @@ show.images(rows_of("fire5", [150, 171, 68]), columns=8, height=0.9, alt=alt)
 # %%
 best = strengths["fire5"][:, 150].topk(8).indices
 views = {r: guided.unit_views(net, everything[best], "fire5", 150, r) for r in guided.RULES}
-tiles = [patch for patch, _ in views["guided"]]
-tiles += [gradient for rule in guided.RULES for _, gradient in views[rule]]
+rows = [[patch for patch, _ in views["guided"]]]
+rows += [[gradient for _, gradient in views[rule]] for rule in guided.RULES]
 alt = "eyes; below them noise, dotted patterns with a ring, and clear eyes"
-show.images(tiles, columns=8, height=0.9, alt=alt)
+show.rows(rows, ["patch", *guided.RULES], alt, height=96)
 
-# %% [markdown]
-# From top to bottom: patch, backprop, deconvnet, guided.
-
-# %%
+# %% slide="subslide"
 alt = "heads of animals and other large patches; the gradients draw eyes and faces"
-show.images(rows_of("fire7", [199, 210, 352]), columns=8, height=0.9, alt=alt)
+show_units("fire7", [199, 210, 352], alt)
 
 # %% [markdown] slide="subslide"
-# **fire7**, 143 pixels. The first two draw faces and eyes, the third an arc that is open at the top,
-# whatever object it belongs to. The gradient fills only part of the patch: the *effective* receptive
+# **fire7**, 143 pixels. The first two draw faces and eyes, the third a lower rim, whatever object it
+# belongs to. The gradient fills only part of the patch: the *effective* receptive
 # field is smaller than the theoretical one. How much smaller?
 
 # %%
@@ -450,12 +447,12 @@ with torch.no_grad():
     lite_classes = lite(lite_x).argmax(1)
 lite_rule = {rule: guided.class_gradient(lite, lite_x, lite_classes, rule) for rule in guided.RULES}
 
-# %%
+# %% slide="subslide"
 rows = [lite.denormalize(lite_x), *map(guided.as_picture, lite_rule.values())]
 alt = "photos; coloured noise; the same green grid six times; faint drawings of the animals"
-show.images([picture for row in rows for picture in row], columns=6, height=1.55, alt=alt)
+show.rows(rows, ["photo", *lite_rule], alt, height=126)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # **Question.** Look at the third row. The deconvnet gives the *same grid* for a panda and for a macaw.
 # Where could it have learned what is in the photo?
 #
@@ -488,12 +485,12 @@ widgets.guided_explorer(net)
 #
 # **Question.** Here are the guided maps. Which row is which?
 
-# %%
+# %% slide="subslide"
 wrong = classes.roll(1)
 for_wrong = {rule: guided.class_gradient(net, x, wrong, rule) for rule in guided.RULES}
-tiles = guided.as_picture(torch.cat([for_wrong["guided"], by_rule["guided"]]))
+rows = [guided.as_picture(gradients["guided"]) for gradients in (for_wrong, by_rule)]
 alt = "two rows of six drawings of the animals; the rows can hardly be told apart"
-show.images(tiles, columns=6, height=1.9, alt=alt)
+show.rows(rows, ["?", "?"], alt, height=170)
 
 # %% [markdown] slide="subslide"
 # The first row asks for the *wrong* class. The eye may be deceived, so we correlate all pixels and
@@ -528,7 +525,7 @@ scene, asked = net.normalize(pair)[None], ["tabby", "German shepherd"]
 both = {r: [guided.class_gradient(net, scene, c, r)[0] for c in asked] for r in guided.RULES}
 shown |= {kitten, dog}
 
-# %%
+# %% slide="subslide"
 tiles = [t for i in (0, 1) for t in (pair, *(guided.as_picture(m[i]) for m in both.values()))]
 titles = [t for c in ("tabby", "shepherd") for t in ("photo", *(f"{r}, {c}" for r in both))]
 alt = "the guided maps draw both animals for either class; the face asked for is a little brighter"
