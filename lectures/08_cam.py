@@ -549,9 +549,9 @@ assert off.abs().mean() > 10
 
 # %% [markdown]
 # Seven places along a side cost a fifth of the overlap before the network makes any mistake: the map
-# is **coarse**. A side is off by half a cell, mostly outwards, since a cell that the object only
-# touches lights up as a whole. Some boxes are too small instead: the Eskimo dog's map ends at its
-# legs, because its head was enough to tell the class.
+# is **coarse**. A side is off by half a cell and more, mostly outwards: a cell that the object only
+# touches lights up as a whole. Below, boxes end too early: the legs of the cock and of the Eskimo dog
+# carry little of the evidence. Evidence for a class is not the same as the object.
 
 # %% [markdown]
 # ## Guided Grad-CAM

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import cam, guided, images, layers, show
@@ -66,7 +66,8 @@ def cam_explorer(
         array, detail = heat(photo, class_index, method, stage)
         pixels = network.crop_pixels(photo.pixels)[0]
         places = f"{stage}, {array.shape[0]} × {array.shape[1]}"
-        drawn = {"photo": pixels, places: coloured(array)}
+        cells = nn.functional.interpolate(array[None, None], pixels.shape[1:])[0, 0]
+        drawn = {"photo": pixels, places: coloured(cells)}
         drawn[method] = show.overlay(pixels, array, opacity) if detail is None else detail
         return drawn, describe(network.labels[class_index], photo.name, method, places, array)
 
