@@ -272,13 +272,17 @@ def colours(array: Tensor, signed: bool = False) -> Tensor:
     return torch.from_numpy(matplotlib.colormaps[scale["cmap"]](share)[..., :3]).movedim(-1, 0)
 
 
-def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
+def overlay(
+    photo: object, array: Tensor, strength: float = 0.75, top: float | None = None
+) -> Tensor:
     """A map laid over a photo: the greyed photo, coloured and opaque where the map is large.
 
     Args:
         photo: (3,H,W) in 0-1, as `pixels_of` accepts it.
-        array: map (h,w), resized to the photo; scaled by its 99.5th percentile, negative parts cut.
-        strength: opacity at the map's largest value, 0-1.
+        array: map (h,w), resized to the photo; negative parts cut.
+        strength: opacity where the map is largest, 0-1.
+        top: the value that gets the hottest colour, one for all maps that are to be compared; the
+            map's own 99.5th percentile by default.
 
     Returns:
         (3,H,W) in 0-1.
@@ -290,8 +294,10 @@ def overlay(photo: object, array: Tensor, strength: float = 0.75) -> Tensor:
     values = torch.nn.functional.interpolate(
         values[None, None], size=base.shape[:2], mode="bilinear", antialias=True
     )[0, 0]
-    top = torch.quantile(values.flatten()[:: max(1, values.numel() // 10**6)], 0.995)
-    values = (values / torch.where(top > 0, top, values.max()).clamp(min=1e-12)).clamp(max=1)
+    if top is None:
+        most = torch.quantile(values.flatten()[:: max(1, values.numel() // 10**6)], 0.995)
+        top = float(most if most > 0 else values.max())
+    values = (values / max(top, 1e-12)).clamp(max=1)
     colour = torch.from_numpy(matplotlib.colormaps[SEQUENTIAL](values.numpy())[..., :3]).float()
     weight = strength * values.sqrt()[..., None]
     return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)

@@ -108,6 +108,15 @@ def test_an_overlay_colours_where_the_map_is_large():
     assert torch.equal(photo, torch.full((3, 32, 32), 0.5))
 
 
+def test_overlays_with_a_common_top_can_be_compared():
+    photo, heat = torch.rand(3, 8, 8), torch.rand(8, 8)
+    same = show.overlay(photo, heat, top=1.0)
+    assert torch.equal(show.overlay(photo, 0.5 * heat, top=0.5), same)
+    assert not torch.equal(show.overlay(photo, 0.5 * heat, top=1.0), same)
+    nothing = show.overlay(photo, torch.zeros(8, 8))
+    assert torch.allclose(show.overlay(photo, 1e-9 * heat, top=1.0), nothing, atol=1e-3)
+
+
 def test_an_overlay_of_nothing_is_the_grey_photo():
     laid = show.overlay(torch.rand(3, 8, 8), torch.zeros(8, 8))
     assert laid.isfinite().all()
