@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from course_utils import layers
 from course_utils.incremental import Incremental
 from course_utils.models import Network
 
@@ -71,6 +72,33 @@ def occlude(x: Tensor, top: Tensor, left: Tensor, window: int, value: Tensor) ->
     for one, row, column in zip(covered, top.tolist(), left.tolist(), strict=True):
         one[:, row : row + window, column : column + window] = value
     return covered
+
+
+def sliding_window(model: nn.Module, x: Tensor, window: int, stride: int, value: Tensor) -> Tensor:
+    """Occlusion as plainly as it can be written: one copy of the image, one pass, per position.
+
+    Args:
+        model: a network with one logit per class.
+        x: one normalised image (1,3,H,W).
+        window, stride: the square's side and its step, in pixels.
+        value: its colour (3,1,1), normalised.
+
+    Returns:
+        (rows, columns, classes): logits for every position at which the whole square fits.
+
+    Raises:
+        ValueError: a window that does not fit, or a stride below 1.
+    """
+    rows = []
+    with torch.no_grad():
+        for top in starts(x.shape[2], window, stride):
+            row = []
+            for left in starts(x.shape[3], window, stride):
+                covered = x.clone()
+                covered[:, :, top : top + window, left : left + window] = value
+                row.append(model(covered)[0])
+            rows.append(torch.stack(row))
+    return torch.stack(rows)
 
 
 def occlusion_logits(
@@ -180,3 +208,58 @@ def to_pixels(values: Tensor, window: int, stride: int, height: int, width: int)
             total[place] += value
             count[place] += 1
     return total / count.clamp(min=1)
+
+
+def reached(
+    model: nn.Module, layer: str | nn.Module, top: int, left: int, window: int, size: int = 224
+) -> Tensor:
+    """The units of a layer that see any pixel of a square: its footprint there.
+
+    Args:
+        model: a network whose geometry can be followed.
+        layer: a name as `layers.find` accepts it.
+        top, left, window: where the square begins, and its side, in pixels.
+        size: side of the input in pixels.
+
+    Returns:
+        (h,w) bool: only these units can change when the square's pixels do.
+
+    Raises:
+        ValueError: as `layers.receptive_field`.
+    """
+    field = layers.receptive_field(model, layer, size)
+    return _sees(field.rows, top, window)[:, None] & _sees(field.columns, left, window)
+
+
+def _sees(span: layers.Span, start: int | Tensor, window: int) -> Tensor:
+    """Which units along one axis see a pixel from `start` to `start + window` - 1."""
+    return (span.last >= start) & (span.first < start + window)
+
+
+def convolution_work(
+    model: nn.Module, window: int, stride: int, size: int = 224
+) -> dict[str, tuple[float, float]]:
+    """Multiply-adds in each convolution: for a whole picture, and for an average footprint.
+
+    Args:
+        model: a network whose geometry can be followed.
+        window, stride: of the squares, as for `occlusion_logits`.
+        size: side of the input in pixels.
+
+    Returns:
+        The convolution's path -> (whole, footprint), in the order of the network's modules.
+
+    Raises:
+        ValueError: a window that does not fit, or as `layers.receptive_field`.
+    """
+    first = starts(size, window, stride)[:, None]
+    inner, work = getattr(model, "module", model), {}
+    for path, module in inner.named_modules():
+        if isinstance(module, nn.Conv2d):
+            field = layers.receptive_field(inner, module, size)
+            (height, width), weights = field.shape, module.weight.numel()
+            # Squares stand on a grid, so the mean over all of them is a product of two means.
+            axes = (field.rows, field.columns)
+            down, across = (_sees(a, first, window).sum(1).double().mean().item() for a in axes)
+            work[path] = weights * height * width, weights * down * across
+    return work

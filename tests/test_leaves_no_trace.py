@@ -99,8 +99,15 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
     "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
     "layers.window": lambda c: {"module": c.model.module.conv1, "axis": 0},
+    "occlusion.convolution_work": lambda c: {"window": 4, "stride": 6, "size": 16},
     "occlusion.fill_value": lambda c: {"x": c.x[:1], "fill": "grey"},
     "occlusion.occlusion_logits": lambda c: {"x": c.x[:1], "window": 4, "stride": 6},
+    "occlusion.reached": lambda c: {
+        **{"layer": "conv2", "top": 3, "left": 5, "window": 4, "size": 16}
+    },
+    "occlusion.sliding_window": lambda c: {
+        **{"x": c.x[:1], "window": 4, "stride": 6, "value": c.x[0, :, :1, :1]}
+    },
     "patches.best_units": lambda c: {"x": c.x, "names": [c.layer]},
     "patches.effective_field": lambda c: {"x": c.x, "layer": c.layer},
     "patches.fields": lambda c: {"layer": "conv2", "size": 16},

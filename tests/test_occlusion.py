@@ -1,10 +1,14 @@
 """Occlusion: positions, fills, both ways to compute the answers, and where the maps are hot."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from course_utils import composites, images, models, occlusion
+from course_utils import composites, images, layers, models, occlusion, widgets
+from course_utils.exercises import networks
+from course_utils.exercises.core import NetworkSpec
 
 
 class Flattened(nn.Module):
@@ -123,3 +127,103 @@ def test_the_koalas_face_matters_most(squeezenet):
     row, column = divmod(drops.argmax().item(), drops.shape[1])
     assert 16 <= row * 16 + 24 <= 112  # the face lies in rows 30-100, columns 100-190
     assert 96 <= column * 16 + 24 <= 200
+
+
+@pytest.mark.parametrize(("window", "stride"), [(5, 3), (4, 5)])
+def test_the_plain_loop_equals_captums_way(window, stride):
+    """One batch of images multiplied by masks, as captum does it, with a fill."""
+    model = networks.build(NetworkSpec("tiny_cnn", 4, 6))
+    x = torch.randn(1, 3, 13, 11, generator=torch.Generator().manual_seed(1))
+    value = torch.tensor([0.5, -1.0, 2.0]).view(3, 1, 1)
+    hidden = torch.nn.functional.unfold(
+        torch.arange(143.0).view(1, 1, 13, 11), window, 1, 0, stride
+    )
+    masks = torch.zeros(hidden.shape[2], 143).scatter(1, hidden[0].T.long(), 1.0).bool()
+    wanted = model(torch.where(masks.view(-1, 1, 13, 11), value, x))
+    found = occlusion.sliding_window(model, x, window, stride, value)
+    assert found.shape == (*(len(occlusion.starts(n, window, stride)) for n in (13, 11)), 6)
+    torch.testing.assert_close(found.flatten(0, 1), wanted, rtol=0, atol=1e-5)
+
+
+def test_the_plain_loop_refuses_a_window_that_does_not_fit():
+    model = networks.build(NetworkSpec("tiny_cnn"))
+    with pytest.raises(ValueError, match="window=9"):
+        occlusion.sliding_window(model, torch.zeros(1, 3, 8, 12), 9, 1, torch.zeros(3, 1, 1))
+
+
+@pytest.mark.parametrize("layer", ["conv1", "fire2", "fire4", "fire9"])
+@pytest.mark.parametrize(("top", "left"), [(56, 120), (0, 192)])
+def test_the_units_that_change_are_those_that_see_the_square(squeezenet, panda, layer, top, left):
+    seen = occlusion.reached(squeezenet, layer, top, left, 32)
+    noise = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0)).to(panda)
+    touched = panda.clone()
+    touched[0, :, top : top + 32, left : left + 32] += noise
+    both = (layers.activations(squeezenet, one, layer) for one in (panda, touched))
+    changed = torch.ne(*both).any(1)[0].cpu()
+    assert not (changed & ~seen).any()
+    assert changed.sum() > 0.9 * seen.sum()  # a few units see only pixels a ReLU has cut
+
+
+def test_work_is_counted_as_by_hand():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2))
+    work = occlusion.convolution_work(model, window=2, stride=4, size=9)
+    # 7x7 units see 3 pixels each: a square at 0 or 4 (of 0, 4) reaches 2 or 4 of a side.
+    assert list(work) == ["0", "2"]
+    assert work["0"] == (108 * 49, 108 * 3.0**2)
+    # 3x3 units see 5 pixels each from 0, 2, 4: the square at 0 reaches 1, the one at 4 all 3.
+    assert work["2"] == (72 * 9, 72 * 2.0**2)
+
+
+def test_work_of_a_square_as_large_as_the_picture_is_all_of_it(squeezenet):
+    work = occlusion.convolution_work(squeezenet, window=224, stride=8)
+    assert all(whole == part for whole, part in work.values())
+    assert sum(whole for whole, _ in work.values()) == pytest.approx(349e6, rel=0.01)
+    with pytest.raises(ValueError, match="window=225"):
+        occlusion.convolution_work(squeezenet, window=225, stride=8)
+
+
+# ------------------------------------------------------------------ the explorer
+
+
+@pytest.fixture(scope="module")
+def explorer(squeezenet):
+    made = widgets.occlusion_explorer(squeezenet, ["koala"])
+    made.controls["side"].value = 96  # the fewest positions
+    return made
+
+
+def lowest(explorer):
+    """The first two numbers of its sentence: before and after."""
+    return [
+        float(n) for n in re.search(r"from (-?\d+\.\d+) to (-?\d+\.\d+)", explorer.text).groups()
+    ]
+
+
+def test_the_explorer_says_what_the_square_costs(explorer):
+    explorer.controls["across"].value, explorer.controls["down"].value = 60, 22
+    before, after = lowest(explorer)
+    assert before - after > 3
+    explorer.controls["across"].value, explorer.controls["down"].value = 0, 100
+    assert lowest(explorer)[0] == before
+    assert lowest(explorer)[1] > after + 2
+    assert "Most probable now: koala" in explorer.text
+
+
+def test_moving_the_square_costs_one_pass_and_a_measure_none(explorer, squeezenet, monkeypatch):
+    passes = []
+    forward = type(squeezenet).forward
+    monkeypatch.setattr(
+        type(squeezenet), "forward", lambda net, x: passes.append(len(x)) or forward(net, x)
+    )
+    explorer.controls["across"].value = 41
+    assert passes == [1]
+    explorer.controls["measure"].value = "probability"
+    explorer.controls["class_index"].value = squeezenet.index("wombat")
+    assert passes == [1]
+    assert "probability of “wombat”" in explorer.text
+
+
+def test_every_fill_of_the_explorer_works(explorer):
+    for fill in explorer.controls["fill"].options:
+        explorer.controls["fill"].value = fill
+    assert explorer.error is None

@@ -28,6 +28,7 @@ MODULES = (
     "activations",
     "patches",
     "last_layer",
+    "occlusion",
     "saliency",
     "guided",
     "cam",

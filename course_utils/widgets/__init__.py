@@ -13,6 +13,7 @@ from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.frames import scrub
 from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
+from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
@@ -30,6 +31,7 @@ __all__ = [
     "filter_explorer",
     "guided_explorer",
     "last_layer_explorer",
+    "occlusion_explorer",
     "patches_explorer",
     "remember",
     "saliency_explorer",

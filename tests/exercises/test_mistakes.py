@@ -102,6 +102,32 @@ def photo_by_photo(activations, channel, k):
     return torch.tensor(order), torch.tensor(rows), torch.tensor([best[n][0] for n in order])
 
 
+def all_squares_at_once(model, x, window, stride, value):
+    height, width = x.shape[2:]
+    pixels = torch.arange(height * width).view(1, 1, height, width).float()
+    hidden = torch.nn.functional.unfold(pixels, window, stride=stride)[0].long().T
+    covered = x.repeat(len(hidden), 1, 1, 1)
+    for image, place in zip(covered.flatten(2), hidden, strict=True):
+        image[:, place] = value[..., 0]
+    rows = (height - window) // stride + 1
+    return torch.cat([model(one[None]) for one in covered]).unflatten(0, (rows, -1))
+
+
+def by_exponentials(before, after, target, probability):
+    if not probability:
+        return (before - after)[:, :, target]
+    shares = [torch.exp(v) / torch.exp(v).sum(-1, keepdim=True) for v in (before, after)]
+    return shares[0][target] - shares[1][:, :, target]
+
+
+def by_folding(values, window, stride, height, width):
+    reach = [(n - 1) * stride + window for n in values.shape]
+    fold = torch.nn.Fold(reach, window, stride=stride)
+    many = values.flatten().expand(1, window**2, -1)
+    mean = (fold(many) / fold(torch.ones_like(many)).clamp(min=1))[0, 0]
+    return torch.nn.functional.pad(mean, (0, width - reach[1], 0, height - reach[0]))
+
+
 def by_where(x, gradient):
     return torch.where((x > 0) & (gradient > 0), gradient, 0)
 
@@ -126,6 +152,9 @@ OTHER_WAYS = [
     ("field_patch", by_padding_the_photo),
     ("top_patches", photo_by_photo),
     *[("saliency_map", f) for f in (by_backward, image_by_image, still_attached, as_numpy)],
+    ("sliding_window", all_squares_at_once),
+    ("drop", by_exponentials),
+    ("to_pixels", by_folding),
     ("gradient_times_input", by_outer_product),
     ("smoothgrad", one_large_batch),
     ("guided_relu", by_where),
