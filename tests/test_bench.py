@@ -82,6 +82,16 @@ def test_rounds_fill_the_time_within_limits():
     assert rounds.count(1e-3, quick=True) == rounds.QUICK
 
 
+def test_the_first_round_counts():
+    now, seen = [0.0], []
+
+    def work():
+        seen.append(1)
+        now[0] += rounds.SECONDS / 8
+
+    assert len(rounds.enough({"a": work}, clock=lambda: now[0])["a"]) == len(seen) == 8
+
+
 def test_spread_is_the_median_and_the_middle_half():
     assert rounds.spread([5, 1, 2, 4, 3]) == rounds.Spread(3, 2, 4)
     assert rounds.spread([7]) == rounds.Spread(7, 7, 7)

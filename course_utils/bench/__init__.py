@@ -8,6 +8,9 @@
     page.py      docs/benchmarks.md and the figures beside it, benchmarks.json
     run.py       all of it in order
 
+A row to be added: a `Row` in the module of `rows/` that has the lecture's name; a new module gets
+its line in `rows.MODULES`, a new library its line in `peers.txt`.
+
 Other people's libraries are imported where they are called, and only there: they are installed in
 `.venv-bench` (see peers.txt), which `course.py` makes.
 """

@@ -98,7 +98,7 @@ def contender_line(one: Mapping) -> list[str]:
     name = f"*{one['name']}*" if one["floor"] else one["name"]
     if one.get("version"):
         name += f" [{one['version']}]"
-    held = memory(one["peak"], one["before"]) if one.get("peak") else one.get("no_memory", "–")
+    held = memory(one["peak"], one["before"])
     return [name, duration(one["seconds"]), ratio(*one["ratio"]), held, one["agreement"] or "–"]
 
 

@@ -43,6 +43,18 @@ def interleave(
     return taken
 
 
+def enough(
+    calls: Mapping[str, Callable[[], object]],
+    quick: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """As `interleave`, for as many rounds as `count` says after the first one."""
+    first = interleave(calls, 1, clock)
+    more = count(sum(seconds[0] for seconds in first.values()), quick) - 1
+    others = interleave(calls, more, clock)
+    return {name: first[name] + others[name] for name in calls}
+
+
 @dataclass(frozen=True)
 class Spread:
     """A median and the middle half of the values."""

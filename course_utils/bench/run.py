@@ -32,13 +32,12 @@ def measure(
     scene = row.scene()
     calls = {one.name: one.prepare(scene) for one in row.contenders}
     results = {name: call() for name, call in calls.items()}  # and everything is warm
-    first = rounds.interleave(calls, 1)
-    n = rounds.count(sum(seconds[0] for seconds in first.values()), quick)
-    taken = rounds.interleave(calls, n)
+    taken = rounds.enough(calls, quick)
     floors = {one.name for one in row.contenders if one.floor}
     found = row.compare(scene, {k: v for k, v in results.items() if k not in floors})
     lines = lines_of(row, taken, found, memory)
     took = round(time.perf_counter() - began)
+    n = len(next(iter(taken.values())))
     return {"rounds": n, "took": took, "contenders": lines}
 
 
