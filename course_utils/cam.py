@@ -55,6 +55,13 @@ def head(model: nn.Module, x: Tensor) -> Head:
         ValueError: the network ends otherwise, so that it has no class activation maps; Grad-CAM
             does not mind.
     """
+    found = _head(model, x)
+    own = (found.maps.clone(), found.weight.clone(), found.bias.clone())
+    return Head(*own, found.rectified, found.scores)
+
+
+def _head(model: nn.Module, x: Tensor) -> Head:
+    """As `head`, but its weights, and perhaps its maps, are the network's own and not copies."""
     with torch.no_grad(), _Recorder() as recorder:
         scores = model(x.detach())
     name, args = recorder.made(scores)
@@ -72,7 +79,7 @@ def head(model: nn.Module, x: Tensor) -> Head:
         maps, weight, bias = _three(args)
         weight = weight[:, :, 0, 0]
     bias = weight.new_zeros(len(weight)) if bias is None else bias
-    return Head(maps.clone(), weight.detach().clone(), bias.detach().clone(), rectified, scores)
+    return Head(maps, weight.detach(), bias.detach(), rectified, scores)
 
 
 def class_activation_map(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
@@ -116,7 +123,7 @@ def cam(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> 
     """
     _checked(x)
     index = class_indices(model, classes, len(x)).to(x.device)
-    found = head(model, x)
+    found = _head(model, x)
     if index.min() < 0 or index.max() >= len(found.weight):
         raise ValueError(f"classes: {index.tolist()}; accepted: 0 to {len(found.weight) - 1}")
     return class_activation_map(found.maps, found.weight, index)
@@ -302,9 +309,10 @@ class _Recorder(TorchFunctionMode):
     It sees layers and plain functions alike, so it also knows networks that pool by `x.mean`.
     """
 
-    def __init__(self, last: int = 16) -> None:
+    def __init__(self, last: int = 8) -> None:
         super().__init__()
-        self.calls: deque = deque(maxlen=last)  # the tensors are kept, so no id is used twice
+        # The tensors are kept, so no id is used twice; few of them, since early maps are large.
+        self.calls: deque = deque(maxlen=last)
 
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
