@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -15,13 +16,18 @@ from course_utils import cli, paths
 from course_utils.bench import machine, memory, page, rounds, rows, run
 from course_utils.bench.memory import Memory
 from course_utils.bench.row import Contender, Finding, Row, equal, largest_difference
-from course_utils.bench.rows import last_layer, occlusion, saliency, scene
+from course_utils.bench.rows import cam, last_layer, occlusion, saliency, scene
 
 ABOUT = {
     "date": "2026-01-02 03:04 UTC", "quick": False, "cpu": "Abacus 9000", "cores": 2, "physical": 1,
     "threads": 2, "memory": 8e9, "system": "Linux x86_64", "python": "3.11.2", "busy": 3,
     "versions": {"torch": "2.15.0"},
 }  # fmt: skip
+
+
+def installed(package):
+    """Whether a distribution is there, whatever its modules are called."""
+    return any(True for _ in distributions(name=package))
 
 
 def prepared(value):
@@ -444,6 +450,30 @@ def test_captum_is_called_so_that_it_computes_the_same(photo, monkeypatch):
     assert all(finding.agrees for finding in row.compare(photo, results).values())
     found = saliency.same_for_the_same_noise(photo, {})
     assert all(finding.agrees for finding in found.values()), found
+
+
+@pytest.mark.parametrize("name", ["guided_backprop", "grad_cam", "cam"])
+def test_maps_of_other_libraries_are_asked_for_so_that_they_are_the_same(name):
+    row = rows.find(name)
+    missing = [c.package for c in row.contenders if c.package and not installed(c.package)]
+    if missing:
+        pytest.skip(f"{', '.join(sorted(set(missing)))}: in .venv-bench only")
+    shared = row.scene()
+    results = {c.name: c.prepare(shared)() for c in row.contenders if not c.floor}
+    found = row.compare(shared, results)
+    assert set(found) == set(results) - {"the course"}
+    assert all(finding.agrees for finding in found.values()), found
+
+
+def test_a_map_from_0_to_1_keeps_its_order():
+    assert cam.from_0_to_1([[[3.0, 1.0], [2.0, 5.0]]]).tolist() == [[0.5, 0.0], [0.25, 1.0]]
+
+
+def test_layers_are_found_in_both_networks(photo):
+    inner = scene.as_downloaded(photo.model)
+    ours, theirs = (cam.part(m, photo, cam.LAYER) for m in (photo.model, inner))
+    assert ours is photo.model.get_submodule(f"module.{photo.model.layers[cam.LAYER]}")
+    assert theirs is inner.get_submodule(photo.model.layers[cam.LAYER])
 
 
 def test_bfloat16_changes_the_map_a_little(photo, monkeypatch):
