@@ -53,7 +53,7 @@ value = occlusion.fill_value(net, x, "grey")
 top, left = torch.tensor([150, 140, 36]), torch.tensor([8, 90, 98])
 three = torch.cat([x, occlusion.occlude(x, top, left, 64, value)])
 
-# %%
+# %% slide="subslide"
 with torch.no_grad():
     logits = net(three)
 answers = zip(logits.softmax(1)[:, koala], logits[:, koala], strict=True)
@@ -75,7 +75,7 @@ for edge in edges:
     with torch.no_grad():
         line.append(net(covered)[0, koala].item())
 
-# %%
+# %% slide="subslide"
 score = logits[0, koala].item()
 curves = {"with the square": (edges, line), "untouched photo": ([0, 176], [score, score])}
 alt = "the koala's score falls when the square crosses the face"
@@ -91,7 +91,7 @@ assert score - lowest > 5
 assert 80 <= where <= 160
 assert line[0] > score + 1
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The score falls by six when the square crosses the face. At the far left, over a branch, it *rises*:
 # without that branch the picture is more koala than before.
 
@@ -143,7 +143,7 @@ def sliding_window(model, x, window, stride, value):
 # %% check="sliding_window"
 check("sliding_window", sliding_window)
 
-# %%
+# %% slide="subslide"
 slide = yours_or_ours("sliding_window", sliding_window)
 after = slide(net, x, 48, 16, value)
 print(tuple(after.shape), "rows, columns, classes")
@@ -192,13 +192,19 @@ def drop(before, after, target, probability):
 # %% check="drop"
 check("drop", drop)
 
-# %%
+# %% slide="subslide"
 find_drop = yours_or_ours("drop", drop)
-drops = find_drop(logits[0], after, koala, False)
+drops = find_drop(logits[0], after, koala, False).cpu()
 titles = [f"drop in score, at most {drops.max():.1f}"]
-show.maps([drops], titles, photo=pixels[0], height=3, alt="12 by 12 cells, the hottest on the face")
+show.maps(
+    [drops],
+    titles,
+    photo=pixels[0],
+    height=3,
+    alt="12 by 12 cells, hot for squares on face and knee",
+)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # A cell stands for a *square*, not for a place: neighbouring squares overlap by 32 pixels, so the grid
 # cannot simply be stretched over the photo. A pixel lay under up to nine of these squares. Its value
 # is their mean:
@@ -236,7 +242,7 @@ def to_pixels(values, window, stride, height, width):
 # %% check="to_pixels"
 check("to_pixels", to_pixels)
 
-# %%
+# %% slide="subslide"
 find_pixels = yours_or_ours("to_pixels", to_pixels)
 heat = find_pixels(drops, 48, 16, 224, 224)
 laid = show.overlay(pixels[0], heat)
@@ -260,7 +266,7 @@ assert 90 <= centre[1] <= 200
 # **Question.** The panda's probability is 1.00. What will its map look like?
 
 
-# %%
+# %% slide="subslide"
 def occlusion_maps(x, window=48, stride=16, fill="dataset mean"):
     """The maps (224,224) of probability and score, for the class the network names."""
     with torch.no_grad():
@@ -275,7 +281,7 @@ names = ["koala", "penguin", "scarlet_macaw", "panda"]
 photos = net.preprocess([images.photo(name) for name in names])
 found = [occlusion_maps(one[None]) for one in photos]
 
-# %%
+# %% slide="subslide"
 seen = net.denormalize(photos)
 p_maps = [show.overlay(one, p, top=1.0) for one, (p, s) in zip(seen, found, strict=True)]
 s_maps = [show.overlay(one, s) for one, (p, s) in zip(seen, found, strict=True)]
@@ -283,7 +289,7 @@ words = ["photos", "drop in\nprobability,\nfrom 0 to 1", "drop in score,\neach o
 alt = "probability maps: hot on koala, penguin and macaw, grey for the panda; score maps: all hot"
 show.rows([list(seen), p_maps, s_maps], words, alt, height=150)
 
-# %%
+# %% slide="subslide"
 with torch.no_grad():
     untouched = net(photos)
 best = untouched.topk(2)
@@ -300,7 +306,7 @@ assert largest[3][0] < 1e-3
 assert largest[3][1] > 2
 assert largest[1][0] > 0.5
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The panda's probability never moves, wherever the square stands. Its score leads the next class by
 # 14, and $e^{-14}$ is a millionth: the softmax is **saturated** (饱和). It takes more than one
 # square to bring that lead down.
@@ -321,7 +327,7 @@ fills |= {"red": (1.0, 0.0, 0.0)}
 bird = photos[1:2]
 by_fill = {name: occlusion_maps(bird, fill=fill)[1] for name, fill in fills.items()}
 
-# %%
+# %% slide="subslide"
 middle = torch.tensor([88])
 values = [occlusion.fill_value(net, bird, fill) for fill in fills.values()]
 squares = [net.denormalize(occlusion.occlude(bird, middle, middle, 48, v))[0] for v in values]
@@ -344,25 +350,29 @@ show.table(["fill", "largest drop in score", "correlation with the data-set mean
 # %%
 assert agreement["grey"] > 0.95
 assert agreement["red"] < agreement["photo mean"]
+assert by_fill["red"].max() > 1.2 * reference.max()
 
 # %% [markdown]
-# The quiet fills agree. Red does not: the network sees a *red object* where the square stands, and the
-# map mixes "what is missing" with "what is new". Whatever the colour, its edges are new as well. Say
-# which fill you used; if a conclusion changes with it, it is a conclusion about the square.
+# The quiet fills agree. Red differs: its drops are a third larger, and its hottest place has moved from
+# the belly down to the legs. A *red object* in the picture is evidence too, for other classes and
+# against this one, and the map mixes "what is missing" with "what is new".
+#
+# Whatever the colour, the square's edges are new as well. Say which fill you used; if a conclusion
+# changes with it, it is a conclusion about the square.
 
 # %% [markdown]
 # ## Which size?
 #
 # **Question.** A small square can show fine detail. What speaks against it?
 
-# %%
+# %% slide="subslide"
 sizes = (16, 32, 64, 96)
 by_size = [occlusion_maps(x, window=size)[1] for size in sizes]
 warm = [show.overlay(pixels[0], one) for one in by_size]
 titles = [f"{size} px: at most {one.max():.1f}" for size, one in zip(sizes, by_size, strict=True)]
 show.images(warm, titles, height=2.6, alt="from scattered spots over a clear face to a wide blur")
 
-# %%
+# %% slide="subslide"
 peaks = [one.max().item() for one in by_size]
 areas = [(one > one.max() / 2).float().mean().item() for one in by_size]
 show.table(
@@ -395,7 +405,7 @@ for stride in strides:
     drops = find_drop(before, answers, koala, False).cpu()
     by_stride[stride] = drops.numel(), find_pixels(drops, 32, stride, 224, 224)
 
-# %%
+# %% slide="subslide"
 warm = [show.overlay(pixels[0], one) for n, one in by_stride.values()]
 titles = [f"step {s}: {n} positions" for s, (n, one) in by_stride.items()]
 show.images(warm, titles, height=3, alt="the same hot places, in coarse, finer and fine cells")
@@ -417,7 +427,7 @@ assert agreement[32] < agreement[16]
 # The maps so far are persuasive. Is the sentence true? We paste cut-out objects on photos of
 # buildings, so that a mask says where the object is, and compare the mean drop on it and beside it.
 
-# %%
+# %% slide="subslide"
 scenes = composites.recognised_composites(net, n=8, seed=3)
 scene_maps = [occlusion_maps(net.normalize(one[None]), 56, 28)[1] for one in scenes.pixels]
 warm = [show.overlay(p, m) for p, m in zip(scenes.pixels, scene_maps, strict=True)]
@@ -439,8 +449,9 @@ kept = sum(a > b for a, b in zip(on, beside, strict=True))
 print(f"the object matters more than the background in {kept} of {len(scenes)} scenes")
 assert kept >= 7
 
-# %% [markdown]
-# So far the sentence holds. But these scenes were *chosen* so that the object decides, and the
+# %% [markdown] slide="subslide"
+# So far the sentence holds. (The ostrich's hottest pixel lies just beside its neck: a square that hides
+# a thin thing hides what is around it too.) But these scenes were *chosen* so that the object decides, and the
 # buildings behind it have nothing to say about animals. In a real photo object and surroundings belong
 # together.
 
@@ -451,7 +462,7 @@ assert kept >= 7
 #
 # **Question.** Two animals are in the picture. Which of them made the network say so?
 
-# %%
+# %% slide="subslide"
 reef = net.preprocess(images.photo("fish9"))
 fish_class, reef_pixels = net.index("anemone fish"), net.denormalize(reef)[0]
 fish = torch.zeros(224, 224, dtype=torch.bool)
@@ -472,7 +483,7 @@ assert on < 0.5 * beside
 # arms from lower down. Second, the fish swim on, in front of another sea. (Covering them with one flat
 # colour would hide a third of the photo, and the network would see a large brown thing.)
 
-# %%
+# %% slide="subslide"
 elsewhere = net.crop_pixels(images.photo("dolphin"))[0]
 no_fish = reef_pixels.clone()
 no_fish[:, :97, :180] = reef_pixels[:, 97:194, :180]
@@ -480,7 +491,7 @@ no_fish[:, 186:, 124:174] = reef_pixels[:, 186:, 60:110]
 no_anemone = torch.where(fish.to(net.device), reef_pixels, elsewhere.to(net.device))
 tried = torch.stack([reef_pixels, no_fish, no_anemone]).clamp(0, 1)
 
-# %%
+# %% slide="subslide"
 with torch.no_grad():
     answers = net(net.normalize(tried))
 result = answers.softmax(1)
@@ -491,7 +502,7 @@ alt = (
 )
 show.images(tried, titles, height=3, alt=alt)
 
-# %%
+# %% slide="subslide"
 scores = answers[:, fish_class].tolist()
 print(f"score of anemone fish: {scores[0]:.1f}, without fish {scores[1]:.1f},", end=" ")
 print(f"without anemone {scores[2]:.1f}")
@@ -527,7 +538,7 @@ changes = [(touched[d] - plain[d])[0].abs().amax(0).cpu() for d in depth]
 changed = [c > 0 for c in changes]
 reach = [occlusion.reached(net, d, 56, 120, 32) for d in depth]
 
-# %%
+# %% slide="subslide"
 square = (one_square != x).any(1).float().cpu()
 row = [net.denormalize(one_square)[0], *(show.colours(c) for c in changes)]
 row += [square, *(r.float() for r in reach)]
@@ -540,19 +551,19 @@ show.images(row, titles, columns=5, height=2.1, alt=alt)
 print(", ".join(f"{d}: {c.float().mean():.0%}" for d, c in zip(depth, changed, strict=True)))
 assert all(torch.equal(c, r) for c, r in zip(changed, reach, strict=True))
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # They are the same units. So the untouched photo goes through the network once, and then only the
 # **footprint** (足迹) of each square is computed, layer by layer, with the untouched activations around
 # it. It grows: 2 % of the units after conv1, three quarters after fire9. Nothing is approximated.
 
-# %% slide="subslide"
+# %%
 work = occlusion.convolution_work(net, window=32, stride=8)
 whole, footprint = (sum(column) / 1e6 for column in zip(*work.values(), strict=True))
 print(f"{whole:.0f} million multiply-adds for a picture, {footprint:.0f} for a footprint")
 print(f"{footprint / whole:.0%} of the work")
 assert footprint < 0.4 * whole
 
-# %%
+# %% slide="subslide"
 given = {"window": 32, "stride": 32}
 ways = {
     "whole pictures, in batches of 25": {"incremental": False},
@@ -572,10 +583,10 @@ both = [occlusion.occlusion_logits(net, x, **given, **way) for way in list(ways.
 gap = (both[0] - both[1]).abs().max() / both[0].abs().max()
 print(f"largest relative difference: {gap:.1e}")
 assert gap < 1e-4
-assert taken["footprints, in batches of 25"] < taken["whole pictures, in batches of 25"]
 
-# %% [markdown]
-# The last layers have fields as large as the photo, so there most of the work remains. A smaller
+# %% [markdown] slide="subslide"
+# On a CPU the footprints win, and most with hundreds of squares; squares in batches win over single
+# ones either way. The last layers have fields as large as the photo, so there most of the work remains. A smaller
 # square, or a larger photo, gains more. Where the geometry of a network cannot be followed, the
 # helper says so in a warning and runs whole pictures.
 
