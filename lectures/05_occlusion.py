@@ -325,7 +325,7 @@ assert largest[1][0] > 0.5
 fills = {"grey": "grey", "data-set mean": "dataset mean", "photo mean": "photo mean"}
 fills |= {"red": (1.0, 0.0, 0.0)}
 bird = photos[1:2]
-by_fill = {name: occlusion_maps(bird, fill=fill)[1] for name, fill in fills.items()}
+by_fill = {name: occlusion_maps(bird, stride=22, fill=fill)[1] for name, fill in fills.items()}
 
 # %% slide="subslide"
 middle = torch.tensor([88])
@@ -353,7 +353,7 @@ assert agreement["red"] < agreement["photo mean"]
 assert by_fill["red"].max() > 1.2 * reference.max()
 
 # %% [markdown]
-# The quiet fills agree. Red differs: its drops are a third larger, and its hottest place has moved from
+# The quiet fills agree. Red differs: its drops are larger, and its hottest place has moved from
 # the belly down to the legs. A *red object* in the picture is evidence too, for other classes and
 # against this one, and the map mixes "what is missing" with "what is new".
 #
