@@ -138,7 +138,7 @@ for name, maps in seen.items():
         f"{name}: {share.mean():.0%} zeros; from {share.min():.0%} to {share.max():.0%} a channel"
     )
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # One photo is one photo. Over 24 photos, for each layer: how many units are 0, and how many maps are 0
 # *everywhere*? Beside SqueezeNet stands VGG-16 (a copy fine-tuned to draw edges, so not quite the one
 # you read about).
@@ -151,12 +151,12 @@ vgg = models.load("vgg16_hed")
 blocks = ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
 by_block = activations.sparsity_by_depth(vgg, vgg.normalize(pixels[:2]), blocks)
 
-# %%
+# %% slide="subslide"
 rows = [[net.name, name, *found] for name, found in by_depth.items()]
 rows += [[vgg.name, name, *found] for name, found in by_block.items()]
 show.table(["network", "layer", "units at 0", "maps that are 0 throughout"], rows)
 
-# %%
+# %% slide="subslide"
 zeros = [found[0] for found in by_depth.values()]
 print(f"relu1 {zeros[0]:.0%}, fire8 {zeros[-2]:.0%}, fire9 {zeros[-1]:.0%}")
 assert zeros[-1] > 0.85
@@ -189,14 +189,14 @@ titles = ["brightness", *(f"{name}: {kept[name][0]:.0%}" for name in names[::2])
 alt = "a photo's brightness, and what five layers still know of it: sharp at first, then vague"
 show.images([truth, *drawn], titles, height=1.9, columns=6, alt=alt)
 
-# %%
+# %% slide="subslide"
 shares = [kept[name][0] for name in names]
 alt = "variance explained: near one in the first layers, falling to a tenth in the last"
 x_axis = range(1, len(names) + 1)
 curves = {"brightness read from the layer": (x_axis, shares), "units at 0": (x_axis, zeros)}
 show.lines(curves, "layer: relu1, fire2, ... fire9", "share", alt)
 
-# %%
+# %% slide="subslide"
 print(", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True)))
 assert shares[0] > 0.95
 assert shares[-1] < 0.5
@@ -242,15 +242,15 @@ def strongest_channels(maps, k):
 # %% check="strongest_channels"
 check("strongest_channels", strongest_channels)
 
-# %%
+# %% slide="subslide"
 find_strongest = yours_or_ours("strongest_channels", strongest_channels)
 top = {name: find_strongest(maps, 4)[0].tolist() for name, maps in seen.items()}
 over = [show.overlay(photo[0], seen[name][0, k], 0.6) for name in top for k in top[name]]
 captions = [f"{name}, channel {k}" for name in top for k in top[name]]
 alt = "channels laid over the camels, a row for relu1, fire4 and fire9: from outlines to few spots"
-show.images(over, captions, columns=4, height=1.75, alt=alt)
+show.images(over, captions, columns=4, height=1.5, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # One row a layer. In the first, it is edges of one direction, wherever they are. In `fire4`, two of the
 # four mark the left and the right border of the photo, which no photographer put there: the zeros around
 # it show. In the last, the small camel's head, three times, and a belly.
@@ -277,20 +277,21 @@ gallery |= {340: "animals", 380: "joints", 330: "muzzles"}
 best = {k: strength[:, k].topk(7).indices.tolist() for k in gallery}
 
 
+# %% slide="subslide"
 def row_of(k: int) -> list[torch.Tensor]:
     return [show.overlay(all_pixels[i], fire8[i, k], 0.6) for i in best[k][:6]]
 
 
 alt = "heads light up, then the upper border, then storeys of houses"
 rows = {f"{k}: {gallery[k]}?": row_of(k) for k in (60, 410, 310)}
-show.rows(rows.values(), list(rows), alt, height=150)
+show.rows(rows.values(), list(rows), alt, height=128)
 
 # %% slide="subslide"
 rows = {f"{k}: {gallery[k]}?": row_of(k) for k in (340, 380, 330)}
 alt = "animals' bodies light up, then joints of tools, then muzzles"
-show.rows(rows.values(), list(rows), alt, height=150)
+show.rows(rows.values(), list(rows), alt, height=128)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Convincing? The photos were *chosen* because the channel fires there, and the name was chosen
 # to fit them. A name is a hypothesis; it has to predict something about photos that did not take part.
 #
@@ -323,9 +324,9 @@ def hit_rate(k: int) -> float:
 
 marked = [show.overlay(all_pixels[i], fire8[i, 60], 0.6) for i in where[:12]]
 alt = "channel 60 on twelve photos it was not named by: mostly on the head"
-show.images(marked, columns=6, height=1.7, alt=alt)
+show.images(marked, columns=6, height=1.45, alt=alt)
 
-# %%
+# %% slide="subslide"
 typical = sum(hit_rate(k) for k in range(512)) / 512
 print(f"channel 60: {hit_rate(60):.0%} on the head, the average channel {typical:.0%}, area 8%")
 assert hit_rate(60) > 0.75
@@ -350,7 +351,7 @@ def auc(k: int, kind: str) -> float:
     return roc_auc_score([everything[i].category == kind for i in rest], strength[rest, k])
 
 
-# %%
+# %% slide="subslide"
 found = [["60 heads", "strongest unit on a head", hit_rate(60), typical]]
 found += [["410 upper border", "strongest unit in the top row", top_row, 1 / 13]]
 found += [[f"{k} {gallery[k]}", f"AUC for {kind}", auc(k, kind), 0.5] for k, kind in kinds.items()]
@@ -361,7 +362,7 @@ assert top_row > 0.7
 assert min(auc(310, "building"), auc(340, "animal")) > 0.75
 assert auc(330, "animal") < 0.65
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # *Heads*, *storeys* and *animals* stand the test. *Upper border* does too, and it is no thing in the
 # world at all: the network pads its maps with zeros, and a channel has learned to notice. *Joints* is
 # weak. *Muzzles*, which looked so convincing, fails this test: the channel fires on animals hardly more
