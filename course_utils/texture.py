@@ -26,7 +26,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 def covariance(features: Tensor) -> Tensor:
-    """`gram` of the features without their means: an entry is negative where two channels trade off.
+    """`gram` of the features without their means: negative where two channels trade off.
 
     Args:
         features: (N,C,H,W), at least one position.
@@ -45,6 +45,6 @@ def _columns(features: Tensor) -> Tensor:
     """(N,C,M): a view, in either memory layout."""
     if features.ndim != 4 or not features.shape[2] * features.shape[3]:
         raise ValueError(
-            f"features: shape {tuple(features.shape)}; accepted: (N,C,H,W) with at least one position"
+            f"features: shape {tuple(features.shape)}; accepted: (N,C,H,W), at least one position"
         )
     return features.flatten(2)
