@@ -26,12 +26,12 @@ def difference(value: object, target: object) -> float:
 
 def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None:
     """The numbers of both as pairs of float64 tensors of one shape; None where the form differs."""
-    if isinstance(target, Tensor):
+    if isinstance(target, Tensor) and target.ndim:
         same = isinstance(value, Tensor) and value.shape == target.shape
         return [(value.double(), target.double())] if same and not value.is_complex() else None
     if isinstance(target, str | bool) or target is None:
         return [] if type(value) is type(target) and value == target else None
-    if isinstance(target, numbers.Number):
+    if isinstance(target, Tensor | numbers.Number):
         number = as_number(value)
         return None if number is None else [(number, torch.tensor(float(target)).double())]
     if isinstance(target, dict):

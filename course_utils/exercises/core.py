@@ -1,8 +1,8 @@
 """What an exercise is: its cases, its known mistakes, and the words exchanged about an answer.
 
 Everything that crosses to a process running a student's code is data: arguments are arrays,
-numbers, strings, or a `NetworkSpec` that is rebuilt on the other side; results are arrays, numbers,
-strings, and lists, tuples and dicts of these. The way of an answer:
+numbers, strings, lists and dicts of these, or a `NetworkSpec` that is rebuilt on the other side;
+results are arrays, numbers, strings, and lists, tuples and dicts of these. The way of an answer:
 
     pieces   = sources.assemble(cells, name)          the cells -> the code the function needs
     outcomes = running.answers(pieces, cases)         one `Outcome` a case, never an exception

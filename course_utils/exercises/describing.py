@@ -35,6 +35,8 @@ def describe(exercise: Exercise, values: list, targets: list) -> str:
         )
     if not isinstance(target, Tensor):
         return structure(exercise, value, target)
+    if target.ndim == 0:
+        return number(exercise, values, targets, unequal.index(True))
     if not isinstance(value, Tensor):
         return wrong_type(exercise, value, target)
     if value.shape != target.shape:
@@ -210,6 +212,21 @@ def _flat(pairs: Pairs, tolerance: float) -> tuple[Tensor, Tensor]:
     scales = [size(t) or 1.0 for _, t in pairs]
     v = torch.cat([p[0].flatten() / s for p, s in zip(pairs, scales, strict=True)])
     return v, torch.cat([p[1].flatten() / s for p, s in zip(pairs, scales, strict=True)])
+
+
+def number(exercise: Exercise, values: list, targets: list, wrong: int) -> str:
+    """Words for results that are one number a call, of which that of call `wrong` is wrong."""
+    found = [as_number(v) for v in values]
+    if found[wrong] is None:
+        return f"You return {kind(values[wrong])}. Asked for is one number: {exercise.result}."
+    if not found[wrong].isfinite():
+        return not_finite(exercise, found[wrong])
+    if all(v is not None and v.isfinite() for v in found):
+        pairs = [(torch.stack(found), torch.stack([t.double() for t in targets]))]
+        said = factor(pairs, exercise.tolerance) or offset(pairs, exercise.tolerance)
+        if said:
+            return said.replace(" everywhere", " in every call").format(noun=exercise.noun)
+    return f"Your {exercise.noun} is {found[wrong]:.4g} where {targets[wrong]:.4g} belongs."
 
 
 def order_of_images(pairs: Pairs, tolerance: float) -> str:

@@ -182,7 +182,9 @@ def made(value: object) -> object:
         return networks.build(value)
     if isinstance(value, Tensor):
         return value.clone()
-    return list(value) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return {key: made(part) for key, part in value.items()}
+    return [made(part) for part in value] if isinstance(value, list) else value
 
 
 def state(value: object) -> dict[str, object]:
@@ -193,7 +195,18 @@ def state(value: object) -> dict[str, object]:
         hooks = sum(len(h) for part in value.modules() for h in _hooks(part))
         weights = [w.detach().clone() for w in value.state_dict().values()]
         return {"hook": hooks, "mode": [m.training for m in value.modules()], "weights": weights}
-    return {"input": list(value)} if isinstance(value, list) else {}
+    return {"input": plain(value)} if isinstance(value, list | dict) else {}
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two arguments are equal, tensors within lists and dictionaries included."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(v, other[k]) for k, v in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
 
 
 def _hooks(part: nn.Module) -> list[dict]:
@@ -205,16 +218,14 @@ def _traces(name: str, before: dict, value: object) -> list[tuple[str, str]]:
     """What a call left behind on an argument: pairs (kind, argument)."""
     after, found = state(value), []
     if isinstance(value, Tensor):
-        same = before["input"].shape == after["input"].shape
-        found += [] if same and torch.equal(before["input"], after["input"]) else ["input"]
+        found += [] if same(before["input"], after["input"]) else ["input"]
         found += ["gradient"] if value.grad is not None else []
     elif isinstance(value, nn.Module):
         found += [kind for kind in ("hook", "mode") if before[kind] != after[kind]]
         pairs = zip(before["weights"], after["weights"], strict=False)
-        same = all(torch.equal(a, b) for a, b in pairs)
-        found += [] if same else ["weights"]
+        found += [] if all(torch.equal(a, b) for a, b in pairs) else ["weights"]
         found += ["gradient"] if any(w.grad is not None for w in value.parameters()) else []
-    elif before != after:
+    elif not same(before, after):
         found.append("input")
     return [(kind, name) for kind in found]
 

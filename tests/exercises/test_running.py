@@ -169,6 +169,27 @@ def test_run_reports_what_was_printed_and_left():
     assert torch.equal(fresh, networks.build(spec).features.conv1.weight)
 
 
+def test_lists_and_dictionaries_of_tensors_are_copied_and_watched():
+    given = {"maps": {"a": torch.ones(2)}, "some": [torch.ones(2)]}
+
+    def doubles(maps, some):
+        maps["a"] *= 2
+        some[0] *= 2
+        return maps["a"] + some[0]
+
+    found = running.run(doubles, Case(given))
+    assert found.value.tolist() == [4, 4]
+    assert found.traces == (("input", "maps"), ("input", "some"))
+    assert given["maps"]["a"].tolist() == given["some"][0].tolist() == [1, 1]
+
+    def adds(maps, some):
+        maps["b"] = some[0]
+        return torch.zeros(1)
+
+    assert running.run(adds, Case(given)).traces == (("input", "maps"),)
+    assert running.run(lambda maps, some: maps["a"] + some[0], Case(given)).traces == ()
+
+
 # ------------------------------------------------------------------ stopped
 
 
