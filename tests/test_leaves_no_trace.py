@@ -126,6 +126,11 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "saliency.smoothgrad": lambda c: classify(c) | {"noise": c.noise},
     "start_here.capture_layer": lambda c: {"x": c.x, "layer": c.layer},
     "start_here.top_classes": lambda c: {"x": c.x, "names": list("abcde"), "k": 2},
+    "texture.describe": lambda c: {"sample": c.pixels[0], "names": [c.layer]},
+    "texture.features": Example(lambda c: {"x": c.x, "names": [c.layer]}, graph=True),
+    "texture.synthesise": lambda c: {
+        **{"sample": c.pixels[0], "size": 12, "names": [c.layer], "steps": 2, "progress": None}
+    },
 }
 
 
