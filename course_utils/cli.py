@@ -246,6 +246,33 @@ def grade(
 
 
 @app.command()
+def trust(
+    scenes: Annotated[int, typer.Option(help="Composites to score the maps on.")] = 60,
+    collages: Annotated[int, typer.Option(help="Collages for the grid pointing game.")] = 20,
+    photos: Annotated[int, typer.Option(help="Photos for the randomisation.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="A file; data/trust.json else.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure every attribution method by every score: the table of lecture 09 (minutes)."""
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    import torch
+
+    from course_utils import models, trust_table
+
+    settings = {"scenes": scenes, "collages": collages, "photos": photos, "seed": 0}
+    try:
+        tables = {
+            name: trust_table.measure(models.load(name), scenes, collages, photos)
+            for name in trust_table.STAGES
+        }
+    except ValueError as error:
+        raise fail(error) from None
+    path = trust_table.store(tables, {**settings, "torch": torch.__version__.split("+")[0]}, out)
+    print(f"wrote {path}")
+
+
+@app.command()
 def pins() -> None:
     """Write constraints.txt anew from the packages installed here."""
     from course_utils import paths, pins

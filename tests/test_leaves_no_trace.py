@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import course_utils
 from course_utils import models
+from course_utils.trust_table import METHODS
 
 
 @dataclasses.dataclass
@@ -130,6 +131,43 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "texture.features": Example(lambda c: {"x": c.x, "names": [c.layer]}, graph=True),
     "texture.synthesise": lambda c: {
         **{"sample": c.pixels[0], "size": 12, "names": [c.layer], "steps": 2, "progress": None}
+    },
+    "trust.deletion_curve": lambda c: classify(c) | {"maps": c.pixels.mean(1), "steps": 2},
+    "trust.insertion_curve": lambda c: (
+        classify(c) | {"maps": c.pixels.mean(1), "steps": 2, "sigma": 2.0}
+    ),
+    "trust.randomised": Example(lambda c: {"stages": ["conv2", "classifier"]}, use=forward),
+    "trust_table.cascade": Example(
+        lambda c: {
+            "method": METHODS["saliency"],
+            "x": nn.functional.interpolate(c.x, size=64).detach(),
+            "classes": torch.tensor(c.classes, device="cpu"),
+        },
+        network="squeezenet1_1",
+    ),
+    "trust_table.centre": classify,
+    "trust_table.confident_photos": Example(lambda c: {"above": 0.9}, network="squeezenet1_1"),
+    "trust_table.edges": classify,
+    "trust_table.grid_scores": lambda c: {
+        "method": METHODS["saliency"],
+        "pixels": c.pixels[:1],
+        "classes": torch.tensor([[0, 1, 2, 3]], device="cpu"),
+    },
+    "trust_table.grids": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "trust_table.measure": Example(
+        lambda c: {
+            "scenes": 1,
+            "collages": 1,
+            "photos": 1,
+            "methods": {"edges": METHODS["edges"]},
+        },
+        network="squeezenet1_1",
+    ),
+    "trust_table.scene_scores": lambda c: {
+        "method": METHODS["saliency"],
+        "pixels": c.pixels,
+        "masks": c.pixels[:, 0] > 0.5,
+        "classes": torch.tensor(c.classes, device="cpu"),
     },
 }
 

@@ -32,6 +32,7 @@ MODULES = (
     "saliency",
     "guided",
     "cam",
+    "trust",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 

@@ -1,0 +1,280 @@
+"""Lecture 09's exercises: pointing score, deletion curve."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import trust
+from course_utils.exercises import drawing
+from course_utils.exercises.core import Case, Exercise, Mistake, register
+
+LECTURE = "09_trust"
+
+
+def pointing_cases(seed: int) -> list[Case]:
+    """One map; three with different cells; a batch in which one map has no positive value."""
+    random = drawing.generator(seed, "pointing_score")
+    found = []
+    for n, height, width, note in (
+        (1, 4, 6, "a single map"),
+        (3, 8, 4, "a batch of three signed maps"),
+        (4, 6, 6, "a batch with a map that is nowhere positive"),
+    ):
+        maps = torch.randn(n, height, width, generator=random)
+        maps[:, : height // 2] += 0.5  # rows and columns of cells must not look alike
+        if n == 4:
+            maps[2] = -maps[2].abs()
+        cells = torch.randperm(4, generator=random)[:n]
+        if n == 1:
+            cells = torch.tensor([drawing.integer(random, 1, 3)])
+        found.append(Case({"maps": maps, "cells": cells}, note, repeat=n == 3))
+    return found
+
+
+def deletion_cases(seed: int) -> list[Case]:
+    """One image; two; three with more steps than divide the pixels evenly."""
+    random = drawing.generator(seed, "deletion_curve")
+    found = []
+    for n, height, width, steps, note in (
+        (1, 6, 6, 4, "a single image"),
+        (2, 6, 8, 6, "a batch of two images"),
+        (3, 5, 7, 8, "a batch of three whose pixels do not divide evenly"),
+    ):
+        spec = drawing.network(random, 5)
+        x = drawing.images(random, spec, n, height, width)
+        maps = torch.randn(n, height, width, generator=random)
+        wanted = drawing.other_classes(random, spec, x)
+        args = {"model": spec, "x": x, "maps": maps, "classes": wanted, "steps": steps}
+        found.append(Case(args, note, repeat=n == 2))
+    return found
+
+
+# ------------------------------------------------------------------ pointing score, wrong
+
+
+def quarters(maps: Tensor) -> Tensor:
+    """The sum of each cell, (N,4)."""
+    height, width = maps.shape[1] // 2, maps.shape[2] // 2
+    return maps.unflatten(2, (2, width)).unflatten(1, (2, height)).sum((2, 4)).flatten(1)
+
+
+def pick(values: Tensor, cells: Tensor) -> Tensor:
+    return values.gather(1, cells[:, None])[:, 0]
+
+
+def share(values: Tensor, cells: Tensor) -> Tensor:
+    return pick(values, cells) / values.sum(1).clamp(min=1e-30)
+
+
+POINTING_MISTAKES = (
+    Mistake(
+        "signed",
+        lambda maps, cells: pick(quarters(maps), cells) / quarters(maps).sum(1),
+        "Negative values take part in your sums. They speak against the class; with them the share "
+        "can leave 0 to 1. Only the positive values count.",
+    ),
+    Mistake(
+        "absolute",
+        lambda maps, cells: share(quarters(maps.abs()), cells),
+        "You took absolute values, so pixels that speak *against* the class are counted as if they "
+        "pointed at it. Set them to zero instead.",
+    ),
+    Mistake(
+        "columns_first",
+        lambda maps, cells: share(quarters(maps.clamp(min=0)), torch.tensor([0, 2, 1, 3])[cells]),
+        "Cells 1 and 2 are swapped: the cells are numbered in reading order, so 1 is above on the "
+        "right and 2 is below on the left.",
+    ),
+    Mistake(
+        "not_divided",
+        lambda maps, cells: pick(quarters(maps.clamp(min=0)), cells),
+        "You return the mass in the cell, not its share: divide by the positive mass of the whole "
+        "map, or a map on a larger scale would seem to point better.",
+    ),
+    Mistake(
+        "divided_by_others",
+        lambda maps, cells: (
+            pick(quarters(maps.clamp(min=0)), cells)
+            / (quarters(maps.clamp(min=0)).sum(1) - pick(quarters(maps.clamp(min=0)), cells))
+        ).nan_to_num(0.0),
+        "You divided by the mass of the *other* cells. A share is a part of the whole, the right "
+        "cell included.",
+    ),
+    Mistake(
+        "share_of_pixels",
+        lambda maps, cells: share(quarters((maps > 0).float()), cells),
+        "You counted the positive pixels instead of adding up their values. A pixel the method is "
+        "sure of then weighs no more than one it hardly marks.",
+    ),
+    Mistake(
+        "mean_over_batch",
+        lambda maps, cells: share(quarters(maps.clamp(min=0)), cells).mean(),
+        "You returned one number for the whole batch. Each map gets its own score; averaging is "
+        "for the table.",
+    ),
+    Mistake(
+        "first_cell_for_all",
+        lambda maps, cells: share(quarters(maps.clamp(min=0)), cells[:1].expand(len(cells))),
+        "You used the first map's cell for all of them. Each map was made for another class, and "
+        "that class lies in another cell.",
+    ),
+)
+
+# ------------------------------------------------------------------ deletion curve, wrong
+
+
+def curve(
+    model: nn.Module,
+    x: Tensor,
+    maps: Tensor,
+    classes: Tensor,
+    steps: int,
+    rank: Callable[[Tensor], Tensor] = lambda flat: flat.argsort(
+        dim=1, descending=True, stable=True
+    ).argsort(dim=1),
+    fill: Callable[[Tensor], Tensor] = torch.zeros_like,
+    answer: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(1),
+    counts: Callable[[int, int], list[int]] = lambda pixels, steps: [
+        k * pixels // steps for k in range(steps + 1)
+    ],
+) -> Tensor:
+    """The deletion curve, with one part exchanged."""
+    n, _, height, width = x.shape
+    ranks, other = rank(maps.flatten(1)).view(n, 1, height, width), fill(x)
+    found = [
+        answer(model(torch.where(ranks < count, other, x))).gather(1, classes[:, None])[:, 0]
+        for count in counts(height * width, steps)
+    ]
+    return torch.stack(found, 1)
+
+
+def variant(name: str, sentence: str, **parts: Callable) -> Mistake:
+    """The deletion curve with one part that is wrong."""
+
+    def mistake(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
+        return curve(model, x, maps, classes, steps, **parts)
+
+    return Mistake(name, mistake, sentence)
+
+
+def over_the_batch(flat: Tensor) -> Tensor:
+    """Ranks among the pixels of all images together, scaled to the pixels of one."""
+    return flat.flatten().argsort(descending=True).argsort().view_as(flat) // len(flat)
+
+
+def transposed(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
+    return curve(model, x, maps, classes, steps).T
+
+
+DELETION_MISTAKES = (
+    variant(
+        "least_important_first",
+        "Your curve removes the *least* important pixels first. Sort in descending order.",
+        rank=lambda flat: flat.argsort(dim=1, stable=True).argsort(dim=1),
+    ),
+    variant(
+        "order_for_rank",
+        "You compared the result of `argsort` with the count. It lists *which pixel* comes at "
+        "each place; you need the place of each pixel, which is the `argsort` of that.",
+        rank=lambda flat: flat.argsort(dim=1, descending=True, stable=True),
+    ),
+    variant(
+        "absolute",
+        "You sorted by the absolute value, so pixels that speak against the class are among the "
+        "first to go. The order is that of the map itself.",
+        rank=lambda flat: flat.abs().argsort(dim=1, descending=True, stable=True).argsort(dim=1),
+    ),
+    variant(
+        "over_the_batch",
+        "You sorted the pixels of all images together. Each image has a map and an order of its "
+        "own; whether other images came along must not change its curve.",
+        rank=over_the_batch,
+    ),
+    variant(
+        "score",
+        "Your curve follows the score. This one follows the probability, after softmax: it is "
+        "between 0 and 1, so that curves of different images can be averaged.",
+        answer=lambda logits: logits,
+    ),
+    variant(
+        "log_probability",
+        "Your curve follows the logarithm of the probability. Leave the probability as it is: "
+        "between 0 and 1.",
+        answer=lambda logits: logits.log_softmax(1),
+    ),
+    variant(
+        "mean_of_the_image",
+        "You painted with the image's own mean colour. Here a removed pixel becomes 0, which is "
+        "the data set's mean colour after normalisation.",
+        fill=lambda x: x.mean((2, 3), keepdim=True).expand_as(x),
+    ),
+    variant(
+        "kept_instead",
+        "You kept the important pixels and removed the others. That is the *insertion* game "
+        "played on an empty image; deletion takes the important ones away.",
+        rank=lambda flat: (
+            flat.shape[1]
+            - 1
+            - flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1).flip(1)
+        ),
+    ),
+    variant(
+        "untouched_image_missing",
+        "The first point is missing: the untouched image, with nothing removed. `steps` steps have "
+        "`steps` + 1 ends.",
+        counts=lambda pixels, steps: [k * pixels // steps for k in range(1, steps + 1)],
+    ),
+    variant(
+        "empty_image_missing",
+        "The last point is missing: the image with every pixel removed. `steps` steps have `steps` "
+        "+ 1 ends.",
+        counts=lambda pixels, steps: [k * pixels // steps for k in range(steps)],
+    ),
+    variant(
+        "rounded_step",
+        "You removed a fixed number of pixels at each step, rounded down, so that some pixels are "
+        "left over at the end. After step k it is floor(k*H*W/steps) in all.",
+        counts=lambda pixels, steps: [k * (pixels // steps) for k in range(steps + 1)],
+    ),
+    Mistake(
+        "transposed",
+        transposed,
+        "Your table lies on its side: the first axis counts the images, the second the steps.",
+    ),
+)
+
+
+register(
+    Exercise(
+        name="pointing_score",
+        lecture=LECTURE,
+        title="Pointing score",
+        reference=trust.pointing_score,
+        cases=pointing_cases,
+        mistakes=POINTING_MISTAKES,
+        result="one share for each map, so (N,)",
+        noun="score",
+        hints=(
+            "Which values of the map count at all? Deal with the others before anything is added.",
+            "Cut each map into four: where does row 1 of the cells begin? `//` and `%` turn a cell "
+            "into its row and column.",
+            "What is your answer for a map without a single positive value?",
+        ),
+    ),
+    Exercise(
+        name="deletion_curve",
+        lecture=LECTURE,
+        title="Deletion curve",
+        reference=trust.deletion_curve,
+        cases=deletion_cases,
+        mistakes=DELETION_MISTAKES,
+        result="steps + 1 probabilities for each image, so (N, steps+1)",
+        noun="curve",
+        hints=(
+            "Sort once, then remove more and more: which pixels are gone after step k?",
+            "The place of a pixel in the order is the argsort of the argsort.",
+            "`torch.where(gone, 0, x)` with `gone` of shape (N,1,H,W) serves all colours.",
+        ),
+    ),
+)

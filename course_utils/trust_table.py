@@ -1,0 +1,284 @@
+"""Lecture 09's table: every method of lectures 05 to 08 by every score of `trust`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from scipy import stats
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from course_utils import composites, images, occlusion, paths, saliency, trust
+from course_utils.batches import in_chunks
+from course_utils.models import Network
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make maps, and what it costs.
+
+    Attributes:
+        explain: (network, x (N,3,H,W), classes (N,)) -> maps (N,H,W).
+        passes: forward and backward passes for one image of 224 pixels; 0 for a map that never
+            asks the network.
+    """
+
+    explain: Callable[[Network, Tensor, Tensor], Tensor]
+    passes: int
+
+
+def _smoothgrad(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return saliency.smoothgrad(model, x, classes, saliency.gaussian_noise(x, samples=15))
+
+
+def _occlusion(model: Network, x: Tensor, classes: Tensor, window: int = 32) -> Tensor:
+    found = []
+    for one, c in zip(x.split(1), classes.tolist(), strict=True):
+        with torch.no_grad():
+            before = model(one)[0]
+        after = occlusion.occlusion_logits(model, one, window, window // 2)
+        lost = occlusion.drop(before, after, c, probability=False)
+        found.append(occlusion.to_pixels(lost, window, window // 2, *one.shape[2:]))
+    return torch.stack(found).to(x.device)
+
+
+def edges(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """The size of the brightness gradient, (N,H,W): a map that never asks the network."""
+    grey = nnf.pad(x.detach().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    down, right = (grey.diff(dim=d) for d in (2, 3))
+    return (down[..., 1:, 1:-1] ** 2 + right[..., 1:-1, 1:] ** 2).sum(1).sqrt()
+
+
+def centre(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """A bell in the middle, (N,H,W): photographers put their object there."""
+    rows, columns = (torch.linspace(-1, 1, n, device=x.device) for n in x.shape[2:])
+    return torch.exp(-(rows[:, None] ** 2 + columns**2) / 0.5).expand(len(x), -1, -1)
+
+
+METHODS = {
+    "saliency": Method(saliency.saliency_map, 2),
+    "gradient x input": Method(saliency.gradient_times_input, 2),
+    "SmoothGrad": Method(_smoothgrad, 30),
+    "occlusion": Method(_occlusion, 170),
+    "edges": Method(edges, 0),
+    "centre": Method(centre, 0),
+}
+"""The methods of lectures 05 to 08, and two maps that never look at the network."""
+
+
+def confident_photos(model: Network, above: float = 0.8) -> tuple[Tensor, Tensor, list[str]]:
+    """Photos whose hand-checked label the network gives with confidence.
+
+    Args:
+        model: a network of the zoo with a classifier.
+        above: the probability it must exceed.
+
+    Returns:
+        pixels (n,3,S,S) in 0-1, classes (n,) int64, names.
+
+    Raises:
+        ValueError: fewer than four such photos.
+    """
+    pictures = [p for p in images.photos() if p.label_index is not None]
+    pixels = model.crop_pixels(pictures)
+    with torch.no_grad():
+        given = in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)
+    classes = torch.tensor([p.label_index for p in pictures], device="cpu")
+    sure = given.gather(1, classes[:, None])[:, 0] > above
+    if sure.sum() < 4:
+        raise ValueError(f"above={above}: {sure.sum()} photos; four different ones are needed")
+    names = [p.name for p, s in zip(pictures, sure.tolist(), strict=True) if s]
+    return pixels[sure.to(pixels.device)], classes[sure], names
+
+
+def grids(model: Network, n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Collages for the grid pointing game: four photos of four classes, each recognised surely.
+
+    Args:
+        model: a network of the zoo that takes pictures of any size.
+        n: how many collages.
+        seed: the same seed gives the same collages.
+
+    Returns:
+        pixels (n,3,2S,2S) in 0-1, so that each photo keeps its size; classes (n,4), in reading
+        order of the cells.
+    """
+    pixels, classes, _ = confident_photos(model)
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    while len(found) < n:
+        four = torch.randperm(len(pixels), generator=generator, device="cpu")[:4]
+        if len(set(classes[four].tolist())) == 4:
+            a, b, c, d = pixels[four.to(pixels.device)]
+            whole = torch.cat([torch.cat([a, b], 2), torch.cat([c, d], 2)], 1)
+            found.append((whole, classes[four]))
+    return tuple(torch.stack(parts) for parts in zip(*found, strict=True))
+
+
+def scene_scores(
+    model: Network, method: Method, pixels: Tensor, masks: Tensor, classes: Tensor
+) -> dict[str, Tensor]:
+    """What one method scores on composites of which it is known where the object is.
+
+    Args:
+        model: a network of the zoo.
+        method: of `METHODS`, or your own.
+        pixels, masks, classes: of `composites.recognised_composites`.
+
+    Returns:
+        "energy", "hit", "deletion", "insertion": (n,) each. Deletion is better when small.
+    """
+    x = model.normalize(pixels)
+    maps = method.explain(model, x, classes.to(x.device)).float()
+    return {
+        "energy": trust.energy_inside(maps, masks).cpu(),
+        "hit": trust.pointing_hit(maps, masks).float().cpu(),
+        "deletion": trust.area(trust.deletion_curve(model, x, maps, classes)).cpu(),
+        "insertion": trust.area(trust.insertion_curve(model, x, maps, classes)).cpu(),
+    }
+
+
+def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor) -> Tensor:
+    """The pointing score of every photo of every collage of `grids`: (4n,)."""
+    found = []
+    for one, four in zip(model.normalize(pixels).split(1), classes, strict=True):
+        maps = [method.explain(model, one, c[None].to(one.device)) for c in four]
+        found.append(trust.pointing_score(torch.cat(maps), torch.arange(4, device="cpu")).cpu())
+    return torch.cat(found)
+
+
+def mean_interval(values: Tensor, seed: int = 0) -> tuple[float, float, float]:
+    """The mean over images and its 95 % confidence interval, by the bootstrap."""
+    numbers = values.double().numpy()
+    if np.ptp(numbers) == 0:  # nothing to resample: the interval would be undefined
+        return (numbers[0].item(),) * 3
+    found = stats.bootstrap((numbers,), np.mean, n_resamples=2000, rng=seed, method="percentile")
+    interval = found.confidence_interval
+    return numbers.mean().item(), interval.low.item(), interval.high.item()
+
+
+# ------------------------------------------------------------------ the whole table, stored
+
+STAGES = {
+    "squeezenet1_1": (
+        ("conv10",),
+        ("fire9", "fire8"),
+        ("fire7", "fire6"),
+        ("fire5", "fire4"),
+        ("fire3", "fire2"),
+        ("conv1",),
+    ),
+    "efficientnet_lite0": (
+        ("classifier",),
+        ("conv_head", "block7"),
+        ("block6",),
+        ("block5", "block4"),
+        ("block3", "block2", "block1"),
+        ("conv_stem",),
+    ),
+}
+"""The layers whose weights are randomised, from the last to the first, group after group."""
+
+
+def cascade(
+    model: Network, method: Method, x: Tensor, classes: Tensor, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """How far a method's maps change while more and more layers forget what they learned.
+
+    Args:
+        model: a network of `STAGES`.
+        method: of `METHODS`, or your own.
+        x: normalised images (N,3,H,W).
+        classes: (N,) int64.
+        seed: of the random weights.
+
+    Returns:
+        rank correlation and structural similarity with the trained network's maps, each
+        (stages, N).
+
+    Raises:
+        ValueError: a network that `STAGES` does not know.
+    """
+    if model.name not in STAGES:
+        raise ValueError(f"model: {model.name}; accepted: {', '.join(STAGES)}")
+    trained = method.explain(model, x, classes).float()
+    forgotten, ranks, alike = [], [], []
+    for stage in STAGES[model.name]:
+        forgotten += stage
+        maps = method.explain(trust.randomised(model, forgotten, seed), x, classes).float()
+        ranks.append(trust.rank_correlation(trained, maps))
+        alike.append(trust.similarity(trained, maps))
+    return torch.stack(ranks), torch.stack(alike)
+
+
+def measure(
+    model: Network,
+    scenes: int = 60,
+    collages: int = 20,
+    photos: int = 8,
+    methods: dict[str, Method] | None = None,
+) -> dict:
+    """Every method by every score: the mean over images with its 95 % interval.
+
+    Args:
+        model: a network of `STAGES`.
+        scenes: composites for energy, hits, deletion and insertion.
+        collages: for the grid pointing game; each asks for four maps.
+        photos: for the cascade of randomised layers.
+        methods: those of `METHODS` by default.
+
+    Returns:
+        method -> {"passes": ..., score: [mean, low, high], "ranks" and "similarity": one mean for
+        each group of `STAGES`}.
+    """
+    found = composites.recognised_composites(model, scenes)
+    grid_pixels, grid_classes = grids(model, collages)
+    pixels, classes, _ = confident_photos(model)
+    x, rows = model.normalize(pixels[:photos]), {}
+    for name, method in tqdm((methods or METHODS).items(), desc=model.name, leave=False):
+        scored = scene_scores(model, method, found.pixels, found.masks, found.classes)
+        scored["grid"] = grid_scores(model, method, grid_pixels, grid_classes)
+        ranks, alike = cascade(model, method, x, classes[:photos])
+        rows[name] = {
+            "passes": method.passes,
+            **{score: _rounded(mean_interval(values)) for score, values in scored.items()},
+            "ranks": _rounded(ranks.mean(1).tolist()),
+            "similarity": _rounded(alike.mean(1).tolist()),
+        }
+    return rows
+
+
+def _rounded(numbers: list[float] | tuple[float, ...]) -> list[float]:
+    return [round(number, 4) for number in numbers]
+
+
+def store(tables: dict[str, dict], settings: dict[str, object], path: Path | None = None) -> Path:
+    """Write the tables of `measure`, by network, where the lecture reads them; whole or not at all.
+
+    Args:
+        tables: network name -> what `measure` returned.
+        settings: how they were made, e.g. counts and versions.
+        path: the file; data/trust.json by default.
+    """
+    path = path or paths.data("trust.json")
+    text = json.dumps({"settings": settings, "tables": tables}, indent=1, ensure_ascii=False)
+    new = path.with_name(path.name + ".new")
+    new.write_text(text + "\n", encoding="utf-8", newline="\n")
+    new.replace(path)
+    return path
+
+
+def stored(network: str = "squeezenet1_1") -> dict:
+    """The table that `course trust` stored for a network: what `measure` returned.
+
+    Raises:
+        ValueError: a network without a stored table.
+    """
+    tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))["tables"]
+    if network not in tables:
+        raise ValueError(f"network={network!r}; accepted: {', '.join(tables)}")
+    return tables[network]
