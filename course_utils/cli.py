@@ -248,8 +248,8 @@ def grade(
 @app.command()
 def trust(
     scenes: Annotated[int, typer.Option(help="Composites to score the maps on.")] = 60,
-    collages: Annotated[int, typer.Option(help="Collages for the grid pointing game.")] = 20,
-    photos: Annotated[int, typer.Option(help="Photos for the randomisation.")] = 8,
+    collages: Annotated[int, typer.Option(help="Collages for the grid pointing game.")] = 12,
+    photos: Annotated[int, typer.Option(help="Photos for the randomisation.")] = 12,
     out: Annotated[Path | None, typer.Option(help="A file; data/trust.json else.")] = None,
     device: DeviceOption = None,
 ) -> None:
@@ -258,14 +258,20 @@ def trust(
         os.environ["COURSE_DEVICE"] = device
     import torch
 
-    from course_utils import models, trust_table
+    from course_utils import composites, models, trust_table
 
     settings = {"scenes": scenes, "collages": collages, "photos": photos, "seed": 0}
     try:
-        tables = {
-            name: trust_table.measure(models.load(name), scenes, collages, photos)
-            for name in trust_table.STAGES
-        }
+        tables = {}
+        for name in trust_table.STAGES:
+            network = models.load(name)
+            pixels, classes, _ = trust_table.confident_photos(network)
+            tables[name] = trust_table.measure(
+                network,
+                composites.recognised_composites(network, scenes),
+                trust_table.grids(pixels, classes, collages),
+                (pixels[:photos], classes[:photos]),
+            )
     except ValueError as error:
         raise fail(error) from None
     path = trust_table.store(tables, {**settings, "torch": torch.__version__.split("+")[0]}, out)

@@ -1,9 +1,10 @@
 """Lecture 09's table: every method of lectures 05 to 08 by every score of `trust`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_utils import composites, images, occlusion, paths, saliency, trust
+from course_utils import cam, composites, guided, images, occlusion, paths, saliency, trust
 from course_utils.batches import in_chunks
 from course_utils.models import Network
 
@@ -31,19 +32,62 @@ class Method:
     passes: int
 
 
+LAST_MAPS = {"squeezenet1_1": "fire9", "efficientnet_lite0": "head"}
+"""The layer with each network's last feature maps: where Grad-CAM is taken."""
+
+
 def _smoothgrad(model: Network, x: Tensor, classes: Tensor) -> Tensor:
     return saliency.smoothgrad(model, x, classes, saliency.gaussian_noise(x, samples=15))
 
 
 def _occlusion(model: Network, x: Tensor, classes: Tensor, window: int = 32) -> Tensor:
-    found = []
+    found, answered = [], None
     for one, c in zip(x.split(1), classes.tolist(), strict=True):
-        with torch.no_grad():
-            before = model(one)[0]
-        after = occlusion.occlusion_logits(model, one, window, window // 2)
+        if answered is None or not torch.equal(
+            one, answered
+        ):  # one image may come for many classes
+            with torch.no_grad():
+                before = model(one)[0]
+            after = occlusion.occlusion_logits(model, one, window, window // 2)
+            answered = one
         lost = occlusion.drop(before, after, c, probability=False)
         found.append(occlusion.to_pixels(lost, window, window // 2, *one.shape[2:]))
     return torch.stack(found).to(x.device)
+
+
+def _by_rule(rule: str) -> Callable[[Network, Tensor, Tensor], Tensor]:
+    """The saliency map with another rule for the ReLUs on the way back."""
+
+    def explain(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+        return guided.class_gradient(model, x, classes, rule).abs().amax(1)
+
+    return explain
+
+
+def _cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return cam.upsample(cam.cam(model, x, classes), tuple(x.shape[2:]))
+
+
+def _grad_cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    coarse = cam.grad_cam(model, x, classes, _of(model, LAST_MAPS))
+    return cam.upsample(coarse, tuple(x.shape[2:]))
+
+
+def _guided_grad_cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return cam.guided_grad_cam(model, x, classes, _of(model, LAST_MAPS)).abs().amax(1)
+
+
+def _of(model: Network, known: dict[str, Any]) -> Any:
+    """What is known of a network by its name."""
+    if model.name not in known:
+        raise ValueError(f"model: {model.name}; accepted: {', '.join(known)}")
+    return known[model.name]
+
+
+def noise(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """Random numbers, (N,H,W), the same for every image: a map that never asks the network."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(x.shape[2:], generator=generator, device="cpu").to(x).expand(len(x), -1, -1)
 
 
 def edges(model: Network, x: Tensor, classes: Tensor) -> Tensor:
@@ -60,22 +104,34 @@ def centre(model: Network, x: Tensor, classes: Tensor) -> Tensor:
 
 
 METHODS = {
+    "occlusion": Method(_occlusion, 170),
     "saliency": Method(saliency.saliency_map, 2),
     "gradient x input": Method(saliency.gradient_times_input, 2),
     "SmoothGrad": Method(_smoothgrad, 30),
-    "occlusion": Method(_occlusion, 170),
+    "deconvnet": Method(_by_rule("deconvnet"), 2),
+    "guided backprop": Method(_by_rule("guided"), 2),
+    "CAM": Method(_cam, 1),
+    "Grad-CAM": Method(_grad_cam, 2),
+    "Guided Grad-CAM": Method(_guided_grad_cam, 4),
+    "noise": Method(noise, 0),
     "edges": Method(edges, 0),
     "centre": Method(centre, 0),
 }
-"""The methods of lectures 05 to 08, and two maps that never look at the network."""
+"""The methods of lectures 05 to 08, and three maps that never look at the network."""
+
+BASELINES = ("noise", "edges", "centre")
+"""Those three."""
 
 
-def confident_photos(model: Network, above: float = 0.8) -> tuple[Tensor, Tensor, list[str]]:
+def confident_photos(
+    model: Network, above: float = 0.8, pictures: Sequence[images.Picture] | None = None
+) -> tuple[Tensor, Tensor, list[str]]:
     """Photos whose hand-checked label the network gives with confidence.
 
     Args:
         model: a network of the zoo with a classifier.
         above: the probability it must exceed.
+        pictures: to choose from; those without a label are passed over. All photos by default.
 
     Returns:
         pixels (n,3,S,S) in 0-1, classes (n,) int64, names.
@@ -83,7 +139,8 @@ def confident_photos(model: Network, above: float = 0.8) -> tuple[Tensor, Tensor
     Raises:
         ValueError: fewer than four such photos.
     """
-    pictures = [p for p in images.photos() if p.label_index is not None]
+    pictures = images.photos() if pictures is None else pictures
+    pictures = [p for p in pictures if p.label_index is not None]
     pixels = model.crop_pixels(pictures)
     with torch.no_grad():
         given = in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)
@@ -95,19 +152,23 @@ def confident_photos(model: Network, above: float = 0.8) -> tuple[Tensor, Tensor
     return pixels[sure.to(pixels.device)], classes[sure], names
 
 
-def grids(model: Network, n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Collages for the grid pointing game: four photos of four classes, each recognised surely.
+def grids(pixels: Tensor, classes: Tensor, n: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Collages for the grid pointing game: four photos of four classes each.
 
     Args:
-        model: a network of the zoo that takes pictures of any size.
+        pixels, classes: of `confident_photos`, (m,3,S,S) and (m,).
         n: how many collages.
         seed: the same seed gives the same collages.
 
     Returns:
         pixels (n,3,2S,2S) in 0-1, so that each photo keeps its size; classes (n,4), in reading
         order of the cells.
+
+    Raises:
+        ValueError: photos of fewer than four classes.
     """
-    pixels, classes, _ = confident_photos(model)
+    if len(set(classes.tolist())) < 4:
+        raise ValueError(f"classes: {classes.tolist()}; accepted: four different ones or more")
     generator = torch.Generator().manual_seed(seed)
     found = []
     while len(found) < n:
@@ -146,8 +207,8 @@ def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor)
     """The pointing score of every photo of every collage of `grids`: (4n,)."""
     found = []
     for one, four in zip(model.normalize(pixels).split(1), classes, strict=True):
-        maps = [method.explain(model, one, c[None].to(one.device)) for c in four]
-        found.append(trust.pointing_score(torch.cat(maps), torch.arange(4, device="cpu")).cpu())
+        maps = method.explain(model, one.expand(4, -1, -1, -1), four.to(one.device)).float()
+        found.append(trust.pointing_score(maps, torch.arange(4, device="cpu")).cpu())
     return torch.cat(found)
 
 
@@ -185,75 +246,83 @@ STAGES = {
 
 
 def cascade(
-    model: Network, method: Method, x: Tensor, classes: Tensor, seed: int = 0
-) -> tuple[Tensor, Tensor]:
+    model: Network,
+    method: Method,
+    x: Tensor,
+    classes: Tensor,
+    seed: int = 0,
+    stages: Sequence[Sequence[str]] | None = None,
+) -> dict[str, Tensor]:
     """How far a method's maps change while more and more layers forget what they learned.
 
     Args:
-        model: a network of `STAGES`.
+        model: a classifier.
         method: of `METHODS`, or your own.
         x: normalised images (N,3,H,W).
         classes: (N,) int64.
         seed: of the random weights.
+        stages: groups of layers, each added to those before; by default the network's `STAGES`.
 
     Returns:
-        rank correlation and structural similarity with the trained network's maps, each
-        (stages, N).
+        Three comparisons with the trained network's maps, each (stages, N): "ranks", rank
+        correlation; "sizes", that of the absolute values; "similarity", structural similarity.
 
     Raises:
-        ValueError: a network that `STAGES` does not know.
+        ValueError: no stages given for a network that `STAGES` does not know.
     """
-    if model.name not in STAGES:
-        raise ValueError(f"model: {model.name}; accepted: {', '.join(STAGES)}")
     trained = method.explain(model, x, classes).float()
-    forgotten, ranks, alike = [], [], []
-    for stage in STAGES[model.name]:
+    forgotten, found = [], {"ranks": [], "sizes": [], "similarity": []}
+    for stage in stages or _of(model, STAGES):
         forgotten += stage
         maps = method.explain(trust.randomised(model, forgotten, seed), x, classes).float()
-        ranks.append(trust.rank_correlation(trained, maps))
-        alike.append(trust.similarity(trained, maps))
-    return torch.stack(ranks), torch.stack(alike)
+        found["ranks"].append(trust.rank_correlation(trained, maps))
+        found["sizes"].append(trust.rank_correlation(trained.abs(), maps.abs()))
+        found["similarity"].append(trust.similarity(trained, maps))
+    return {name: torch.stack(rows) for name, rows in found.items()}
 
 
 def measure(
     model: Network,
-    scenes: int = 60,
-    collages: int = 20,
-    photos: int = 8,
+    scenes: composites.Composites,
+    collages: tuple[Tensor, Tensor],
+    photos: tuple[Tensor, Tensor],
     methods: dict[str, Method] | None = None,
-) -> dict:
+    stages: Sequence[Sequence[str]] | None = None,
+) -> dict[str, dict]:
     """Every method by every score: the mean over images with its 95 % interval.
 
     Args:
-        model: a network of `STAGES`.
-        scenes: composites for energy, hits, deletion and insertion.
-        collages: for the grid pointing game; each asks for four maps.
-        photos: for the cascade of randomised layers.
+        model: a network of the zoo with a classifier.
+        scenes: for energy, hits, deletion and insertion.
+        collages: pixels and classes of `grids`, for the grid pointing game.
+        photos: pixels and classes, for the cascade of randomised layers.
         methods: those of `METHODS` by default.
+        stages: of the cascade, as there.
 
     Returns:
-        method -> {"passes": ..., score: [mean, low, high], "ranks" and "similarity": one mean for
-        each group of `STAGES`}.
+        method -> {"passes": ..., score: [mean, low, high], "ranks", "sizes" and "similarity" of
+        `cascade`: one mean for each stage}. The score "kept" is the rank correlation that is left
+        when every stage is random.
     """
-    found = composites.recognised_composites(model, scenes)
-    grid_pixels, grid_classes = grids(model, collages)
-    pixels, classes, _ = confident_photos(model)
-    x, rows = model.normalize(pixels[:photos]), {}
+    x, classes = model.normalize(photos[0]), photos[1].to(photos[0].device)
+    rows = {}
     for name, method in tqdm((methods or METHODS).items(), desc=model.name, leave=False):
-        scored = scene_scores(model, method, found.pixels, found.masks, found.classes)
-        scored["grid"] = grid_scores(model, method, grid_pixels, grid_classes)
-        ranks, alike = cascade(model, method, x, classes[:photos])
+        scored = scene_scores(model, method, scenes.pixels, scenes.masks, scenes.classes)
+        # The four photos of a collage share one picture: the collage is what is drawn at random.
+        pointing = grid_scores(model, method, *collages)
+        scored["grid"] = pointing.unflatten(0, (-1, 4)).mean(1)
+        changes = cascade(model, method, x, classes, stages=stages)
+        scored["kept"] = changes["ranks"][-1]
         rows[name] = {
             "passes": method.passes,
             **{score: _rounded(mean_interval(values)) for score, values in scored.items()},
-            "ranks": _rounded(ranks.mean(1).tolist()),
-            "similarity": _rounded(alike.mean(1).tolist()),
+            **{change: _rounded(values.mean(1).tolist()) for change, values in changes.items()},
         }
     return rows
 
 
 def _rounded(numbers: list[float] | tuple[float, ...]) -> list[float]:
-    return [round(number, 4) for number in numbers]
+    return [round(number, 3) for number in numbers]
 
 
 def store(tables: dict[str, dict], settings: dict[str, object], path: Path | None = None) -> Path:

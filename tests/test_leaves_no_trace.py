@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import course_utils
-from course_utils import models
+from course_utils import composites, images, models
 from course_utils.trust_table import METHODS
 
 
@@ -71,6 +71,18 @@ def patched(incremental, case):
 def classify(case):
     """The arguments of most helpers: images and their classes."""
     return {"x": case.x, "classes": list(case.classes)}
+
+
+def few_photos():
+    """Four photos that claim labels of the tiny network."""
+    return [dataclasses.replace(p, label_index=i) for i, p in enumerate(images.photos()[:4])]
+
+
+def scenes_of(case):
+    """The two images with a mask each, as if they were composites."""
+    classes = torch.tensor(case.classes, device="cpu")
+    names = [("", "")] * 2
+    return composites.Composites(case.pixels, case.pixels[:, 0] > 0.5, classes, classes, names)
 
 
 # One line each, "module.function"; see `Example` for what a line can say.
@@ -137,32 +149,25 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         classify(c) | {"maps": c.pixels.mean(1), "steps": 2, "sigma": 2.0}
     ),
     "trust.randomised": Example(lambda c: {"stages": ["conv2", "classifier"]}, use=forward),
-    "trust_table.cascade": Example(
-        lambda c: {
-            "method": METHODS["saliency"],
-            "x": nn.functional.interpolate(c.x, size=64).detach(),
-            "classes": torch.tensor(c.classes, device="cpu"),
-        },
-        network="squeezenet1_1",
+    "trust_table.cascade": lambda c: (
+        classify(c) | {"method": METHODS["saliency"], "stages": (["classifier"], ["conv2"])}
     ),
     "trust_table.centre": classify,
-    "trust_table.confident_photos": Example(lambda c: {"above": 0.9}, network="squeezenet1_1"),
+    "trust_table.confident_photos": lambda c: {"above": 0.0, "pictures": few_photos()},
     "trust_table.edges": classify,
     "trust_table.grid_scores": lambda c: {
         "method": METHODS["saliency"],
         "pixels": c.pixels[:1],
         "classes": torch.tensor([[0, 1, 2, 3]], device="cpu"),
     },
-    "trust_table.grids": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
-    "trust_table.measure": Example(
-        lambda c: {
-            "scenes": 1,
-            "collages": 1,
-            "photos": 1,
-            "methods": {"edges": METHODS["edges"]},
-        },
-        network="squeezenet1_1",
-    ),
+    "trust_table.measure": lambda c: {
+        "scenes": scenes_of(c),
+        "collages": (c.pixels[:1], torch.tensor([[0, 1, 2, 3]], device="cpu")),
+        "photos": (c.pixels, torch.tensor(c.classes, device="cpu")),
+        "methods": {"saliency": METHODS["saliency"]},
+        "stages": (["classifier"], ["conv2"]),
+    },
+    "trust_table.noise": classify,
     "trust_table.scene_scores": lambda c: {
         "method": METHODS["saliency"],
         "pixels": c.pixels,

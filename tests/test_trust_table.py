@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import tiny
 import torch
 
-from course_utils import composites, models, trust_table
-from course_utils.trust_table import METHODS, Method
+from course_utils import composites, images, models, trust, trust_table
+from course_utils.trust_table import BASELINES, METHODS, Method
 
 
 def oracle(masks):
@@ -14,30 +15,63 @@ def oracle(masks):
     return Method(lambda model, x, classes: masks.to(x), 0)
 
 
-def test_every_method_gives_one_finite_map_for_each_image(squeezenet):
-    pixels, classes, _ = trust_table.confident_photos(squeezenet)
-    x = squeezenet.normalize(pixels[:2])
+@pytest.fixture(scope="module")
+def confident(squeezenet):
+    """Some photos that SqueezeNet is sure of: pixels and classes."""
+    pictures = [p for p in images.photos("animal") if p.label_index is not None][:16]
+    pixels, classes, _ = trust_table.confident_photos(squeezenet, pictures=pictures)
+    return pixels, classes
+
+
+@pytest.mark.parametrize("network", list(trust_table.STAGES))
+def test_every_method_gives_one_finite_map_for_each_image(network, confident):
+    net = models.load(network)
+    x, classes = net.normalize(confident[0][:2, :, :96, 16:112]), confident[1][:2]
     for name, method in METHODS.items():
-        maps = method.explain(squeezenet, x, classes[:2])
-        assert maps.shape == (2, 224, 224), name
+        maps = method.explain(net, x, classes)
+        assert maps.shape == (2, 96, 96), name
         assert torch.isfinite(maps).all(), name
+        assert (name in BASELINES) is (method.passes == 0)
 
 
-def test_collages_hold_four_classes_that_are_recognised(squeezenet):
-    pixels, classes = trust_table.grids(squeezenet, 3)
+def test_a_method_is_told_the_class(squeezenet, confident):
+    x, classes = squeezenet.normalize(confident[0][:1, :, ::2, ::2]), confident[1]
+    for name, method in METHODS.items():
+        one, other = (method.explain(squeezenet, x, c) for c in (classes[:1], classes[:1] + 1))
+        assert torch.equal(one, other) is (name in BASELINES), name
+
+
+def test_occlusion_answers_many_classes_of_one_image_at_once(squeezenet, confident):
+    x = squeezenet.normalize(confident[0][:1, :, ::2, ::2])
+    explain, classes = METHODS["occlusion"].explain, torch.tensor([3, 388])
+    both = explain(squeezenet, x.expand(2, -1, -1, -1), classes)
+    for one, c in zip(both, classes, strict=True):
+        assert torch.allclose(one, explain(squeezenet, x, c[None])[0], atol=1e-4)
+
+
+def test_grad_cam_needs_to_know_the_last_maps(vgg, panda):
+    with pytest.raises(ValueError, match="squeezenet1_1"):
+        METHODS["Grad-CAM"].explain(vgg, panda, torch.tensor([0]))
+
+
+def test_collages_hold_four_classes_that_are_recognised(squeezenet, confident):
+    pixels, classes = trust_table.grids(*confident, 3)
     assert pixels.shape == (3, 3, 448, 448)
     assert all(len(set(four.tolist())) == 4 for four in classes)
     cells = pixels[0].unflatten(2, (2, 224)).unflatten(1, (2, 224)).permute(1, 3, 0, 2, 4)
     with torch.no_grad():
         found = squeezenet(squeezenet.normalize(cells.reshape(4, 3, 224, 224))).softmax(1)
     assert (found.gather(1, classes[0][:, None]) > 0.79).all()
-    again, _ = trust_table.grids(squeezenet, 3)
+    again, _ = trust_table.grids(*confident, 3)
     assert torch.equal(pixels, again)
+    with pytest.raises(ValueError, match="four different"):
+        trust_table.grids(confident[0][:3], confident[1][:3])
 
 
 def test_too_few_confident_photos_are_refused(squeezenet):
+    some = images.photos("animal")[:8]
     with pytest.raises(ValueError, match="above"):
-        trust_table.confident_photos(squeezenet, above=0.99999999)
+        trust_table.confident_photos(squeezenet, above=0.99999999, pictures=some)
 
 
 def test_an_oracle_wins_and_its_opposite_loses(squeezenet):
@@ -57,16 +91,44 @@ def test_an_oracle_wins_and_its_opposite_loses(squeezenet):
 
 def test_a_map_that_never_asks_the_network_notices_nothing(squeezenet, panda):
     classes = torch.tensor([388])
-    ranks, alike = trust_table.cascade(squeezenet, METHODS["edges"], panda, classes)
-    assert torch.allclose(ranks, torch.ones_like(ranks))
-    assert torch.allclose(alike, torch.ones_like(alike))
-    ranks, _ = trust_table.cascade(squeezenet, METHODS["gradient x input"], panda, classes)
-    assert ranks[-1].abs() < 0.2
+    for values in trust_table.cascade(squeezenet, METHODS["edges"], panda, classes).values():
+        assert torch.allclose(values, torch.ones_like(values))
+    found = trust_table.cascade(squeezenet, METHODS["gradient x input"], panda, classes)
+    assert found["ranks"][-1].abs() < 0.2
+    assert found["sizes"][-1] > found["ranks"][-1]
 
 
-def test_a_cascade_needs_a_known_network(vgg, panda):
+def test_a_cascade_needs_its_stages():
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    args = METHODS["saliency"], tiny.batch(), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="squeezenet1_1"):
-        trust_table.cascade(vgg, METHODS["edges"], panda, torch.tensor([0]))
+        trust_table.cascade(net, *args)
+    found = trust_table.cascade(net, *args, stages=[["classifier"], ["conv2", "conv1"]])
+    explain = METHODS["saliency"].explain
+    random = trust.randomised(net, ["classifier", "conv2", "conv1"])
+    maps = [explain(n, *args[1:]) for n in (net, random)]
+    assert torch.allclose(found["ranks"][1], trust.rank_correlation(*maps))
+
+
+def test_a_small_table_holds_the_means_of_its_scores():
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    pixels, classes = torch.rand(2, 3, 16, 16), torch.tensor([0, 3])
+    scenes = composites.Composites(pixels, pixels[:, 0] > 0.5, classes, classes, [("", "")] * 2)
+    grid = pixels[:1], torch.tensor([[0, 1, 2, 3]])
+    methods = {"saliency": METHODS["saliency"], "centre": METHODS["centre"]}
+    stages = [["classifier"], ["conv2"]]
+    table = trust_table.measure(net, scenes, grid, (pixels, classes), methods, stages)
+    assert list(table) == list(methods)
+    row = table["saliency"]
+    scored = trust_table.scene_scores(net, methods["saliency"], pixels, scenes.masks, classes)
+    assert row["energy"][0] == pytest.approx(scored["energy"].mean().item(), abs=6e-4)
+    assert row["energy"][1] <= row["energy"][0] <= row["energy"][2]
+    assert len(row["ranks"]) == len(row["sizes"]) == len(row["similarity"]) == 2
+    assert row["kept"][0] == row["ranks"][-1]
+    assert table["centre"]["kept"] == [1, 1, 1]
+    assert table["centre"]["grid"][0] == pytest.approx(0.25, abs=1e-3)
 
 
 def test_the_interval_holds_the_mean():
