@@ -393,10 +393,14 @@ def lines(
     with matplotlib.rc_context(STYLE):
         canvas = figure.Figure(figsize=(6, 3.2), layout="constrained")
         axes = canvas.subplots()
-        for name, (x, y) in curves.items():
-            axes.plot(list(map(float, x)), list(map(float, y)), label=name)
+        for i, (name, (x, y)) in enumerate(curves.items()):
+            # There are seven colours: what comes after them is dashed.
+            dash = "-" if i < len(STYLE["axes.prop_cycle"]) else "--"
+            axes.plot(list(map(float, x)), list(map(float, y)), dash, label=name)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title, **settings)
-        if len(curves) > 1:
+        if len(curves) > 5:
+            axes.legend(bbox_to_anchor=(1, 1), loc="upper left")  # beside: it would hide the curves
+        elif len(curves) > 1:
             axes.legend()
     return Figure(canvas, alt)
 

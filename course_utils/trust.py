@@ -169,6 +169,15 @@ def pointing_hit(maps: Tensor, masks: Tensor) -> Tensor:
 # ------------------------------------------------------------------ does the network need them?
 
 
+def places(maps: Tensor) -> Tensor:
+    """Each pixel's place in the order of its map (N,H,W): 0 for the largest value, then 1, 2 ...
+
+    Ties go in reading order. int64, (N,H,W).
+    """
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    return order.argsort(dim=1).view_as(maps)
+
+
 def deletion_curve(
     model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int = 20
 ) -> Tensor:
@@ -235,11 +244,9 @@ def _exchange(
     if steps < 1:
         raise ValueError(f"steps={steps}; accepted: 1 or more")
     index = class_indices(model, classes, n).to(old.device)
-    order = maps.to(old.device).flatten(1).argsort(dim=1, descending=True, stable=True)
-    rank = order.argsort(dim=1).view(n, 1, height, width)
-    curve = []
+    place, curve = places(maps.to(old.device))[:, None], []
     for k in range(steps + 1):
-        mixed = torch.where(rank < k * height * width // steps, new, old)
+        mixed = torch.where(place < k * height * width // steps, new, old)
         with torch.no_grad():
             probabilities = in_chunks(lambda some: model(some).softmax(1), mixed)
         curve.append(probabilities.gather(1, index[:, None])[:, 0])

@@ -341,13 +341,32 @@ def store(tables: dict[str, dict], settings: dict[str, object], path: Path | Non
     return path
 
 
-def stored(network: str = "squeezenet1_1") -> dict:
+def stored(name: str = "squeezenet1_1") -> dict:
     """The table that `course trust` stored for a network: what `measure` returned.
 
     Raises:
         ValueError: a network without a stored table.
     """
     tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))["tables"]
-    if network not in tables:
-        raise ValueError(f"network={network!r}; accepted: {', '.join(tables)}")
-    return tables[network]
+    if name not in tables:
+        raise ValueError(f"name={name!r}; accepted: {', '.join(tables)}")
+    return tables[name]
+
+
+HEADER = ("", "passes", "energy", "hit", "grid", "deletion ↓", "insertion", "kept ↓")
+"""The columns of `as_rows`; an arrow marks scores that are better when small."""
+
+
+def as_rows(table: dict[str, dict]) -> list[list[object]]:
+    """A table of `measure` as rows under `HEADER`: each score with its interval, as text."""
+    scores = [title.split()[0] for title in HEADER[2:]]
+    return [
+        [name, row["passes"], *(_with_interval(*row[score]) for score in scores)]
+        for name, row in table.items()
+    ]
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    """ ".46 (.41 to .51)", two decimals."""
+    mean, low, high = (f"{round(n, 2) + 0.0:.2f}" for n in (mean, low, high))  # no "-0.00"
+    return f"{mean} ({low} to {high})"

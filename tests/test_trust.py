@@ -1,5 +1,7 @@
 """The scores of attribution maps against naive loops, and on maps whose score is known."""
 
+import re
+
 import numpy as np
 import pytest
 import tiny
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from course_utils import saliency, trust
+from course_utils import saliency, trust, trust_table, widgets
 
 
 def maps(n=3, height=8, width=10, seed=0):
@@ -134,6 +136,14 @@ def test_a_hit_is_the_largest_value_on_the_object():
 # ------------------------------------------------------------------ deletion and insertion
 
 
+def test_places_count_the_pixels_that_come_before():
+    a = maps(2, 4, 5).mul(2).round()  # with ties
+    for one, place in zip(a.flatten(1).tolist(), trust.places(a).flatten(1).tolist(), strict=True):
+        for p, value in enumerate(one):
+            before = [q for q, v in enumerate(one) if v > value or (v == value and q < p)]
+            assert place[p] == len(before)
+
+
 def test_deletion_of_a_loop():
     net, x = tiny.network(), tiny.batch()
     a, classes = maps(2, 16, 16), [1, 3]
@@ -191,3 +201,42 @@ def test_removing_what_matters_hurts_more_than_removing_the_rest(squeezenet, pan
         for sign in (1, -1)
     )
     assert first < 0.5 * last
+
+
+# ------------------------------------------------------------------ the explorers
+
+
+def test_the_explorer_compares_with_the_trained_network(squeezenet):
+    explorer = widgets.randomisation_explorer(squeezenet, ["panda"])
+    assert "giant panda" in explorer.text
+    assert "6 of 6 groups" in explorer.text
+    assert 0.2 < rank(explorer) < 0.8
+    explorer.controls["groups"].value = 0
+    assert rank(explorer) == 1
+    explorer.controls["method"].value = "Grad-CAM"
+    explorer.controls["groups"].value = 6
+    assert abs(rank(explorer)) < 0.4
+
+
+def rank(explorer):
+    """The number in the explorer's sentence."""
+    return float(re.search(r"rank correlation (-?[\d.]+\d)", explorer.text)[1])
+
+
+def test_the_explorer_takes_pixels_away_and_gives_them_back(squeezenet, monkeypatch):
+    explorer = widgets.deletion_explorer(squeezenet, ["panda"])
+    without, only = probabilities(explorer, 0)
+    assert without > 0.9
+    assert only < 0.2
+    without, only = probabilities(explorer, 100)
+    assert without < 0.2
+    assert only > 0.9
+    monkeypatch.setattr(trust_table, "METHODS", {})  # the map is remembered
+    explorer.controls["percent"].value = 30
+    assert explorer.error is None
+
+
+def probabilities(explorer, percent):
+    """Both numbers in the explorer's sentence."""
+    explorer.controls["percent"].value = percent
+    return [float(n) for n in re.findall(r"(?:probability|and) ([\d.]+\d)", explorer.text)]

@@ -17,6 +17,7 @@ from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
+from course_utils.widgets.trust import deletion_explorer, randomisation_explorer
 
 __all__ = [
     "ClassChooser",
@@ -27,12 +28,14 @@ __all__ = [
     "cam_explorer",
     "choice",
     "coloured",
+    "deletion_explorer",
     "explore",
     "filter_explorer",
     "guided_explorer",
     "last_layer_explorer",
     "occlusion_explorer",
     "patches_explorer",
+    "randomisation_explorer",
     "remember",
     "saliency_explorer",
     "scrub",
