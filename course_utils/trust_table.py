@@ -1,6 +1,7 @@
 """Lecture 09's table: every method of lectures 05 to 08 by every score of `trust`."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -325,29 +326,51 @@ def _rounded(numbers: list[float] | tuple[float, ...]) -> list[float]:
     return [round(number, 3) for number in numbers]
 
 
-def store(tables: dict[str, dict], settings: dict[str, object], path: Path | None = None) -> Path:
-    """Write the tables of `measure`, by network, where the lecture reads them; whole or not at all.
+def store(
+    name: str, table: dict[str, dict], settings: dict[str, object], path: Path | None = None
+) -> Path:
+    """Put a table where the lecture reads it, beside those of other networks; whole or not at all.
 
     Args:
-        tables: network name -> what `measure` returned.
-        settings: how they were made, e.g. counts and versions.
+        name: of the network.
+        table: what `measure` returned.
+        settings: how it was made, e.g. counts and versions.
         path: the file; data/trust.json by default.
     """
     path = path or paths.data("trust.json")
-    text = json.dumps({"settings": settings, "tables": tables}, indent=1, ensure_ascii=False)
+    tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    tables[name] = {"settings": settings, "methods": table}
     new = path.with_name(path.name + ".new")
-    new.write_text(text + "\n", encoding="utf-8", newline="\n")
+    text = json.dumps(tables, indent=1, ensure_ascii=False)
+    new.write_text(_numbers_in_a_line(text) + "\n", encoding="utf-8", newline="\n")
     new.replace(path)
     return path
 
 
-def stored(name: str = "squeezenet1_1") -> dict:
+def _numbers_in_a_line(text: str) -> str:
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text)
+
+
+def stored(name: str = "squeezenet1_1") -> dict[str, dict]:
     """The table that `course trust` stored for a network: what `measure` returned.
 
     Raises:
         ValueError: a network without a stored table.
     """
-    tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))["tables"]
+    return _stored(name)["methods"]
+
+
+def stored_settings(name: str = "squeezenet1_1") -> dict[str, object]:
+    """How that table was made: "scenes", "collages", "photos", "torch".
+
+    Raises:
+        ValueError: as `stored`.
+    """
+    return _stored(name)["settings"]
+
+
+def _stored(name: str) -> dict[str, dict]:
+    tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))
     if name not in tables:
         raise ValueError(f"name={name!r}; accepted: {', '.join(tables)}")
     return tables[name]

@@ -257,3 +257,9 @@ def test_every_shipped_weight_file_has_a_conversion(rebuild):
     shipped = {path.stem for path in (DATA / "weights").glob("*.safetensors")}
     assert set(rebuild.CONVERSIONS) == shipped
     assert set(rebuild.expected_sums()) == {f"{name}.safetensors" for name in shipped}
+
+
+def test_the_folder_holds_what_its_readme_lists():
+    present = {path.name for path in DATA.iterdir() if not path.name.startswith((".", "_"))}
+    listed = set(re.findall(r"`([\w.]+)/?`", README.split("## Weights")[0]))
+    assert present - {"README.md", "rebuild_weights.py"} == listed

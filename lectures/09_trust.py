@@ -1,0 +1,594 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 09 Can a map be trusted?
+#
+# **You like a heat map. How would you find out that it is wrong?**
+#
+# After this lecture you can
+# - destroy a network on purpose and see which maps do not notice;
+# - score a map by where its mass lies when you know where the evidence is;
+# - score a map by what happens when the pixels it names are taken away;
+# - say what each score measures, what it does not, and give it with an interval;
+# - choose a method for a question, knowing its price.
+#
+# About 90 minutes with the two exercises. You need lectures 05 to 08.
+
+# %% slide="skip"
+import importlib.util
+
+if importlib.util.find_spec("course_utils") is None:
+    raise SystemExit(
+        "This kernel is not the course's. Start with `python course.py lab`, or choose "
+        "Kernel > Change Kernel > Python 3 (ipykernel) of the course's .venv."
+    )
+
+# %% slide="skip"
+import torch
+
+from course_utils import composites, images, models, show, trust, trust_table, widgets
+from course_utils.exercises import check, yours_or_ours
+
+# %% [markdown]
+# ## Six maps of one bird
+#
+# Each of these claims to show why SqueezeNet says "macaw". They cannot all be right. Two of them
+# never asked the network at all.
+#
+# **Question.** Which two?
+
+# %%
+net = models.load("squeezenet1_1")
+methods = trust_table.METHODS
+quick = ["saliency", "SmoothGrad", "guided backprop", "Grad-CAM", "edges", "centre"]
+x = net.preprocess([images.photo(name) for name in ("scarlet_macaw", "koala", "panda")])
+with torch.no_grad():
+    classes = net(x).argmax(1)
+
+# %%
+maps = {name: methods[name].explain(net, x, classes) for name in quick}
+numbers = [f"map {i}" for i in range(1, 7)]
+alt = "a macaw and six heat maps of it, from speckles to a smooth blob"
+show.maps([m[0] for m in maps.values()], numbers, photo=net.denormalize(x)[0], columns=4, alt=alt)
+
+# %% [markdown]
+# They are maps 5 and 6: the edges of the photo, and a bell in the middle that is the same for every
+# photo. Both look reasonable; map 5 looks a good deal like map 3.
+#
+# So the eye is no judge. A map that *looks* right may show the photo, and not the network. This lecture
+# replaces liking by measuring, in four ways. It keeps those two impostors as yardsticks, and a third,
+# random **noise** (噪声): a method that does not beat them has shown nothing about the network.
+
+# %% [markdown]
+# ## Sanity check: destroy the network
+#
+# **Question.** If we replace everything the network learned by random numbers, what must happen to an
+# explanation of its decision?
+#
+# It must change. Adebayo et al. (2018) randomise the weights group after group, from the class scores
+# down to the first convolution (**cascading randomisation**, 级联随机化), and compare each map with that
+# of the trained network. Every weight is drawn anew with the mean and spread of its layer.
+
+# %%
+stages = trust_table.STAGES[net.name]
+forgotten = [[name for stage in stages[:k] for name in stage] for k in range(len(stages) + 1)]
+networks = [trust.randomised(net, names) for names in forgotten]
+for names in forgotten:
+    print("random:", ", ".join(names) or "nothing")
+
+# %%
+captions = ["trained", *(stage[-1] for stage in stages)]
+lined_up = ("saliency", "SmoothGrad", "guided backprop", "Grad-CAM")
+row = {n: [methods[n].explain(one, x[:1], classes[:1])[0] for one in networks] for n in lined_up}
+titles = [c for n in lined_up for c in (n, *captions[1:])]
+alt = "four methods, a row each, while ever more layers turn random; guided backprop keeps the bird"
+show.maps([m for maps in row.values() for m in maps], titles, columns=7, height=1.25, alt=alt)
+
+# %% [markdown]
+# On the left the trained network; from column to column one more group is random, down to the layer in
+# the title. In the last column the network knows **nothing**, and yet three rows show the line of the
+# bird's back. Guided backpropagation hardly changes before fire4: its picture is the photo's edges, as
+# the network's wiring passes them on. Grad-CAM is the only one to fall apart at once.
+
+# %% [markdown]
+# ## Two numbers for "has it changed?"
+#
+# **Spearman's rank correlation** (秩相关) asks whether two maps put the pixels in the same order: the
+# ordinary correlation, of the *ranks*
+# $$\rho = \frac{\sum_i (r_i - \bar r)(q_i - \bar q)}
+# {\sqrt{\sum_i (r_i - \bar r)^2}\sqrt{\sum_i (q_i - \bar q)^2}} ,$$
+# 1 for the same order, 0 for unrelated ones. It does not mind how the values are scaled.
+# **Structural similarity** (SSIM, 结构相似性) compares mean, contrast and pattern in small windows of
+# two pictures; it is near what the eye sees.
+
+
+# %%
+def spearman(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    r, q = (m.flatten().argsort().argsort().double() for m in (a, b))
+    r, q = r - r.mean(), q - q.mean()
+    return (r * q).sum() / (r.norm() * q.norm())
+
+
+trained, random = row["saliency"][0], row["saliency"][-1]
+by_hand, ours = spearman(trained, random), trust.rank_correlation(trained[None], random[None])
+print(f"saliency, everything random: {by_hand:.3f} by hand, {ours.item():.3f} by the helper")
+assert abs(by_hand - ours.item()) < 1e-3
+
+# %% slide="subslide"
+cheap = [name for name in methods if 0 < methods[name].passes <= 4]
+found = {name: trust_table.cascade(net, methods[name], x, classes) for name in cheap}
+ranks = {name: [1.0, *one["ranks"].mean(1).tolist()] for name, one in found.items()}
+alt = "rank correlation falls by a different amount for each method; guided backprop stays highest"
+steps = range(len(captions))
+ticks = {"xticks": steps, "xticklabels": captions}
+curves = {name: (steps, values) for name, values in ranks.items()}
+show.lines(curves, "random down to", "rank correlation", alt, **ticks)
+
+# %%
+last = {name: values[-1] for name, values in ranks.items()}
+print(", ".join(f"{name} {value:.2f}" for name, value in last.items()))
+assert last["guided backprop"] == max(last.values()) > 0.4
+assert abs(last["Grad-CAM"]) < 0.2
+
+# %% [markdown]
+# These are three photos and the methods of at most four passes. `course trust` runs all methods on
+# more photos, and stores what it measured; here are its curves for the nine methods of lectures 05 to
+# 08, first the order of the pixels, then the look.
+
+# %%
+full = trust_table.stored(net.name)
+asking = [name for name in full if name not in trust_table.BASELINES]
+alt = "stored rank correlations of nine methods: guided backprop and SmoothGrad end highest"
+curves = {name: (steps, [1, *full[name]["ranks"]]) for name in asking}
+show.lines(curves, "random down to", "rank correlation", alt, **ticks)
+
+# %%
+alt = "stored structural similarity of nine methods: half of it is left for many"
+curves = {name: (steps, [1, *full[name]["similarity"]]) for name in asking}
+show.lines(curves, "random down to", "structural similarity", alt, **ticks)
+
+# %%
+kept = {name: full[name]["kept"][0] for name in asking}
+first = {name: full[name]["ranks"][0] for name in asking}
+sizes = full["gradient x input"]["sizes"][-1]
+for name in asking:
+    print(f"{name:17} only the head random {first[name]:.2f}, everything random {kept[name]:.2f}")
+
+# %%
+assert first["guided backprop"] > 0.95
+assert kept["guided backprop"] == max(kept.values()) > 0.4
+assert first["SmoothGrad"] > first["saliency"] + 0.1
+assert kept["SmoothGrad"] > kept["saliency"]
+assert abs(kept["gradient x input"]) < 0.05
+assert sizes > 0.2
+assert all(abs(kept[name]) < 0.2 for name in ("occlusion", "CAM", "Grad-CAM"))
+
+# %% [markdown]
+# - **Guided backpropagation** does not notice a random class layer, and keeps half its order when nothing
+#   is left to explain. The sharpest map of lecture 07 is mostly a picture of the photo.
+# - **SmoothGrad** is the surprise: it notices *less* than the plain saliency map it improves. Averaging
+#   took away what differed between the networks, too.
+# - **Gradient × input** seems to pass, with 0. But only its signs are shuffled: the order of its
+#   absolute values keeps a third, since the photo is a factor of the map.
+# - **Deconvnet** turns black as soon as fire8 is random: no map, so nothing to correlate. No pass.
+# - **CAM, Grad-CAM and occlusion** forget. The edges and the centre stay at 1 throughout, of course.
+
+# %% [markdown]
+# **What passing means.** Only that the map depends on the weights. Noise drawn anew for each network would
+# pass with 0 and explain nothing. And a correlation above 0 need not be a scandal: random filters, too,
+# answer more to edges than to sky, and the gradient says so rightly. The check can convict, it cannot acquit.
+
+# %% [markdown]
+# ## A game with a known answer
+#
+# A map that depends on the weights may still point at the wrong place. Böhle et al. (2021) put four
+# photos, each recognised with confidence, into one collage, and ask for the four classes in turn: the
+# **grid pointing game** (网格指向游戏). The evidence for a class lies in *its* cell.
+#
+# **Question.** How much of a map that knows nothing lies in the right cell?
+
+# %%
+pixels, labels, names = trust_table.confident_photos(net)
+collages = trust_table.grids(pixels, labels, n=3, seed=1)
+grid, asked = collages[0][0], collages[1][0]
+alt = f"a collage of four photos: {', '.join(net.labels[c] for c in asked)}"
+show.images([grid], ["above: 0, 1; below: 2, 3"], height=3.6, alt=alt)
+
+# %% [markdown] slide="subslide"
+# **Exercise 1 (easy, 10 minutes).** The share of a map's positive values that lies in the right cell.
+# Negative values speak against the class: they count as nothing. A map without positive values points
+# nowhere: 0.
+#
+# <details><summary>Hint 1: four sums</summary>
+# With <code>top = H // 2</code> and <code>left = W // 2</code>, cell <code>c</code> begins in row
+# <code>(c // 2) * top</code> and column <code>(c % 2) * left</code>.
+# </details>
+# <details><summary>Hint 2: nothing divided by nothing</summary>
+# <code>inside / whole.clamp(min=1e-12)</code> is 0 where both are.
+# </details>
+
+
+# %% exercise="pointing_score"
+def pointing_score(maps, cells):
+    """The share of each map's positive mass in its cell.
+
+    maps: (N,H,W) of 2x2 collages, H and W even; cells: (N,) int64, 0 and 1 above, 2 and 3 below.
+    Returns: (N,), 0 for a map without positive values.
+    """
+    ### BEGIN SOLUTION
+    positive = maps.clamp(min=0)
+    top, left = maps.shape[1] // 2, maps.shape[2] // 2
+    inside = []
+    for one, cell in zip(positive, cells.tolist(), strict=True):
+        row, column = (cell // 2) * top, (cell % 2) * left
+        inside.append(one[row : row + top, column : column + left].sum())
+    return torch.stack(inside) / positive.sum((1, 2)).clamp(min=1e-12)
+    ### END SOLUTION
+
+
+# %% check="pointing_score"
+check("pointing_score", pointing_score)
+
+# %%
+score = yours_or_ours("pointing_score", pointing_score)
+two = torch.tensor([0, 3])
+ask = net.normalize(grid)[None].expand(2, -1, -1, -1)
+players = ("saliency", "guided backprop", "Grad-CAM", "Guided Grad-CAM")
+pointed = {name: methods[name].explain(net, ask, asked[two]) for name in players}
+
+# %%
+tiles = [m for c in (0, 1) for m in (maps[c] for maps in pointed.values())]
+shares = [score(maps, two)[c] for c in (0, 1) for maps in pointed.values()]
+titles = [f"{n}\n“{net.labels[asked[two[c]]]}”" for c in (0, 1) for n in players]
+titles = [f"{title}: {share:.2f}" for title, share in zip(titles, shares, strict=True)]
+alt = "maps of one collage for the class of cell 0, above, and of cell 3, below"
+show.maps(tiles, titles, columns=4, height=2.2, alt=alt)
+
+# %% [markdown]
+# Above, the question was for the class in cell 0, below for the one in cell 3; the number is the share
+# in the right cell, a quarter would be chance. Saliency and guided backpropagation draw nearly the same
+# picture for the camel and the bear: they know where *something* is. Grad-CAM moves, but its hottest spot
+# for the camel is the edge where the animal is cut off, and the panda takes part in the bear.
+
+# %% [markdown]
+# ## Take the pixels away
+#
+# If the first pixels of a map matter, the probability must fall quickly when they go: **deletion**
+# (删除). If they suffice, it must rise quickly when only they are put back into a blurred photo:
+# **insertion** (插入), Petsiuk et al. (2018). Each is scored by the area under its curve: small is good
+# for deletion, large for insertion. No mask is needed, so both work on any photo.
+
+# %%
+macaw = x[:1], classes[:1]
+place = trust.places(methods["Grad-CAM"].explain(net, *macaw))[:, None]
+percent = (2, 10, 30)
+counts = [224 * 224 * p // 100 for p in percent]
+removed = [torch.where(place < n, 0, x[:1]) for n in counts]
+put_back = [torch.where(place < n, x[:1], trust.blurred(x[:1], 12.0)) for n in counts]
+
+# %%
+pictures = torch.cat(removed + put_back)
+with torch.no_grad():
+    left = net(pictures).softmax(1)[:, classes[0]].tolist()
+titles = [f"{p} % {what}" for what in ("gone", "back") for p in percent]
+titles = [f"{t}: {p:.2f}" for t, p in zip(titles, left, strict=True)]
+alt = "above, a macaw without its most important pixels; below, a blurred macaw with only those"
+show.images(net.denormalize(pictures), titles, columns=3, height=2.1, alt=alt)
+
+# %% [markdown]
+# The number is the probability of "macaw". A removed pixel becomes 0 after normalisation: the mean
+# colour of the data set. At point $k$ of $K$ the first $\lfloor kHW/K \rfloor$ pixels are gone.
+
+# %% [markdown] slide="subslide"
+# **Exercise 2 (medium, 20 minutes).** The deletion curve: the probability of the class at
+# $k = 0, \dots, K$.
+#
+# <details><summary>Hint 1: which pixels are gone at step k?</summary>
+# Those whose <em>place</em> in the order is below <code>k * H * W // steps</code>. The place of a pixel
+# is the argsort of the argsort.
+# </details>
+# <details><summary>Hint 2: all colours at once</summary>
+# <code>torch.where(gone, 0, x)</code> with <code>gone</code> of shape (N,1,H,W).
+# </details>
+# <details><summary>Hint 3: each image its own class</summary>
+# <code>probabilities.gather(1, classes[:, None])[:, 0]</code>
+# </details>
+
+
+# %% exercise="deletion_curve"
+def deletion_curve(model, x, maps, classes, steps):
+    """The probability of each image's class while its pixels go, important ones first.
+
+    x: (N,3,H,W); maps: (N,H,W); classes: (N,) int64; steps: K, whole.
+    Returns: (N, steps+1), from the untouched image to an empty one.
+    """
+    ### BEGIN SOLUTION
+    n, _, height, width = x.shape
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    place = order.argsort(dim=1).view(n, 1, height, width)
+    curve = []
+    for k in range(steps + 1):
+        with torch.no_grad():
+            left = model(torch.where(place < k * height * width // steps, 0, x)).softmax(1)
+        curve.append(left.gather(1, classes[:, None])[:, 0])
+    return torch.stack(curve, dim=1)
+    ### END SOLUTION
+
+
+# %% check="deletion_curve"
+check("deletion_curve", deletion_curve)
+
+# %%
+find_curve = yours_or_ours("deletion_curve", deletion_curve)
+rivals = ("guided backprop", "Grad-CAM", "noise", "centre")
+ordered = {name: methods[name].explain(net, x, classes).float() for name in rivals}
+deleted = {n: find_curve(net, x, m, classes, 20).mean(0) for n, m in ordered.items()}
+inserted = {n: trust.insertion_curve(net, x, m, classes).mean(0) for n, m in ordered.items()}
+
+# %%
+share = torch.linspace(0, 100, 21)
+areas = {name: trust.area(curve[None]).item() for name, curve in deleted.items()}
+curves = {f"{n}, area {areas[n]:.2f}": (share, c) for n, c in deleted.items()}
+alt = "deletion curves fall from one to zero: guided backprop first, the centre last"
+show.lines(curves, "pixels removed, %", "probability", alt, title="deletion: low is good")
+
+# %%
+gains = {name: trust.area(curve[None]).item() for name, curve in inserted.items()}
+curves = {f"{n}, area {gains[n]:.2f}": (share, c) for n, c in inserted.items()}
+alt = "insertion curves rise from zero to one: Grad-CAM first, noise last"
+show.lines(curves, "pixels put back, %", "probability", alt, title="insertion: high is good")
+
+# %% [markdown]
+# **Question.** Noise beats the centre at deletion although it knows nothing at all, and Grad-CAM, which
+# leads at insertion, is far behind guided backpropagation at deletion. How can that be?
+
+# %%
+scattered = trust.places(ordered["noise"])[:1, None] < counts[1]
+speckled = torch.where(scattered, 0, x[:1])
+both = torch.cat([speckled, removed[1]])
+with torch.no_grad():
+    given = net(both).softmax(1)[:, classes[0]].tolist()
+
+# %%
+titles = [f"{what}: {p:.2f}" for what, p in zip(("noise", "Grad-CAM"), given, strict=True)]
+alt = "the macaw with one pixel in ten grey, scattered, and in one piece over its head"
+show.images(net.denormalize(both), titles, height=2.8, alt=alt)
+
+# %%
+print(f"noise {areas['noise']:.2f}, centre {areas['centre']:.2f}: areas under deletion")
+assert areas["guided backprop"] < areas["Grad-CAM"] < areas["centre"]
+assert areas["noise"] < areas["centre"]
+assert gains["Grad-CAM"] > gains["guided backprop"] > gains["noise"]
+
+# %% [markdown]
+# In both a tenth of the pixels is gone. The left photo hides nothing from us; the network never saw
+# such speckles in training. So a falling curve can mean "the evidence is gone" or "this is no photo any
+# more", and deletion favours maps of scattered pixels. Insertion favours the opposite: coherent patches
+# that look like a photo. Neither asks the map alone; each also asks how the network takes to damage.
+
+# %% [markdown]
+# ## Does it point at the object?
+#
+# Cut-outs on photos of buildings, kept only where the network recognises the object, and without it
+# does not (lecture 06). Here the evidence *must* lie inside the mask. Two scores: the share of the map's
+# positive mass on the object (**energy inside**, 掩膜内能量), and whether its largest value lies there
+# (**pointing hit**, 指向命中).
+#
+# **Question.** Which of the impostors will do best?
+
+# %%
+scenes = composites.recognised_composites(net, n=6)
+scene_x = net.normalize(scenes.pixels)
+shown = ("saliency", "guided backprop", "Grad-CAM", "centre")
+on_scenes = {n: methods[n].explain(net, scene_x, scenes.classes) for n in shown}
+energy = {n: trust.energy_inside(m, scenes.masks) for n, m in on_scenes.items()}
+
+# %%
+tiles, titles = [], []
+for i in range(3):
+    tiles += [scenes.pixels[i], *(show.colours(on_scenes[n][i]) for n in shown)]
+    titles += [net.labels[scenes.classes[i]], *(f"{n} {energy[n][i]:.2f}" for n in shown)]
+alt = "three scenes with four maps each, and the share of each map that lies on the object"
+show.images(tiles, titles, columns=5, height=1.7, alt=alt)
+
+# %%
+hits = {n: trust.pointing_hit(m, scenes.masks).sum().item() for n, m in on_scenes.items()}
+size = scenes.masks.float().mean((1, 2))
+rows = [[n, e.mean(), (e / size).mean(), f"{hits[n]} of 6"] for n, e in energy.items()]
+show.table(["", "energy inside", "times the object's area", "hits"], rows)
+
+# %% [markdown]
+# The object fills a part of the picture, so even noise has that part of its energy inside: "times the
+# object's area" says how much better than noise a map is. The centre does well, because objects of half the
+# picture's size cannot avoid it.
+#
+# Are six scenes enough to say that one method beats another? Compare them *scene by scene*: the same
+# scenes are hard for both, and that part of the variation goes away.
+
+# %%
+gain = energy["guided backprop"] - energy["centre"]
+mean, low, high = trust_table.mean_interval(gain)
+print(f"guided backprop minus centre: {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}")
+assert low > 0
+
+# %% [markdown]
+# ## The table, live
+#
+# Six scenes, three collages, three photos, three methods. In brackets the **95 % confidence interval**
+# (置信区间) by the **bootstrap** (自助法): the images are drawn again and again with replacement, and the
+# mean taken each time. It says how far *other images of the same kind* might move the mean; with so few
+# images, far. "kept" is the rank correlation with everything random; ↓ marks scores that are better
+# when small.
+
+# %%
+some = ("guided backprop", "Grad-CAM", "centre")
+chosen = {name: methods[name] for name in some}
+live = trust_table.measure(net, scenes, collages, (net.denormalize(x), classes), chosen)
+
+# %%
+show.table(trust_table.HEADER, trust_table.as_rows(live))
+
+# %% [markdown]
+# ## The table, in full
+#
+# Sixty scenes, twelve collages (each with four questions), twelve photos for the randomisation.
+
+# %%
+show.table(trust_table.HEADER, trust_table.as_rows(full))
+
+# %% [markdown]
+# ## Reading it
+#
+# **Question.** Which method would you take home? Which column made you choose it, and would another
+# column have chosen the same?
+
+
+# %%
+def mean(name: str, score: str) -> float:
+    return full[name][score][0]
+
+
+def apart(a: str, b: str, score: str) -> bool:
+    """Whether the interval of `a` lies above that of `b`."""
+    return full[a][score][1] > full[b][score][2]
+
+
+# %%
+for score in ("energy", "hit", "grid", "insertion"):
+    above = [name for name in asking if apart(name, "centre", score)]
+    print(f"{score}: surely above the centre are {', '.join(above) or 'none'}")
+
+# %% [markdown]
+# - **The centre is hard to beat.** At pointing hits only the class activation maps are surely above it; at
+#   insertion saliency is level with it, and gradient × input with noise.
+# - **The price buys little.** CAM asks once, occlusion 170 times: level on energy and insertion.
+# - **"Where?" and "which?" are two questions.** Guided backpropagation puts as much on the object as CAM; with
+#   four objects to choose from it falls far behind, and deconvnet is at chance.
+# - **SmoothGrad**, so convincing in lecture 06, spreads: less on the object than plain saliency.
+# - **Guided Grad-CAM** wins energy, hits and the grid, and yet keeps a quarter of its order when there is
+#   nothing to explain: its lines are guided backpropagation's.
+
+# %%
+assert {n for n in asking if apart(n, "centre", "hit")} == {"CAM", "Grad-CAM", "Guided Grad-CAM"}
+assert not apart("saliency", "centre", "insertion")
+assert not apart("gradient x input", "noise", "insertion")
+assert all(abs(mean("CAM", s) - mean("occlusion", s)) < 0.05 for s in ("energy", "insertion"))
+assert abs(mean("guided backprop", "energy") - mean("CAM", "energy")) < 0.05
+assert apart("CAM", "guided backprop", "grid")
+assert abs(mean("deconvnet", "grid") - 0.25) < 0.01
+
+# %%
+for score in ("energy", "hit", "grid"):
+    assert max(asking, key=lambda name: mean(name, score)) == "Guided Grad-CAM"
+assert full["Guided Grad-CAM"]["kept"][1] > 0.05
+assert apart("saliency", "SmoothGrad", "energy")
+assert not apart("SmoothGrad", "centre", "energy")
+
+# %% [markdown]
+# If the scores measured one thing, trust, they would put the nine methods in one order. We ask
+# Spearman once more: every score against every other, signs turned so that high is good.
+
+# %%
+scores = ["energy", "hit", "grid", "insertion", "deletion", "kept"]
+signs = [-1 if score in ("deletion", "kept") else 1 for score in scores]
+columns = torch.tensor(
+    [[g * mean(n, c) for n in asking] for c, g in zip(scores, signs, strict=True)]
+)
+agree = torch.stack([trust.rank_correlation(columns[:, None], c.expand(6, 1, -1)) for c in columns])
+show.table(
+    ["do they agree?", *scores], [[c, *row.tolist()] for c, row in zip(scores, agree, strict=True)]
+)
+
+# %% [markdown]
+# They do not. Energy and grid agree well; deletion and insertion, introduced as two sides of one coin,
+# are *opposed*: gradient × input wins the first and is last at the second. What speckles gain at deletion
+# they lose at insertion. So a single score proves nothing, and whoever shows only one chose it.
+
+# %%
+place = {c: i for i, c in enumerate(scores)}
+print(f"energy and grid {agree[place['energy'], place['grid']]:.2f}, ", end="")
+print(f"deletion and insertion {agree[place['deletion'], place['insertion']]:.2f}")
+assert agree[place["energy"], place["grid"]] > 0.6
+assert agree[place["deletion"], place["insertion"]] < -0.2
+assert min(asking, key=lambda name: mean(name, "deletion")) == "gradient x input"
+assert min(asking, key=lambda name: mean(name, "insertion")) == "gradient x input"
+
+# %% [markdown]
+# ## Try it
+#
+# First: take guided backpropagation and move the slider from 0 to 6, then Grad-CAM. At which group does the
+# bird's beak go? Type another class in between: which methods care? Second: take pixels away until the
+# network gives up, with a method you trust and with **noise**.
+
+# %%
+widgets.randomisation_explorer(net)
+
+# %%
+widgets.deletion_explorer(net)
+
+# %% [markdown]
+# ## What we saw
+#
+# - The eye likes maps that look like the photo. Edges and a bell look good and know nothing: a yardstick.
+# - With random weights guided backpropagation still draws the bird, and SmoothGrad notices less than
+#   saliency. Occlusion and the class activation maps forget.
+# - In a collage of four most gradient maps hardly know which object was asked for.
+# - Deletion and insertion also measure how a network takes to damage, and contradict one another.
+# - No method wins everywhere. For "where?", CAM at one pass; for detail, Guided Grad-CAM, without trusting
+#   its lines; for a doubt that matters, occlusion and an experiment on the photo.
+# - A mean without interval and baseline is an opinion.
+
+# %% [markdown]
+# **What it does not show.** No score here knows what the network *really* used; each checks a consequence
+# that a true map would have. Composites are not photos, deleted photos are not photos, and a network
+# may rightly use the background. Twelve collages and sixty scenes of 46 objects say nothing about X-ray
+# images. Run the scores on your own pictures before you believe a map of them.
+
+# %% [markdown]
+# ## Key terms
+#
+# | English | 中文 | meaning |
+# |---|---|---|
+# | sanity check | 合理性检验 | a test every map must pass |
+# | cascading randomisation | 级联随机化 | weights drawn anew, group after group, from the head down |
+# | rank correlation | 秩相关 | do two maps order the pixels alike? -1 to 1 |
+# | structural similarity | 结构相似性 | do they look alike? 1 for equal ones |
+# | grid pointing game | 网格指向游戏 | share of a map in the right cell of a collage |
+# | deletion, insertion | 删除、插入 | the probability while a map's first pixels go, or come back |
+# | energy inside | 掩膜内能量 | share of a map on the object |
+# | pointing hit | 指向命中 | is the largest value on the object? |
+# | baseline | 基线 | what a map scores that never asks the network |
+# | confidence interval | 置信区间 | where the mean may lie for other such images |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+in_collage = [n for n, c in zip(names, labels.tolist(), strict=True) if c in asked.tolist()]
+used = [images.photo(name) for name in ("scarlet_macaw", "koala", "panda", *in_collage)]
+used += [images.cutout(cutout) for cutout, _ in scenes.names[:3]]
+used += [images.photo(background) for _, background in scenes.names[:3]]
+credits = {picture.name: picture.credit for picture in used}
+show.table(["picture", "author, licence, source"], credits.items())
+
+# %% [markdown] slide="skip"
+# ## Papers
+#
+# - J. Adebayo et al. *Sanity Checks for Saliency Maps.* NeurIPS 2018.
+# - M. Böhle, M. Fritz, B. Schiele. *Convolutional Dynamic Alignment Networks for Interpretable
+#   Classifications.* CVPR 2021 (the grid pointing game).
+# - V. Petsiuk, A. Das, K. Saenko. *RISE: Randomized Input Sampling for Explanation of Black-box Models.*
+#   BMVC 2018 (deletion and insertion).
+# - H. Wang et al. *Score-CAM.* CVPR workshops 2020 (energy inside a box).
+# - J. Zhang et al. *Top-down Neural Attention by Excitation Backprop.* ECCV 2016 (pointing hits).
+# - S. Hooker et al. *A Benchmark for Interpretability Methods in Deep Neural Networks.* NeurIPS 2019
+#   (deleted photos are no photos; retraining as a remedy).
+# - Z. Wang et al. *Image Quality Assessment: From Error Visibility to Structural Similarity.* 2004.
