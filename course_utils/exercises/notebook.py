@@ -200,20 +200,26 @@ def picture(answer: Answer) -> object | None:
     yours = None
     if answer.outcomes and not any(o.fault for o in answer.outcomes):
         yours = _drawable(exercise, answer, case, target)
-    return _draw(exercise, target, yours)
+    return drawn(exercise, target, yours)
 
 
 def _drawable(exercise: Exercise, answer: Answer, case: object, target: object) -> object | None:
     """The student's map of the photo, or None where it is none."""
     outcome = _outcomes(answer.pieces, answer.function, [replace(case, repeat=False)])[0]
+    return as_map(exercise, outcome.value, target)
+
+
+def as_map(exercise: Exercise, value: object, target: object) -> object | None:
+    """A result of the picture's case as a map (H,W) like the target's, or None where it is none."""
     try:
-        found = exercise.picture.to_map(outcome.value).float()
+        found = exercise.picture.to_map(value).float()
     except (TypeError, AttributeError, IndexError, RuntimeError, KeyError):
         return None
     return found if found.shape == target.shape and found.isfinite().all() else None
 
 
-def _draw(exercise: Exercise, target: object, yours: object | None) -> object:
+def drawn(exercise: Exercise, target: object, yours: object | None) -> object:
+    """A figure of the target (H,W), and of another map and the difference where there is one."""
     import matplotlib
     from matplotlib import figure
 

@@ -6,13 +6,11 @@ and texts that are cut, cleaned and shown.
 
 import inspect
 import json
-import os
 import platform
-import re
 import secrets
-import tempfile
 import textwrap
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
@@ -23,7 +21,7 @@ from course_utils import paths
 from course_utils.exercises import core, judging, sources
 from course_utils.exercises.comparing import equal
 from course_utils.exercises.core import Case, Exercise, Fault, Outcome
-from course_utils.grading import outline, sandbox, submission
+from course_utils.grading import files, outline, pictures, sandbox, submission
 
 SCHEMA = 1
 """The version of the result file; `docs/grading.md` describes it."""
@@ -47,6 +45,8 @@ def grade(
     seed: int | None = None,
     limits: sandbox.Limits | None = None,
     trust: bool = False,
+    read: Callable[[], bytes] | None = None,
+    draw: bool = True,
 ) -> dict:
     """Grades every exercise of one submitted notebook.
 
@@ -57,6 +57,8 @@ def grade(
         seed: of the inputs; by default a new secret one. The same seed gives the same points.
         limits: what the student's code may use.
         trust: allow a worker without walls where no sandbox works.
+        read: gives the notebook's bytes, where `path` is no more than its name.
+        draw: add the pictures, which runs wrong answers once more, on a photo.
 
     Returns:
         The result, as `docs/grading.md` describes it; `write` stores it.
@@ -66,37 +68,46 @@ def grade(
         ValueError: `lecture` or `seed` is not one.
     """
     began, walls = time.monotonic(), sandbox.walls(trust)
-    if lecture and not core.all_(lecture):
-        known = sorted({e.lecture for e in core.all_()})
-        raise ValueError(f"lecture={lecture!r}; accepted: {', '.join(known)}")
-    if seed is not None and not 0 <= seed < 1 << 31:
-        raise ValueError(f"seed={seed}; accepted: 0 to {(1 << 31) - 1}")
+    check_options(lecture, seed)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    result = _empty(path, student or path.stem, lecture, seed, walls)
+    result = empty(path.name, student or path.stem, lecture, seed, walls)
     try:
-        found = submission.read(path, lecture)
+        data = submission.content(path) if read is None else read()
+        found = submission.parse(data, path.name, lecture)
     except submission.SubmissionError as error:
         return result | {"reason": f"The notebook was not graded: {error}."}
-    with _Session(found, walls, limits or sandbox.Limits()) as session:
+    with Session(found, walls, limits or sandbox.Limits()) as session:
         graded = [_grade_one(session, exercise, seed) for exercise in core.all_(found.lecture)]
+        for one in graded:  # last, because it costs time and no points hang on it
+            one["picture"] = _picture(session, one) if draw else None
     return result | {
         **{"state": GRADED, "lecture": found.lecture, "sha256": found.sha256, "exercises": graded},
+        "cells": [vars(cell) for cell in found.cells],
         "points": round(sum(one["points"] for one in graded), 2),
         "max_points": sum(one["max_points"] for one in graded),
-        "versions": _versions() | {"worker": session.versions},
+        "versions": versions() | {"worker": session.versions},
         "seconds": round(time.monotonic() - began, 2),
         "peak_memory_mib": session.peak >> 20,
         "printed": clean(session.log, 4000, lines=True),
     }
 
 
-def _empty(path: Path, student: str, lecture: str, seed: int, walls: sandbox.Walls) -> dict:
+def check_options(lecture: str, seed: int | None) -> None:
+    """ValueError for a lecture without exercises or a seed out of range."""
+    if lecture and not core.all_(lecture):
+        known = sorted({e.lecture for e in core.all_()})
+        raise ValueError(f"lecture={lecture!r}; accepted: {', '.join(known)}")
+    if seed is not None and not 0 <= seed < 1 << 31:
+        raise ValueError(f"seed={seed}; accepted: 0 to {(1 << 31) - 1}")
+
+
+def empty(notebook: str, student: str, lecture: str, seed: int, walls: sandbox.Walls) -> dict:
     """The result of a notebook that cannot be read."""
     exercises = core.all_(lecture) if lecture else []
     return {
         "schema": SCHEMA,
         "student": clean(student, 200),
-        "notebook": clean(path.name, 200),
+        "notebook": clean(notebook, 200),
         "sha256": None,
         "lecture": lecture or None,
         "state": UNREADABLE,
@@ -105,17 +116,19 @@ def _empty(path: Path, student: str, lecture: str, seed: int, walls: sandbox.Wal
         "max_points": core.total(exercises),
         "seed": seed,
         "isolation": {"level": walls.level, "detail": walls.detail},
-        "versions": _versions(),
+        "versions": versions(),
         "graded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": 0.0,
         "peak_memory_mib": 0,
         "printed": "",
         "exercises": [],
+        "cells": [],
     }
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, the course, torch and NumPy on the judge's side."""
     names = {"course": "seeing-what-cnns-see", "torch": "torch", "numpy": "numpy"}
     found = {"python": platform.python_version()}
     for key, name in names.items():
@@ -127,12 +140,12 @@ def _versions() -> dict[str, str]:
 # ------------------------------------------------------------------ an exercise
 
 
-def _grade_one(session: "_Session", exercise: Exercise, seed: int) -> dict:
+def _grade_one(session: "Session", exercise: Exercise, seed: int) -> dict:
     """One exercise: its cases, the answers, the verdict, as a part of the result."""
     began = time.monotonic()
-    cases, wanted = _drawn(exercise.name, seed)
+    cases, wanted = drawn(exercise.name, seed)
     pieces, outcomes, shape = session.answers(exercise.name, cases)
-    verdict, states = _verdict(exercise, cases, outcomes, pieces, wanted)
+    verdict, states = judged(exercise, cases, outcomes, pieces, wanted)
     return {
         "exercise": exercise.name,
         "title": exercise.title,
@@ -142,20 +155,36 @@ def _grade_one(session: "_Session", exercise: Exercise, seed: int) -> dict:
         "reason": clean(verdict.reason, 1000),
         "mistake": verdict.mistake,
         "cases": [{"note": c.note, "state": s} for c, s in zip(cases, states, strict=True)],
+        "answered": not any(outcome.fault for outcome in outcomes),
         "seconds": round(time.monotonic() - began, 2),
         "similarity": _similarity(exercise, shape) if verdict.points else None,
     }
 
 
+def _picture(session: "Session", one: dict) -> dict | None:
+    """What is drawn of an answer: the target, and beside it what a wrong answer makes of a photo.
+
+    A right one is not run again, and neither is one that gave no result.
+    """
+    exercise = core.get(one["exercise"])
+    if one["state"] not in (core.RIGHT, core.WRONG):
+        return None
+    value = None
+    if one["state"] == core.WRONG and one["answered"] and session.worker is not None:
+        case = pictures.case(exercise.name)
+        value = session.answers(exercise.name, [case])[1][0].value if case else None
+    return pictures.picture(exercise.name, value)
+
+
 @lru_cache(maxsize=64)
-def _drawn(name: str, seed: int) -> tuple[list[Case], list[object]]:
+def drawn(name: str, seed: int) -> tuple[list[Case], list[object]]:
     """The cases of a seed and their targets, kept because a class may share a seed."""
     exercise = core.get(name)
     cases = exercise.cases(seed)
     return cases, judging.targets(exercise, cases)
 
 
-def _verdict(
+def judged(
     exercise: Exercise,
     cases: list[Case],
     outcomes: list[Outcome],
@@ -215,7 +244,7 @@ def _own_outlines(name: str) -> tuple[list[str], ...]:
 
 
 @dataclass
-class _Session:
+class Session:
     """The workers of one submission: one, and another after each that had to be stopped."""
 
     found: submission.Submission
@@ -228,7 +257,7 @@ class _Session:
     why: str = "the notebook's time, or its new starts, were used up before"
     versions: dict = field(default_factory=dict)
 
-    def __enter__(self) -> "_Session":
+    def __enter__(self) -> "Session":
         self.ends = time.monotonic() + self.limits.total
         return self
 
@@ -353,34 +382,21 @@ def clean(text: str, most: int, lines: bool = False) -> str:
 # ------------------------------------------------------------------ the result
 
 
-def write(result: dict, folder: Path) -> Path:
+def write(result: dict, folder: Path, place: str = "") -> Path:
     """Stores a result as `folder/STUDENT/NOTEBOOK.json`: whole or not at all.
+
+    Args:
+        result: from `grade`.
+        folder: where results are kept.
+        place: another name below the folder, without ".json".
 
     Returns:
         Where.
     """
     notebook = result["notebook"].removesuffix(".ipynb")
-    target = folder / _file_name(result["student"]) / f"{_file_name(notebook)}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    own = f"{files.safe_name(result['student'])}/{files.safe_name(notebook)}"
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        os.chmod(temporary, 0o600)  # a student's marks
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _file_name(text: str) -> str:
-    """A name without folders, for any file system."""
-    safe = re.sub(r"[^\w.@+-]+", "_", text).strip(".")
-    return safe[:100] or "unnamed"
+    return files.store(folder / f"{place or own}.json", text)
 
 
 def table(result: dict) -> str:

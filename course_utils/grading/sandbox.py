@@ -36,7 +36,7 @@ COURSE_FILES = (
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/nix/store")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
-_USERS = range(61184, 65520)  # the system's range for users that exist only while a service runs
+_USERS = [range(61184, 65520)]  # the system's range for users that exist only while a service runs
 _TICK = 0.2  # seconds between two looks at the memory
 
 
@@ -67,6 +67,15 @@ class Limits:
     file: int = 16 << 20
     log: int = 16 << 10
     restarts: int = 5
+
+
+def share_users(slot: int, slots: int) -> None:
+    """Takes workers' users from one share of the range only.
+
+    Judges that work side by side take different shares: two workers of one user would share the
+    limit on processes.
+    """
+    _USERS[0] = _USERS[0][slot::slots]
 
 
 class SandboxError(RuntimeError):
@@ -196,7 +205,7 @@ def _command(
     own = chosen.level == "bubblewrap" and not chosen.user_namespace
     orders = {
         "probe": probe,
-        "user": secrets.choice(_USERS) if own else None,
+        "user": secrets.choice(_USERS[0]) if own else None,
         "path": ["/course" if chosen.level == "bubblewrap" else str(folder), *_packages()],
         # Before Linux 5.14 the limit counts the processes of the grading user's whole session.
         "count_processes": own or (chosen.user_namespace and _kernel() >= (5, 14)),
@@ -471,7 +480,7 @@ class Worker:
         if now - getattr(self, "_looked", 0.0) < _TICK:
             return
         self._looked = now
-        used = sum(map(_memory, _family(self._process.pid)))
+        used = sum(map(memory, family(self._process.pid)))
         self.peak = max(self.peak, used)
         if used > self.limits.together:
             raise OutOfMemory(f"it used more than {self.limits.together / 2**30:.1f} GiB of memory")
@@ -480,10 +489,10 @@ class Worker:
         """Ends the worker and everything it started."""
         process = getattr(self, "_process", None)
         if process is not None:
-            family = _family(process.pid)
+            members = family(process.pid)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # bwrap's end is its namespace's end
-            for member in family[1:] if self.walls.level == "bare" else []:
+            for member in members[1:] if self.walls.level == "bare" else []:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(member, signal.SIGKILL)
             process.wait()
@@ -496,7 +505,7 @@ class Worker:
             folder.__exit__(None, None, None)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all its descendants."""
     parents: dict[int, list[int]] = {}
     for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
@@ -511,7 +520,7 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _memory(pid: int) -> int:
+def memory(pid: int) -> int:
     """Bytes of a process that are neither a file's nor on disk."""
     with suppress(OSError):
         lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()

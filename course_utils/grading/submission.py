@@ -48,33 +48,49 @@ def read(path: Path, lecture: str = "") -> Submission:
     Raises:
         SubmissionError: missing, too large, truncated, not a notebook, or of no lecture known here.
     """
-    content = _bytes(path)
-    notebook = _notebook(content)
+    return parse(content(path), path.name, lecture)
+
+
+def parse(data: bytes, name: str, lecture: str = "") -> Submission:
+    """As `read`, of a file's content and its name.
+
+    Raises:
+        SubmissionError: as `read`.
+    """
+    notebook = _notebook(data)
     cells = _code_cells(notebook)
-    found = lecture or _lecture(notebook, path.name, cells)
+    found = lecture or _lecture(notebook, name, cells)
     names = [e.name for e in core.all_(found)]
     if not names:
         raise SubmissionError(f"lecture {found!r} has no exercises")
     kept = sources.notebook_cells({"cells": cells}, names, lecture_ids(found))
-    return Submission(path.name, found, tuple(kept), hashlib.sha256(content).hexdigest())
+    return Submission(name, found, tuple(kept), hashlib.sha256(data).hexdigest())
 
 
-def _bytes(path: Path) -> bytes:
-    """A regular file's content; a pipe or a device would make the grader wait for ever."""
+def content(path: Path) -> bytes:
+    """A regular file's bytes; a pipe or a device would make the grader wait for ever.
+
+    Raises:
+        SubmissionError: it cannot be read, or it is too large.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise SubmissionError("it is not a file")
-            content = file.read(LARGEST + 1)
+            return not_too_large(file.read(LARGEST + 1))
     except OSError as error:
         raise SubmissionError(f"it cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST:
+
+
+def not_too_large(found: bytes) -> bytes:
+    """The same bytes. SubmissionError if they are more than a notebook may have."""
+    if len(found) > LARGEST:
         raise SubmissionError(
             f"it is larger than {LARGEST >> 20} MB. Clear the outputs (Edit, Clear Outputs of All "
             "Cells) and submit it again"
         )
-    return content
+    return found
 
 
 def _notebook(content: bytes) -> dict:

@@ -21,7 +21,7 @@ WANTED = judging.targets(EXERCISE, CASES)
 def verdict(make, **fields):
     """The verdict on an answer that gives `make(target)` for each case."""
     outcomes = [Outcome(make(t), again=make(t), **fields) for t in WANTED]
-    return judge._verdict(EXERCISE, CASES, outcomes, None, WANTED)
+    return judge.judged(EXERCISE, CASES, outcomes, None, WANTED)
 
 
 def test_the_target_itself_is_right():
@@ -52,7 +52,7 @@ def test_right_numbers_with_traces_or_another_second_answer_earn_nothing():
     hooked = verdict(torch.clone, traces=(("hook", "model"),))[0]
     assert (hooked.state, hooked.points) == ("wrong", 0)
     twice = [Outcome(t, again=2 * t) for t in WANTED]
-    found, states = judge._verdict(EXERCISE, CASES, twice, None, WANTED)
+    found, states = judge.judged(EXERCISE, CASES, twice, None, WANTED)
     assert found.state == "wrong"
     assert states.count("wrong") == sum(case.repeat for case in CASES)
 
@@ -62,7 +62,7 @@ def test_right_numbers_with_traces_or_another_second_answer_earn_nothing():
 def test_rubbish_from_the_worker_is_an_outcome(said, more):
     outcome = judge._outcome((said if isinstance(said, dict) else {"value": said}) | more)
     assert isinstance(outcome, Outcome)
-    found, _ = judge._verdict(EXERCISE, CASES, [outcome] * len(CASES), None, WANTED)
+    found, _ = judge.judged(EXERCISE, CASES, [outcome] * len(CASES), None, WANTED)
     assert found.points == 0
     pieces, shape = judge._pieces("f", said)
     assert (pieces.source, shape) == ("", [])
@@ -89,7 +89,7 @@ def test_a_judge_that_stumbles_says_so_and_gives_nothing(monkeypatch):
 
 def test_lost_workers_are_explained():
     gone = Fault("WorkerLost", "the program ended by SIGSEGV before it answered")
-    found, _ = judge._verdict(EXERCISE, CASES, [Outcome(fault=gone)] * len(CASES), None, WANTED)
+    found, _ = judge.judged(EXERCISE, CASES, [Outcome(fault=gone)] * len(CASES), None, WANTED)
     assert "ended by SIGSEGV" in found.reason
     assert found.state == core.WRONG
 

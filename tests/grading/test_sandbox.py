@@ -130,7 +130,7 @@ def test_bare_says_so_and_still_ends_everything(monkeypatch, tmp_path):
         'def smoothgrad(model, x, classes, noise):\n    import os\n    os.system("sleep 87654.25")'
     )
     path.write_text(json.dumps(notebook({**RIGHT, "smoothgrad": slow})))
-    result = judge.grade(path, seed=1, limits=replace(LIMITS, call=2), trust=True)
+    result = judge.grade(path, seed=1, limits=replace(LIMITS, call=6), trust=True)
     assert (result["points"], result["isolation"]["level"]) == (2, "bare")
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert "sleep 87654.25" not in listed
