@@ -219,29 +219,51 @@ def bench(
 
 @app.command()
 def grade(
-    file: Annotated[Path, typer.Argument(help="A submitted notebook.")],
+    submissions: Annotated[
+        Path | None,
+        typer.Argument(help="A notebook; a folder, also one of students' folders; a zip of these."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where results are stored.")] = Path("results"),
-    student: Annotated[str, typer.Option(help="Whose it is; the file's name else.")] = "",
-    lecture: Annotated[str, typer.Option(help="e.g. 06; what the notebook says else.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Of the inputs; a new secret one else.")] = None,
+    student: Annotated[str, typer.Option(help="Whose a single notebook is; its name else.")] = "",
+    lecture: Annotated[str, typer.Option(help="e.g. 06; what the notebooks say else.")] = "",
+    seed: Annotated[
+        int | None, typer.Option(help="Of the inputs; that of the last run, or a new secret one.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="At a time; all processors else.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what has not changed.")] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw wrong answers on a photo; takes seconds for each.")
+    ] = True,
+    replay: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="STUDENT EXERCISE", help="Show a stored result case by case."),
+    ] = ("", ""),
     trust: Annotated[
         bool,
         typer.Option("--trust-submissions", help="Run code without walls where none can be made."),
     ] = False,
 ) -> None:
-    """Grade a submitted notebook in a sandbox; see docs/grading.md."""
+    """Grade notebooks in a sandbox; a run that was stopped goes on. See docs/grading.md."""
     from course_utils import lectures
-    from course_utils.grading import judge, sandbox
+    from course_utils.grading import desk, engine
 
+    if submissions is None and not any(replay):
+        raise fail("SUBMISSIONS is missing: a notebook, a folder or a zip.")
     try:
+        if any(replay):
+            print(desk.appeal(out, *replay, trust))
+            return
         lecture = lectures.find(lecture) if lecture else ""
-        options = {"student": student, "lecture": lecture, "seed": seed, "trust": trust}
-        result = judge.grade(file, **options)
-    except (sandbox.SandboxError, ValueError) as error:
+        settings = engine.Settings(
+            **{"student": student, "lecture": lecture, "seed": seed, "trust": trust},
+            **{"jobs": jobs, "again": again, "draw": pictures},
+        )
+        complete = desk.grade(submissions, out, settings)
+    except (ValueError, RuntimeError) as error:  # no sandbox, nothing there, another run at work
         raise fail(error) from None
-    print(judge.table(result))
-    print(f"\nwrote {judge.write(result, out)}")
-    if result["state"] == judge.UNREADABLE:
+    except KeyboardInterrupt:
+        raise fail("Stopped. The same command goes on where it was.") from None
+    if not complete:
         raise typer.Exit(1)
 
 

@@ -1,0 +1,131 @@
+"""Reports: nothing a student writes becomes markup or a formula, and the counts are right."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from course_utils import exercises
+from course_utils.grading import judge, replay, report, sandbox
+from course_utils.grading.report import Row
+
+EVIL = '<script>alert(1)</script>"><img src=x onerror=y>'
+
+
+def result(student="ada", notebook="06_saliency.ipynb", **fields):
+    """A stored result with three exercises, two of them as given."""
+    made = judge.empty(notebook, student, "06_saliency", 4711, sandbox.BARE)
+    found = []
+    for exercise in exercises.all_("06_saliency"):
+        one = {"exercise": exercise.name, "title": exercise.title, "state": "not attempted"}
+        one |= {"points": 0, "max_points": 1, "reason": "", "mistake": None, "picture": None}
+        one |= {"cases": [{"note": "one", "state": "wrong"}], "seconds": 1, "similarity": None}
+        found.append(one | fields.pop(exercise.name, {}))
+    points = sum(one["points"] for one in found)
+    return made | {"state": "graded", "points": points, "exercises": found} | fields
+
+
+WRONG = {"state": "wrong", "mistake": "no_abs", "reason": "The absolute value is missing."}
+RIGHT = {"state": "right", "points": 1.0}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Writes results and the reports made of them; returns the folder."""
+
+    def write(*results):
+        places = []
+        for number, one in enumerate(results):
+            places.append(f"{one['student'].split()[0]}/{number}")
+            judge.write(one, tmp_path, places[-1])
+        report.write(tmp_path, [*places, "gone/nothing"])
+        return tmp_path
+
+    return write
+
+
+def rows_of(path):
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_the_class_as_a_table(stored):
+    out = stored(result("ada", saliency_map=RIGHT), result("bob", saliency_map=WRONG))
+    ada, bob = rows_of(out / "class.csv")
+    assert (ada["student"], ada["points"], ada["saliency_map"]) == ("ada", "1.0", "1.0")
+    assert (bob["points"], bob["max_points"], bob["counts"]) == ("0", "3", "yes")
+
+
+def test_statistics_by_exercise_and_mistake(stored):
+    one = {"state": "wrong", "mistake": None, "reason": "?"}
+    given = [RIGHT, WRONG, WRONG, one, {}]
+    out = stored(*(result(f"s{n}", saliency_map=g) for n, g in enumerate(given)))
+    found = {
+        (r["exercise"], r["kind"], r["name"]): r["answers"] for r in rows_of(out / "statistics.csv")
+    }
+    assert found["saliency_map", "state", "right"] == "1"
+    assert found["saliency_map", "state", "wrong"] == "3"
+    assert found["saliency_map", "mistake", "no_abs"] == "2"
+    assert found["saliency_map", "mistake", "(none known)"] == "1"
+    page = (out / "class.html").read_text()
+    assert "Of 5: 1 right, 3 wrong, 1 not attempted." in page
+    assert "The absolute value is missing" in page
+
+
+def test_pages_show_reasons_and_pictures_and_keep_the_seed(stored):
+    drawn = WRONG | {"picture": {"png": "aGFsbG8=", "alt": 'a "map"'}, "reason": "See `abs`."}
+    out = stored(result("ada", saliency_map=drawn))
+    page = (out / "ada" / "report.html").read_text()
+    assert "<code>abs</code>" in page
+    assert '<img alt="a &quot;map&quot;" src="data:image/png;base64,aGFsbG8=">' in page
+    assert "4711" not in page + (out / "class.html").read_text() + (out / "class.csv").read_text()
+
+
+def test_nothing_a_student_writes_is_markup_or_a_formula(stored):
+    bad = WRONG | {"reason": f"stops in your line `{EVIL}` {EVIL}", "mistake": None}
+    bad |= {"picture": {"png": EVIL, "alt": EVIL}}
+    out = stored(result(f"eve {EVIL}", f"{EVIL}.ipynb", saliency_map=bad, printed=EVIL))
+    stored(result("=1+1", "@x.ipynb", reason="-2"), result("ada"))
+    for page in [*out.glob("*/report.html"), out / "class.html"]:
+        text = page.read_text()
+        assert set(re.findall(r"<(script|iframe|object|link|base|form)", text)) == set()
+        assert not re.search(r"<img(?! alt=)[^>]*>", text)
+        assert "Content-Security-Policy" in text
+    cells = rows_of(out / "class.csv")[0]
+    assert (cells["student"], cells["notebook"], cells["reason"]) == ("'=1+1", "'@x.ipynb", "'-2")
+
+
+def test_of_several_notebooks_one_counts():
+    names = ["06 (2).ipynb", "06.ipynb", "06 (10).ipynb"]
+    rows = [Row(name, result("ada", name)) for name in names]
+    rows.append(Row("broken", result("ada", "06 (11).ipynb", state="unreadable")))
+    rows.append(Row("lost", result("ada", "x.ipynb", state="unreadable", lecture=None)))
+    rows.append(Row("bob", result("bob", "y.ipynb", state="unreadable", lecture=None)))
+    found = {row.place for row in report.counted(rows) if row.counted}
+    assert found == {"06 (10).ipynb", "bob"}
+
+
+def test_what_is_no_result_is_left_out(tmp_path):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "06.json").write_text("{")
+    (tmp_path / "ada" / "07.json").write_text("[]")
+    assert report.load(tmp_path, "ada/06") is report.load(tmp_path, "ada/07") is None
+    report.write(tmp_path, ["ada/06", "ada/07"])
+    assert rows_of(tmp_path / "class.csv") == []
+
+
+def test_an_appeal_names_what_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="no results"):
+        replay.replay(tmp_path, "ada", "saliency_map")
+    judge.write(result("ada"), tmp_path)
+    with pytest.raises(ValueError, match="'ada'"):
+        replay.replay(tmp_path, "adda", "saliency_map")
+    with pytest.raises(ValueError, match="saliency_map"):
+        replay.replay(tmp_path, "ada", "saliency_mop")
+
+
+def test_texts_of_any_kind_are_stored(tmp_path):
+    odd = result("ada", cells=[{"source": "x = '\ud800'", "role": "student", "exercise": None}])
+    path = judge.write(odd, tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == odd
