@@ -81,6 +81,7 @@ class Fourier:
         seed: of that noise.
         decay: the power of the frequency.
         device: where the images are.
+        decorrelate: False: red, green and blue are varied instead.
 
     Reference: Olah, Mordvintsev & Schubert, "Feature Visualization", Distill 2017.
     """
@@ -92,6 +93,7 @@ class Fourier:
         seed: int = 0,
         decay: float = 1.0,
         device: torch.device | str = "cpu",
+        decorrelate: bool = True,
     ) -> None:
         n, height, width = size
         if min(size) < 1:
@@ -101,7 +103,7 @@ class Fourier:
         across = torch.fft.rfftfreq(width, device="cpu")
         frequency = (down**2 + across**2).sqrt().clamp(min=1 / max(self.size))
         self.scale = (frequency**-decay * (height * width) ** 0.5 / 4).to(device)
-        colours = torch.tensor(COLOURS, device="cpu")
+        colours = torch.tensor(COLOURS, device="cpu") if decorrelate else torch.eye(3, device="cpu")
         self.colours = (colours / colours.norm(dim=0).max()).to(device)
         random = torch.Generator().manual_seed(seed)
         shape = (n, 3, *frequency.shape, 2)
@@ -232,12 +234,12 @@ def clip_small_values(share: float) -> Operation:
 
     Zero is the mean colour where `x` is normalised. After Yosinski et al. 2015.
     """
-    return lambda x, gradient: x * _largest(x.norm(dim=1, keepdim=True), 1 - share)
+    return lambda x, gradient: clip_small(x, x, share)
 
 
 def clip_small_gradients(share: float) -> Operation:
     """Sets the `share` of the pixels to zero whose gradient is smallest (norm over the colours)."""
-    return lambda x, gradient: x * _largest(gradient.norm(dim=1, keepdim=True), 1 - share)
+    return lambda x, gradient: clip_small(x, gradient, share)
 
 
 def clamp(low: float | Tensor, high: float | Tensor) -> Operation:
@@ -246,11 +248,21 @@ def clamp(low: float | Tensor, high: float | Tensor) -> Operation:
     return lambda x, gradient: torch.minimum(torch.maximum(x, low.to(x)), high.to(x))
 
 
-def _largest(size: Tensor, share: float) -> Tensor:
-    """1 where (N,1,H,W) is among its image's largest `share`, else 0."""
-    kept = max(1, round(share * size[0].numel()))
-    least = size.flatten(1).topk(kept, dim=1).values[:, -1]
-    return (size >= least[:, None, None, None]).to(size)
+def clip_small(x: Tensor, by: Tensor, share: float) -> Tensor:
+    """Sets the `share` of the pixels to zero whose norm of `by` over the colours is smallest.
+
+    Args:
+        x: images (N,3,H,W).
+        by: (N,3,H,W): `x` itself, or its gradient.
+        share: 0-1, of each image on its own; round(share * H * W) pixels go.
+
+    Returns:
+        (N,3,H,W).
+    """
+    size = by.norm(dim=1).flatten(1)
+    gone = size.argsort(dim=1)[:, : round(share * size.shape[1])]
+    kept = torch.ones_like(size).scatter(1, gone, 0.0)
+    return x * kept.view(len(x), 1, *x.shape[2:])
 
 
 # ------------------------------------------------------------------ random transforms
@@ -434,7 +446,10 @@ class _Run:
             x = seen = self.image()
             for transform in self.transforms:
                 seen = transform(seen, self.random)
-            loss = sum((term(x) for term in self.terms), start=self.objective(seen))
+            value = self.objective(seen)
+            if gradient and isinstance(value, Tensor) and not value.requires_grad:
+                raise ValueError("objective: its result has no gradient: it does not depend on x")
+            loss = sum((term(x) for term in self.terms), start=value)
         self.x = x.detach()
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             came = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
@@ -450,8 +465,6 @@ class _Run:
 
     def _differentiate(self, loss: Tensor) -> None:
         parameters = self.image.parameters()
-        if not loss.requires_grad:
-            raise ValueError("objective: its result has no gradient: it does not depend on x")
         # Unlike backward() this leaves no gradient on a network that is not frozen.
         gradients = torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
         for p, g in zip(parameters, gradients, strict=True):

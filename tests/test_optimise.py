@@ -225,6 +225,17 @@ def test_noise_of_a_spectrum_is_grey_and_smooth():
         opt.Fourier((1, 0, 8))
 
 
+def test_colours_go_together_only_if_they_are_decorrelated_axes():
+    """Red and green of photos rise and fall together; plain red, green and blue know nothing."""
+    found = []
+    for decorrelate in (True, False):
+        pixels = opt.Fourier((4, 32, 32), std=0.1, decorrelate=decorrelate)() - 0.5
+        found.append(torch.corrcoef(pixels.transpose(0, 1).flatten(1))[0, 1].item())
+    tied, free = found
+    assert tied > 0.7
+    assert abs(free) < 0.4
+
+
 # ------------------------------------------------------------------ what is kept
 
 
