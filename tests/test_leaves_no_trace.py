@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import course_utils
-from course_utils import composites, images, models
+from course_utils import ascent, composites, images, models
 from course_utils.trust_table import METHODS
 
 
@@ -68,6 +68,12 @@ def patched(incremental, case):
     return incremental.scores(case.x[:, :, :4, :4], corner, corner)
 
 
+def valued(target, case):
+    """The numbers of a `Target`, and pictures painted by it."""
+    painted = ascent.paint(target, 2, size=16, steps=2, transforms=(), progress=None)
+    return target(case.x).detach(), painted.image
+
+
 def classify(case):
     """The arguments of most helpers: images and their classes."""
     return {"x": case.x, "classes": list(case.classes)}
@@ -87,6 +93,20 @@ def scenes_of(case):
 
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
+    "ascent.Target": Example(lambda c: {"values": lambda x: c.model(x)[:, 1]}, use=valued),
+    "ascent.ascend": lambda c: (
+        classify(c) | {"rate": 1.0, "steps": 2, "kernel": c.noise[0, 0, 0, :3, :3], "every": 1}
+    ),
+    "ascent.ascent_step": lambda c: classify(c) | {"rate": 1.0, "weight": 0.1},
+    "ascent.channel": Example(lambda c: {"layer": "conv2", "channels": 2}, use=valued),
+    "ascent.class_map": Example(
+        lambda c: {"classes": list(c.classes), "layer": "conv2"}, use=valued
+    ),
+    "ascent.dead_scores": lambda c: {"x": c.x[:1]},
+    "ascent.facets": lambda c: {"pixels": c.pixels, "layer": "relu2", "k": 2},
+    "ascent.probability": Example(lambda c: {"classes": list(c.classes)}, use=valued),
+    "ascent.recognition": lambda c: {"pixels": c.pixels, "classes": list(c.classes)},
+    "ascent.score": Example(lambda c: {"classes": list(c.classes)}, use=valued),
     "activations.layout": lambda c: {"pixels": c.pixels.repeat(2, 1, 1, 1), "names": ["relu1"]},
     "activations.sparsity_by_depth": lambda c: {"x": c.x, "names": ["relu1", "conv2"]},
     "cam.cam": classify,

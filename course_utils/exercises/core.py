@@ -33,6 +33,7 @@ MODULES = (
     "guided",
     "cam",
     "trust",
+    "ascent",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 
