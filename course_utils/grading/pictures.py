@@ -36,7 +36,8 @@ def picture(name: str, value: object = None) -> dict | None:
         value: what the answer gave for `case(name)`, if anything.
 
     Returns:
-        `png` (base64) and `alt`; None where there is nothing to draw.
+        `png` (base64), `alt`, and `yours`: whether the answer is in it; None where there is
+        nothing to draw.
     """
     if case(name) is None:
         return None
@@ -56,4 +57,5 @@ def _target_alone(name: str) -> dict:
 
 def _png(name: str, yours: object) -> dict:
     figure = notebook.drawn(core.get(name), _target(name), yours)
-    return {"png": base64.b64encode(figure.png(DPI)).decode(), "alt": figure.alt}
+    data = base64.b64encode(figure.png(DPI)).decode()
+    return {"png": data, "alt": figure.alt, "yours": yours is not None}

@@ -29,9 +29,14 @@ table { border-collapse: collapse; } th, td { padding: .2rem .8rem .2rem 0; text
 section { border-left: 4px solid #767676; padding: .1rem 1rem; margin: 1rem 0; }
 section.right { border-color: #009E73; } section.wrong { border-color: #D55E00; }
 section.not-attempted { border-color: #0072B2; }
+figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
 img { max-width: 100%; } code, pre { font-size: .9em; background: #f4f4f4; }
 pre { padding: .5rem; overflow-x: auto; white-space: pre-wrap; }
 """
+_CAPTIONS = {
+    False: "On a photo: what a right answer gives.",
+    True: "On a photo: what a right answer gives, what yours gives, and the difference.",
+}
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -224,7 +229,8 @@ def _exercise(one: dict) -> Iterator[str]:
     if picture:
         alt = html.escape(picture["alt"], quote=True)
         source = re.sub(r"[^A-Za-z0-9+/=]", "", picture["png"])
-        yield f'<img alt="{alt}" src="data:image/png;base64,{source}">'
+        yield f'<figure><img alt="{alt}" src="data:image/png;base64,{source}">'
+        yield f"<figcaption>{_CAPTIONS[bool(picture.get('yours'))]}</figcaption></figure>"
     yield "</section>"
 
 
