@@ -1,4 +1,4 @@
-"""Draws the README's two pictures, from free photos only: `python docs/pictures/make.py`."""
+"""Draws the README's pictures, from free photos or from none: `python docs/pictures/make.py`."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from course_utils import images, models, saliency, show
+from course_utils import ascent, images, models, saliency, show
 
 HERE = Path(__file__).parent
 FREE = ("red_panda", "koala", "scarlet_macaw", "lemur", "polar_bear")
@@ -49,6 +49,22 @@ def a_panda_becomes_a_koala(net: models.Network) -> show.Figure:
     )
 
 
+def what_it_likes(net: models.Network) -> show.Figure:
+    """Eight of the ten classes that lecture 10 paints, by its own settings."""
+    ten = ["goldfish", "cock", "volcano", "castle", "mosque", "pirate", "jellyfish", "toucan"]
+    ten += ["peacock", "monarch"]
+    painted = ascent.paint(ascent.score(net, ten), len(ten), smooth=2000.0, seed=1)
+    return the_clearest(dict(zip(ten, painted.image, strict=True)))
+
+
+def the_clearest(painted: dict[str, torch.Tensor]) -> show.Figure:
+    """Those that a person recognises too: the castle and the toucan are left out."""
+    kept = {name: one for name, one in painted.items() if name not in ("castle", "toucan")}
+    titles = ["pirate ship" if name == "pirate" else name for name in kept]
+    large = ascent.enlarged(torch.stack(list(kept.values())))
+    return show.images(large, titles, columns=4, height=2.3)
+
+
 def _answer(net: models.Network, x: torch.Tensor) -> str:
     with torch.no_grad():
         probability, label = net(x).softmax(1)[0].max(0)
@@ -59,3 +75,4 @@ if __name__ == "__main__":
     squeezenet = models.load("squeezenet1_1", "cpu")
     save(where_it_looks(squeezenet), "where_it_looks.jpg")
     save(a_panda_becomes_a_koala(squeezenet), "panda_to_koala.jpg")
+    save(what_it_likes(squeezenet), "what_it_likes.jpg")
