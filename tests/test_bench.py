@@ -12,11 +12,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from course_utils import cli, paths
+from course_utils import cli, images, models, paths
 from course_utils.bench import machine, memory, page, rounds, rows, run
 from course_utils.bench.memory import Memory
 from course_utils.bench.row import Contender, Finding, Row, equal, largest_difference
-from course_utils.bench.rows import cam, last_layer, occlusion, saliency, scene
+from course_utils.bench.rows import ascent, cam, last_layer, occlusion, saliency, scene
 
 ABOUT = {
     "date": "2026-01-02 03:04 UTC", "quick": False, "cpu": "Abacus 9000", "cores": 2, "physical": 1,
@@ -467,6 +467,35 @@ def test_maps_of_other_libraries_are_asked_for_so_that_they_are_the_same(name):
 
 def test_a_map_from_0_to_1_keeps_its_order():
     assert cam.from_0_to_1([[[3.0, 1.0], [2.0, 5.0]]]).tolist() == [[0.5, 0.0], [0.25, 1.0]]
+
+
+def test_painted_pictures_are_judged_by_how_often_they_are_recognised():
+    good, bad = (ascent.Quality(n, 0.3, 0.01) for n in (4, 3))
+    assert ascent.finding(good, bad).agrees
+    assert ascent.finding(good, good).agrees
+    assert "DISAGREES: 4 recognised" in ascent.finding(bad, good).text
+
+
+def test_photos_pass_as_pictures_of_their_class_and_grey_does_not():
+    wanted = ascent.Wanted(models.load("squeezenet1_1", "cpu"), ("giant panda", "koala"))
+    photos = wanted.model.crop_pixels([images.photo(name) for name in ("panda", "koala")])
+    found = ascent.quality(wanted, photos)
+    assert found.sure == 2
+    assert found.other > 0.7
+    grey = ascent.quality(wanted, torch.full_like(photos, 0.5))
+    assert (grey.sure, grey.fine) == (0, 0.0)
+
+
+def test_both_paint_as_many_pictures_of_the_same_size(monkeypatch):
+    monkeypatch.setattr(ascent, "STEPS", 1)
+    row = rows.find("class_visualisation")
+    missing = [c.package for c in row.contenders if c.package and not installed(c.package)]
+    if missing:
+        pytest.skip(f"{missing[0]}: in .venv-bench only")
+    shared = row.scene()
+    results = {c.name: c.prepare(shared)() for c in row.contenders if not c.floor}
+    assert {tuple(r.shape) for r in results.values()} == {(4, 3, ascent.SIDE, ascent.SIDE)}
+    assert set(row.compare(shared, results)) == set(results)
 
 
 def test_layers_are_found_in_both_networks(photo):
