@@ -182,6 +182,7 @@ def test_a_killed_run_goes_on_where_it_was(classroom, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_killed_run_and_a_whole_one_give_the_same_scores(walls, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
