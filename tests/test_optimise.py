@@ -1,11 +1,15 @@
 """The loop against steps taken by hand; what it keeps, what ends it, and what it refuses."""
 
 import io
+import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from jupyter_client.manager import start_new_kernel
 from PIL import Image as Pil
 from scipy import optimize
 
@@ -291,6 +295,64 @@ def test_an_interrupt_before_the_first_step_gives_the_start(capsys):
     result = opt.optimise(objective, START, 3)
     assert torch.equal(result.best, START)
     assert result.losses == []
+
+
+RUN = """
+import pathlib, time, torch
+from course_utils.optimise import gradient_step, optimise
+
+seen = []
+
+def objective(x):
+    seen.append(time.sleep(0.02))
+    if len(seen) > 120 and time.monotonic() > start + 3:
+        pathlib.Path({flag!r}).touch()
+    return (x - 1).square().sum() + (len(seen) > 21)  # after 20 steps it becomes worse
+
+start = time.monotonic()
+result = optimise(objective, torch.zeros(1, 3, 4, 4), 10**6, rule=gradient_step(0.1), keep=10**5)
+"""
+
+ASKED = """
+from course_utils import widgets
+
+assert result.interrupted and 100 < len(result.losses) < 10**6, len(result.losses)
+assert result.best_step == 20, result.best_step
+assert result.best_loss == min(result.losses) < 0.1 < 1 <= result.losses[-1]
+assert (result.best - 1).abs().max() < 0.02
+assert len(result.frames) > 9
+before = len(seen)
+widgets.scrub(result).controls["frame"].value = 3
+assert len(seen) == before
+"""
+
+
+def _keep(outputs, message):
+    outputs.append(str(message["content"]))
+
+
+def test_in_a_notebook_a_bar_appears_and_the_stop_button_keeps_the_best_so_far(tmp_path):
+    flag, outputs = tmp_path / "running", []
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=90)
+
+    def press_stop():
+        while not flag.exists() and client.is_alive():
+            time.sleep(0.1)
+        manager.interrupt_kernel()
+
+    def run(code):
+        hook = partial(_keep, outputs)
+        return client.execute_interactive(code, timeout=180, output_hook=hook)["content"]["status"]
+
+    try:
+        threading.Thread(target=press_stop, daemon=True).start()
+        assert run(RUN.format(flag=str(flag))) == "ok", outputs
+        assert any("optimising" in text for text in outputs)  # the bar
+        assert any("what was found is kept" in text for text in outputs)
+        assert run(ASKED) == "ok", outputs[-2:]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def test_a_callback_sees_every_step_and_can_end_the_loop():
