@@ -123,6 +123,8 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "guided.with_rule": Example(lambda c: {"rule": "guided"}, use=forward),
     "guided.zeroed": lambda c: classify(c) | {"rule": "guided"},
     "incremental.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
+    "inversion.features": Example(lambda c: {"x": c.x, "layer": c.layer}, graph=True),
+    "inversion.invert": lambda c: {"photo": c.pixels[0], "layer": c.layer, "steps": 2},
     "last_layer.features": lambda c: {"pixels": c.pixels, "names": [c.layer]},
     "last_layer.vectors_by_layer": lambda c: {"pixels": c.pixels, "names": [c.layer]},
     "layers.activations": lambda c: {"x": c.x, "layer": c.layer},

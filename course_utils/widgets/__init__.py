@@ -13,6 +13,7 @@ from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.frames import scrub
 from course_utils.widgets.guided import guided_explorer
+from course_utils.widgets.inversion import inversion_explorer
 from course_utils.widgets.last_layer import last_layer_explorer
 from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
@@ -34,6 +35,7 @@ __all__ = [
     "explore",
     "filter_explorer",
     "guided_explorer",
+    "inversion_explorer",
     "last_layer_explorer",
     "occlusion_explorer",
     "patches_explorer",
