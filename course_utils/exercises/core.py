@@ -34,6 +34,7 @@ MODULES = (
     "cam",
     "trust",
     "ascent",
+    "inversion",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 
