@@ -74,6 +74,11 @@ def valued(target, case):
     return target(case.x).detach(), painted.image
 
 
+def objective(result, case):
+    """Evaluates an objective that a function returned."""
+    return result(case.x)
+
+
 def classify(case):
     """The arguments of most helpers: images and their classes."""
     return {"x": case.x, "classes": list(case.classes)}
@@ -115,6 +120,14 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "cam.guided_grad_cam": lambda c: classify(c) | {"layer": c.layer},
     "cam.head": lambda c: {"x": c.x},
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
+    "dream.dream": lambda c: {"pixels": c.pixels[0], "layer": "relu2", "octaves": 2, "steps": 2},
+    "dream.dream_step": lambda c: {"x": c.x, "layer": "relu2", "rate": 0.1, "shift": (1, -2)},
+    "dream.energy": Example(lambda c: {"layer": c.layer}, graph=True, use=objective),
+    "dream.guided_by": Example(
+        lambda c: {"layer": c.layer, "guide": c.x[:1]}, graph=True, use=objective
+    ),
+    "dream.layer_gradient": lambda c: {"x": c.x, "layer": c.layer},
+    "dream.zoom": lambda c: {"pixels": c.pixels[0], "layer": "relu2", "frames": 2},
     "filters.filters_of": lambda c: {"layer": "conv2"},
     "guided.class_gradient": classify,
     "guided.guided_gradient": classify,

@@ -9,6 +9,7 @@ from course_utils.widgets.ascent import ascent_explorer
 from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
+from course_utils.widgets.dream import dream_explorer
 from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.frames import scrub
@@ -32,6 +33,7 @@ __all__ = [
     "choice",
     "coloured",
     "deletion_explorer",
+    "dream_explorer",
     "explore",
     "filter_explorer",
     "guided_explorer",
