@@ -34,6 +34,7 @@ MODULES = (
     "cam",
     "trust",
     "ascent",
+    "dream",
     "inversion",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
