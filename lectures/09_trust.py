@@ -83,7 +83,7 @@ for names in forgotten:
     print("random:", ", ".join(names) or "nothing")
 
 # %%
-captions = ["trained", *(stage[-1] for stage in stages)]
+captions = ["none", *(stage[-1] for stage in stages)]
 lined_up = ("saliency", "SmoothGrad", "guided backprop", "Grad-CAM")
 row = {n: [methods[n].explain(one, x[:1], classes[:1])[0] for one in networks] for n in lined_up}
 titles = [c for n in lined_up for c in (n, *captions[1:])]

@@ -300,7 +300,7 @@ settings = {"start": blurred, "steps": 20, "loss": find_loss, "keep": 2}
 second = inversion.invert(vgg, small, "relu2_2", **settings)
 pair = [small, vgg_rungs["relu2_2"].image[0], blurred, second.image[0]]
 titles = ["photo", "from noise", "another start", "from that start"]
-alt = "from the blurred photo the descent arrives at the photo, colours and all"
+alt = "from the blurred photo the descent arrives near the photo, in its colours"
 show.images(pair, titles, height=2.4, alt=alt)
 
 # %%
