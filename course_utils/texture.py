@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from course_utils import images, layers
 from course_utils.errors import unknown
 from course_utils.models import Network
-from course_utils.optimise import Result, lbfgs, optimise, total_variation
+from course_utils.optimise import Fourier, Parameterisation, Result, lbfgs, optimise
 
 # ------------------------------------------------------------------ Gram matrices
 
@@ -205,29 +205,31 @@ def synthesise(
     sample: Tensor,
     size: int | tuple[int, int],
     names: Iterable[str],
-    steps: int = 60,
+    steps: int = 30,
     *,
     statistic: Statistic = gram,
     weights: Mapping[str, float] | None = None,
-    smooth: float = 0.0,
-    start: Tensor | None = None,
+    start: Tensor | Parameterisation | None = None,
     seed: int = 0,
-    keep: int = 24,
+    keep: int = 16,
     progress: str | None = "texture",
 ) -> Result:
-    """A texture from white noise whose feature maps have the sample's statistics.
+    """A texture from noise whose feature maps have the sample's statistics.
+
+    Varied is the picture's spectrum, see `optimise.Fourier`: from pixels the loss falls as low, but
+    much of the noise stays, because layers that pool do not see it.
 
     Args:
         model: a network of the zoo.
         sample: pixels (3,h,w) in 0-1.
         size: of the result, one number or (H,W); need not be the sample's.
         names: layers; see `LAYERS`.
-        steps: of L-BFGS, one evaluation each.
+        steps: of L-BFGS with a line search, about two evaluations each.
         statistic: what is compared, `gram` or `covariance`.
         weights: of the layers; `balanced` by default.
-        smooth: weight of the total variation, per pixel.
-        start: pixels (3,H,W) to begin with; white noise by default.
-        seed: of the noise.
+        start: what is varied, instead of a random spectrum of this size: pixels (1,3,H,W) in 0-1,
+            or a parameterisation.
+        seed: of the random spectrum.
         keep, progress: as for `optimise`.
 
     Returns:
@@ -239,22 +241,14 @@ def synthesise(
     targets = describe(model, sample, names, statistic)
     weights = _weights(targets, targets, balanced(targets) if weights is None else weights)
     if start is None:
-        random = torch.Generator().manual_seed(seed)
-        start = torch.rand((3, *_pair(size)), generator=random, device="cpu")
+        start = Fourier((1, *_pair(size)), 0.1, seed, device=model.device)
 
     def loss(x: Tensor) -> Tensor:
         found = features(model, model.normalize(x), names)
-        parts = [w * layer_loss(statistic(found[k]), targets[k]) for k, w in weights.items()]
-        return sum(parts) + smooth * total_variation(x) / x[0, 0].numel()
+        return sum(w * layer_loss(statistic(found[k]), targets[k]) for k, w in weights.items())
 
-    return optimise(
-        loss,
-        start[None].to(model.device),
-        steps,
-        rule=lbfgs(),
-        keep=keep,
-        progress=progress,
-    )
+    rule = lbfgs(line_search=True)
+    return optimise(loss, start, steps, rule=rule, keep=keep, progress=progress)
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -675,5 +669,9 @@ class Sample:
 SAMPLES = {
     "leaves": Sample("painting", "painter_on_his_way_to_work", 350, 8, 128),
     "anemone": Sample("photo", "fish9", 106, 50, 128),
+    "spines": Sample("photo", "hedgehog", 105, 140, 100),
+    "stones": Sample("photo", "great_pyramid_of_giza", 165, 150, 128),
+    "cobbles": Sample("painting", "cafe_terrace_at_night", 410, 275, 84),
+    "squiggles": Sample("photo", "pillow", 95, 75, 72),
 }
 """Samples that the lecture uses, by name."""

@@ -20,6 +20,7 @@ from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
+from course_utils.widgets.texture import texture_explorer
 from course_utils.widgets.trust import deletion_explorer, randomisation_explorer
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "scrub",
     "slider",
     "switch",
+    "texture_explorer",
 ]
