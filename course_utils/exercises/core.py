@@ -36,6 +36,7 @@ MODULES = (
     "ascent",
     "dream",
     "inversion",
+    "texture",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 

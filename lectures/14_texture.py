@@ -1,0 +1,528 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 14 Texture synthesis
+#
+# **What makes two pictures the same texture, although no pixel agrees?**
+#
+# After this lecture you can
+# - grow a texture from a small sample, pixel by pixel and patch by patch, and say what it copies;
+# - describe a texture by numbers that forget where things are;
+# - compute a Gram matrix for a batch, and the loss that compares two of them;
+# - make a texture of any size from white noise, and say what each depth of a network adds;
+# - tell what a Gram matrix sees from what only a covariance shows.
+#
+# About 90 minutes with the two exercises. You need lectures 00 and 10.
+
+# %% slide="skip"
+import importlib.util
+
+if importlib.util.find_spec("course_utils") is None:
+    raise SystemExit(
+        "This kernel is not the course's. Start with `python course.py lab`, or choose "
+        "Kernel > Change Kernel > Python 3 (ipykernel) of the course's .venv."
+    )
+
+# %% slide="skip"
+import torch
+
+from course_utils import models, show, texture, widgets
+from course_utils.exercises import check, yours_or_ours
+
+# %% [markdown]
+# ## The same, and not one pixel alike
+#
+# Two samples accompany us: a **simple** one, whose pieces all look alike, and a **complex** one, with
+# shapes in it.
+#
+# **Question.** We see "the same texture" in the left and the right half of each. In which sense, if no
+# pixel of one half agrees with its partner in the other?
+
+# %%
+simple, complex_ = (texture.SAMPLES[name].pixels() for name in ("leaves", "anemone"))
+titles = ["simple: fallen leaves, van Gogh", "complex: arms of an anemone"]
+show.images([simple, complex_], titles, height=3.2, alt="yellow strokes; green arms, blue tips")
+
+# %%
+left, right = simple[..., :64], simple[..., 64:]
+within = (left - right).abs().mean().item()
+upside_down = (left - left.flip(1)).abs().mean().item()
+print(f"left and right half: {within:.3f}; left half and its mirror image: {upside_down:.3f}")
+assert within > 0.7 * upside_down
+
+# %% [markdown]
+# To the pixels, two halves of one texture are as far apart as a piece and its own mirror image. A
+# description of **texture** (纹理) must forget *where* things are and keep *what* is there.
+#
+# Four answers, from 1995 to 2015. Two of them **copy**: they never describe the texture at all. Two
+# **describe** it by statistics, and make another picture that has the same ones.
+
+# %% [markdown]
+# ## 1. Pixel by pixel
+#
+# Efros and Leung (1999). Paint in scan-line order. For each new pixel look at what is painted around it
+# so far, $p$, find the place in the sample whose surroundings $q$ are most like it, and copy that pixel:
+# $$d(p, q) = \sum_{i\,\text{painted}} w_i \,(p_i - q_i)^2, \qquad
+# w \text{ a Gaussian around the new pixel.}$$
+# One of the places within 10 % of the least distance is drawn at random. The sample is unfolded into a
+# table of neighbourhoods, so that all places are compared at once.
+#
+# **Question.** What will happen if the neighbourhood is smaller than the pattern?
+
+# %%
+squiggles = texture.SAMPLES["squiggles"].pixels()[:, :32, :32]
+grown = [texture.by_pixels(squiggles, 64, window) for window in (3, 7, 11)]
+names = ["sample, 32 x 32", "window 3", "window 7", "window 11"]
+pixels = [torch.nn.functional.pad(squiggles, (0, 32, 0, 32), value=1)] + [g.pixels for g in grown]
+show.images(pixels, names, alt="hair for the smallest window, loops and lines for the largest")
+
+# %% [markdown]
+# The window is the only thing we tell it, and it decides everything: too small, and the lines end
+# anywhere; large enough to see a whole bend, and the pattern goes on.
+#
+# Is it *new*, though? Each pixel comes from a known place. White marks where a pixel does not simply
+# continue its neighbours' piece of the sample.
+
+# %%
+broken = [texture.breaks(g.source) for g in grown]
+marked = [g.pixels.where(~b, torch.ones(())) for g, b in zip(grown, broken, strict=True)]
+shares = [1 - b.float().mean().item() for b in broken]
+titles = [f"{name}: {s:.0%} continued" for name, s in zip(names[1:], shares, strict=True)]
+show.images(marked, titles, alt="crumbs for the smallest window, pieces for the largest")
+
+# %%
+assert shares[0] < shares[1] < shares[2]
+
+# %% [markdown]
+# The better it looks, the more it is copied in whole pieces. That thought leads to the next method: if
+# pieces are copied anyway, why pixel by pixel?
+
+# %%
+small = [texture.SAMPLES[name].pixels(40) for name in ("leaves", "anemone")]
+by_pixel = [texture.by_pixels(sample, 64, 9).pixels for sample in small]
+titles = ["leaves, 40 x 40", "64 x 64", "anemone, 40 x 40", "64 x 64"]
+pictures = [small[0], by_pixel[0], small[1], by_pixel[1]]
+show.rows([pictures[:2], pictures[2:]], ["leaves", "anemone"], "samples and textures", height=200)
+
+# %% [markdown]
+# ## 2. Patch by patch
+#
+# Efros and Freeman (2001), **image quilting** (图像缝合). Lay square patches of the sample so that they
+# overlap. Three versions: any patch; one that fits its neighbours in the overlap (the same distance $d$
+# as before); and that one, cut along the path where old and new differ least.
+
+# %%
+sample = texture.SAMPLES["stones"].pixels()
+versions = {"any patch": (False, False), "fitting": (True, False), "fitting and cut": (True, True)}
+quilts = [texture.quilt(sample, 160, 36, matched=m, cut=c) for m, c in versions.values()]
+show.images([q.pixels for q in quilts], list(versions), height=3.2, alt="seams, fewer, none")
+
+# %% [markdown]
+# The cut is found by **dynamic programming** (动态规划). With $e_{ij}$ the squared difference in the
+# overlap, the cheapest path from the top to row $i$, column $j$ costs
+# $$E_{ij} = e_{ij} + \min(E_{i-1,j-1},\; E_{i-1,j},\; E_{i-1,j+1}),$$
+# one line of code a row, and the best of all paths is read off backwards.
+
+# %%
+old, new = sample[:, 20:56, 8:20], sample[:, 30:66, 60:72]
+error = (old - new).square().sum(0)
+seam = texture.least_cost_seam(error)
+cut = torch.arange(12) >= seam[:, None]
+strips = [old, new, old.where(~cut, new)]
+names = ["old", "new", "cut"]
+show.images(strips, names, columns=3, height=3, alt="two strips, and both joined along a seam")
+
+# %%
+straight = error.sum(0).min().item()
+cheapest = error.gather(1, seam[:, None]).sum().item()
+print(f"error met by the best straight line: {straight:.2f}, by the seam: {cheapest:.2f}")
+assert cheapest < straight
+
+# %% slide="subslide"
+quilted = [texture.quilt(sample, 256, 48, seed=2) for sample in (simple, complex_)]
+show.images([q.pixels for q in quilted], ["256 x 256", "256 x 256"], height=4, alt="two quilts")
+
+# %% [markdown]
+# Both are convincing at a glance, also the complex one: shapes are copied whole. Look longer and you
+# find the same arm again and again. We measure that below.
+
+# %% [markdown]
+# ## 3. The statistics of linear filters
+#
+# Heeger and Bergen (1995). "Textures with equal statistics look alike": take a bank of linear filters,
+# oriented ones at several scales, and for each of them the **histogram** (直方图) of its responses. Begin
+# with white noise and, filter by filter, give its responses the sample's histogram; add the responses
+# up to a picture again; repeat.
+
+# %%
+bank = texture.filter_bank((64, 64), scales=3)
+dot = torch.zeros(64, 64)
+dot[32, 32] = 1
+kernels = texture.responses(dot, bank)[1:13, 16:48, 16:48]
+names = [f"{scale}, {turn}°" for scale in ("fine", "middle", "coarse") for turn in (0, 45, 90, 135)]
+show.maps(list(kernels), names, signed=True, columns=4, height=1.5, alt="oriented stripes")
+
+# %%
+fits = [texture.by_statistics(simple, 128, steps) for steps in (1, 2, 8)]
+titles = ["sample", "1 round", "2 rounds", "8 rounds"]
+show.images([simple, *fits], titles, height=2.6, alt="the sample's colours and strokes appear")
+
+
+# %%
+def spread(pixels: torch.Tensor) -> torch.Tensor:
+    answers = texture.responses(pixels, texture.filter_bank((128, 128)))
+    return answers.std((2, 3)).flatten()
+
+
+gaps = [(spread(x) / spread(simple)).log().abs().mean().item() for x in fits]
+print("mean difference of the responses' spread:", [f"{gap:.1%}" for gap in gaps])
+assert gaps[-1] < gaps[0] < 0.5
+
+# %%
+pair = [texture.by_statistics(sample, 128) for sample in (simple, complex_)]
+pictures = [simple, pair[0], complex_, pair[1]]
+titles = ["leaves", "same histograms", "anemone", "same histograms"]
+show.images(
+    pictures, titles, height=2.6, alt="convincing for the leaves, only colours for the arms"
+)
+
+# %% [markdown]
+# For the leaves this does well, and not a pixel is copied. The anemone loses its arms: a histogram
+# counts how often *one* filter answers how strongly. That a bright edge here goes with a dark one beside
+# it, and a blue tip with a green arm, is a matter of *several* filters answering **together**.
+
+# %% [markdown]
+# ## 4. Gram matrices
+#
+# Gatys, Ecker and Bethge (2015): the same idea with the filters that a network has learned, and with
+# *pairs* of them. At position $m$ the $C$ channels of a layer give a vector $v_m$. Its outer product
+# $v_m v_m^\top$ says which channels answer together *there*. The mean over all $M$ positions is the **Gram
+# matrix** (格拉姆矩阵):
+# $$G = \frac1M \sum_m v_m v_m^\top = \frac1M F F^\top, \qquad F = (v_1, \dots, v_M) .$$
+# The sum of $M$ outer products is a single matrix product.
+
+# %%
+net = models.load("squeezenet1_1")
+with torch.no_grad():
+    maps = texture.features(net, net.normalize(simple)[None], ["fire2"])["fire2"]
+vectors = maps[0].flatten(1).T
+one_by_one = sum(torch.outer(v, v) for v in vectors) / len(vectors)
+together = vectors.T @ vectors / len(vectors)
+print(tuple(maps.shape), "->", tuple(together.shape))
+assert torch.allclose(one_by_one, together, rtol=1e-3, atol=1e-4)
+
+# %% [markdown] slide="subslide"
+# **Exercise 1 (easy, 10 minutes).** For a batch: one matrix for each image.
+#
+# <details><summary>Hint 1: the positions in a row</summary>
+# <code>features.flatten(2)</code> has the shape (N, C, M).
+# </details>
+# <details><summary>Hint 2: many products at once</summary>
+# <code>@</code> multiplies the last two axes and keeps the first; <code>.mT</code> transposes the last
+# two.
+# </details>
+
+
+# %% exercise="gram"
+def gram(features):
+    """F F^T / M: which channels answer together, in the mean over the positions.
+
+    features: (N,C,H,W).
+    Returns: (N,C,C).
+    """
+    ### BEGIN SOLUTION
+    columns = features.flatten(2)
+    return columns @ columns.mT / columns.shape[2]
+    ### END SOLUTION
+
+
+# %% check="gram"
+check("gram", gram)
+
+# %%
+find_gram = yours_or_ours("gram", gram)
+shuffled = maps.flatten(2)[..., torch.randperm(vectors.shape[0])].view_as(maps)
+gap = (find_gram(maps) - find_gram(shuffled)).abs().max().item()
+print(f"largest difference after all positions were shuffled: {gap:.1e}")
+assert gap < 1e-3 * find_gram(maps).max()
+
+# %% [markdown]
+# G never pairs two positions: shuffle them, and it stays. That sounds as if it could not know about
+# shapes at all. But each $v_m$ has *seen* a piece of the picture, as large as its receptive field: a dot
+# in a shallow layer, an arm with its tip in a deep one. Layout within that piece is kept; beyond it,
+# forgotten.
+
+# %% [markdown]
+# ## What is never negative cannot trade off
+#
+# **Question.** The feature maps come out of a ReLU. Which sign do the entries of $G$ have? How would you
+# see that two channels *avoid* each other?
+
+# %%
+found = find_gram(maps)[0, :24, :24], texture.covariance(maps)[0, :24, :24]
+titles = ["Gram", "covariance"]
+alt = "24 channels: the Gram matrix is all red, the covariance is red and blue"
+show.maps(found, titles, signed=True, height=3.6, percentile=98, alt=alt)
+
+# %%
+negative = (texture.covariance(maps) < 0).float().mean().item()
+print(f"negative entries: Gram {(find_gram(maps) < 0).float().mean():.0%}, ", end="")
+print(f"covariance {negative:.0%}")
+assert find_gram(maps).min() >= 0 < negative
+
+# %% [markdown]
+# Products of what is never negative are never negative. Only the **covariance** (协方差), in which each
+# channel's mean is subtracted first, $\Sigma = G - \mu\mu^\top$, shows that two channels avoid each other.
+# The Gram matrix holds the means as well; the covariance alone does not. We compare their textures below.
+
+# %% [markdown]
+# ## The loss
+#
+# For layer $l$ with $N_l$ channels, the new picture's matrix $G^l$ and the sample's $G'^l$:
+# $$E_l = \frac{1}{4N_l^2}\sum_{ij}\big(G^l_{ij} - G'^l_{ij}\big)^2, \qquad L = \sum_l w_l E_l .$$
+# Each matrix is divided by its *own* number of positions, so sample and result may differ in size. (With
+# equal $M$ this is the paper's formula, whose $G$ is the sum and whose denominator has $4N_l^2M_l^2$.)
+
+# %% [markdown] slide="subslide"
+# **Exercise 2 (medium, 15 minutes).** Three dictionaries with layers' names as keys.
+#
+# <details><summary>Hint 1: one layer</summary>
+# You have the Gram matrix from exercise 1. Write it out again, or call it: <code>gram(...)</code>.
+# </details>
+# <details><summary>Hint 2: what to divide by</summary>
+# The number of channels is <code>features[layer].shape[1]</code>.
+# </details>
+
+
+# %% exercise="style_loss"
+def style_loss(features, targets, weights):
+    """The sum over layers of w_l E_l, and over the images of the batch.
+
+    features: layer -> (N,C,H,W); targets: layer -> Gram matrices (N,C,C) or (1,C,C);
+    weights: layer -> number.
+    Returns: one number, a tensor.
+    """
+    ### BEGIN SOLUTION
+    total = 0
+    for layer, maps in features.items():
+        columns = maps.flatten(2)
+        gap = columns @ columns.mT / columns.shape[2] - targets[layer]
+        total = total + weights[layer] * gap.square().sum() / (4 * maps.shape[1] ** 2)
+    return total
+    ### END SOLUTION
+
+
+# %% check="style_loss"
+check("style_loss", style_loss)
+
+# %% [markdown]
+# ## The layers' weights
+#
+# How large is $E_l$ if the picture has nothing, $G = 0$?
+
+# %%
+find_loss = yours_or_ours("style_loss", style_loss)
+names = texture.LAYERS["squeezenet1_1"]
+targets = texture.describe(net, simple, names)
+ones = dict.fromkeys(names, 1.0)
+empty = {k: torch.zeros(1, t.shape[1], 1, 1, device=net.device) for k, t in targets.items()}
+alone = [find_loss({k: empty[k]}, targets, ones).item() for k in names]
+weights = texture.balanced(targets)
+show.table(["layer", "E for G = 0", "weight"], zip(names, alone, weights.values(), strict=True))
+
+# %% [markdown]
+# They differ by orders of magnitude: with weights of 1 the layer with the largest activations would
+# decide alone. `balanced` divides each by its value for $G = 0$, so that all layers' losses are relative
+# errors. Other weights are a choice of what matters: the tuning knob of this method.
+
+# %% [markdown]
+# ## From noise
+#
+# L-BFGS, 30 steps. What is varied is the spectrum of the picture (lecture 10); it begins as noise.
+
+# %%
+run = texture.synthesise(net, complex_, 128, names, 30)
+print(f"loss {run.losses[0]:.3g} -> {run.losses[-1]:.3g} in {run.evaluations} evaluations")
+assert run.losses[-1] < 0.1 * run.losses[0]
+
+# %%
+widgets.scrub(run, ["texture"])
+
+# %% [markdown]
+# ## Deeper layers, larger structures
+#
+# VGG is the usual choice here. Ours ends at conv5_1 and was fine-tuned for finding edges (HED), so it is
+# not quite the network of the paper. We take all layers *up to* one, and go deeper.
+
+# %%
+vgg = models.load("vgg16_hed")
+depths = texture.LAYERS["vgg16_hed"]
+sample = texture.SAMPLES["anemone"].pixels(96)
+ladder = [
+    texture.synthesise(vgg, sample, 96, depths[: i + 1], 16, keep=0).image[0]
+    for i in range(len(depths))
+]
+
+# %%
+titles = ["sample", *(f"up to {name}" for name in depths)]
+show.images([sample, *ladder], titles, height=2.3, alt="colours, then strokes, then arms and tips")
+
+# %%
+names = texture.LAYERS["squeezenet1_1"]
+steps = [
+    texture.synthesise(net, sample, 96, names[: i + 1], 20, keep=0).image[0]
+    for i in range(len(names))
+]
+
+# %%
+titles = ["sample", *(f"up to {name}" for name in names)]
+show.images([sample, *steps], titles, height=2.3, alt="the same with SqueezeNet")
+
+# %% [markdown]
+# One shallow layer gives colours and fine grain; with the deeper ones come strokes, and then pieces of
+# arms with their tips. What grows is the **structure** that one position can see. It is never the layout:
+# where the arms come from and that they bend around one centre is lost at every depth.
+
+# %% [markdown]
+# ## Gram against covariance
+#
+# The same layers, the same steps, but matching $\Sigma$ in place of $G$. What will be missing?
+
+# %%
+matched = [
+    texture.synthesise(net, complex_, 128, names, 20, statistic=s, keep=0).image[0]
+    for s in (texture.gram, texture.covariance)
+]
+titles = ["sample", "Gram", "covariance"]
+show.images([complex_, *matched], titles, height=3, alt="both show arms; their colours differ")
+
+
+# %%
+def shift(pixels: torch.Tensor) -> float:
+    return (pixels.clamp(0, 1).mean((1, 2)).cpu() - complex_.mean((1, 2))).abs().mean().item()
+
+
+print(f"mean colour, off by: Gram {shift(matched[0]):.3f}, covariance {shift(matched[1]):.3f}")
+
+# %% [markdown]
+# The structure is as good with one as with the other, and even the colours hardly differ: the means are
+# what the covariance leaves free, but several layers of it pin down most of what the means would say.
+
+# %% [markdown]
+# ## Larger than the sample
+#
+# Nothing ties the result to the sample's size: $G$ is a mean. But does a larger picture only repeat what
+# was there? The **autocorrelation** (自相关) asks: how alike are the picture and a copy of it, shifted by
+# $(a, b)$? It is 1 for a shift of 0, and 1 again wherever a picture repeats itself.
+
+# %%
+large = texture.synthesise(net, complex_, 256, names, 20, keep=0).image[0].clamp(0, 1)
+tiles = complex_.tile(1, 2, 2)
+pictures = {"tiles": tiles, "quilt": quilted[1].pixels, "Gram": large.cpu()}
+show.images(list(pictures.values()), list(pictures), height=3.2, alt="tiles, a quilt, and arms")
+
+# %%
+similar = [texture.autocorrelation(p) for p in pictures.values()]
+titles = [f"{name}: {texture.repetition(p, 40):.2f} at most" for name, p in pictures.items()]
+show.maps(similar, titles, signed=True, height=2.6, alt="tiles: five bright points; others: one")
+
+# %%
+repeats = [texture.repetition(p, 40) for p in pictures.values()]
+assert repeats[0] > 0.95
+assert repeats[2] < repeats[0] - 0.3
+
+# %% [markdown]
+# The numbers are the largest values at shifts of 40 pixels or more. Tiles repeat perfectly. The quilt
+# repeats pieces, but at many different shifts. The Gram texture copies nothing at all.
+
+# %% [markdown]
+# ## All four, side by side
+
+# %%
+grams = [texture.synthesise(net, simple, 128, names, 20, keep=0).image[0], matched[0]]
+rows = [
+    [sample, one, quilt.pixels[:, :128, :128], linear, learned]
+    for sample, one, quilt, linear, learned in zip(
+        (simple, complex_), by_pixel, quilted, pair, grams, strict=True
+    )
+]
+flat = [picture for row in rows for picture in row]
+titles = ["sample", "pixel by pixel", "quilt", "linear filters", "Gram matrices"] * 2
+show.images(flat, titles, columns=5, height=2.3, alt="two samples, four textures each")
+
+# %% [markdown]
+# | | copies | describes | keeps shapes | new content | any size |
+# |---|---|---|---|---|---|
+# | pixel by pixel | pixels | – | if the window is large enough | hardly | yes, slowly |
+# | quilting | patches | – | inside patches | no | yes, fast |
+# | linear filters | – | one filter at a time | no | yes | yes, fast |
+# | Gram matrices | – | pairs of learned filters | as large as a receptive field | yes | yes |
+#
+# Quilting is often the prettiest. But only a *description* can be used for something else: lecture 15
+# takes the texture of a painting and the content of a photo.
+
+# %% [markdown]
+# ## Try it
+#
+# Which sample needs depth, which does not? What do the squiggles lose? Compare Gram and covariance.
+
+# %%
+widgets.texture_explorer(net)
+
+# %% [markdown]
+# ## What we saw
+#
+# - Texture is what stays when places are forgotten. Two ways to make more of it: copy, or describe.
+# - Pixel by pixel and patch by patch copy; the window or the patch has to be as large as the pattern.
+# - Histograms of linear filters describe what each filter sees alone: enough for leaves, not for shapes.
+# - A Gram matrix holds which channels answer *together*, at the same position, never at two.
+# - After a ReLU its entries are never negative; only the covariance shows what avoids each other.
+# - Deeper Gram matrices restore larger structures, not the layout.
+
+# %% [markdown]
+# **What it does not show.** That two pictures with equal Gram matrices look alike to us is an observation,
+# not a theorem. And our VGG was fine-tuned for edges; the paper's was not.
+
+# %% [markdown]
+# ## Key terms
+#
+# | English | 中文 | meaning |
+# |---|---|---|
+# | texture synthesis | 纹理合成 | a new picture with the texture of a sample |
+# | non-parametric sampling | 非参数采样 | drawing pixels from the sample, without a model |
+# | image quilting | 图像缝合 | overlapping patches, cut along the least-cost seam |
+# | dynamic programming | 动态规划 | the best path from the best paths to its neighbours |
+# | filter bank | 滤波器组 | linear filters of several scales and directions |
+# | histogram matching | 直方图匹配 | values keep their order and get another distribution |
+# | Gram matrix | 格拉姆矩阵 | the mean of v vᵀ over positions: which channels answer together |
+# | covariance | 协方差 | the same after subtracting each channel's mean |
+# | autocorrelation | 自相关 | likeness of a picture and its shifted self |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+shown = {sample.name: sample.picture.credit for sample in texture.SAMPLES.values()}
+show.table(["picture", "author, licence, source"], shown.items())
+
+# %% [markdown] slide="skip"
+# ## Papers
+#
+# - D. J. Heeger, J. R. Bergen. *Pyramid-Based Texture Analysis/Synthesis.* SIGGRAPH 1995.
+# - A. A. Efros, T. K. Leung. *Texture Synthesis by Non-parametric Sampling.* ICCV 1999.
+# - L.-Y. Wei, M. Levoy. *Fast Texture Synthesis using Tree-structured Vector Quantization.* SIGGRAPH
+#   2000.
+# - J. Portilla, E. P. Simoncelli. *A Parametric Texture Model Based on Joint Statistics of Complex
+#   Wavelet Coefficients.* International Journal of Computer Vision 2000.
+# - A. A. Efros, W. T. Freeman. *Image Quilting for Texture Synthesis and Transfer.* SIGGRAPH 2001.
+# - L. A. Gatys, A. S. Ecker, M. Bethge. *Texture Synthesis Using Convolutional Neural Networks.*
+#   NeurIPS 2015.
+# - S. Xie, Z. Tu. *Holistically-Nested Edge Detection.* ICCV 2015.
