@@ -267,6 +267,39 @@ def grade(
         raise typer.Exit(1)
 
 
+@app.command("train-style")
+def train_style(
+    style: Annotated[str, typer.Argument(help="A painting of the course, e.g. night_cafe.")],
+    steps: Annotated[int, typer.Option(help="Of training.")] = 500,
+    norm: Annotated[str, typer.Option(help="instance or batch.")] = "instance",
+    seed: Annotated[int, typer.Option(help="Of the first weights and the crops.")] = 0,
+    side: Annotated[int, typer.Option(help="Of the crops of photos, in pixels.")] = 96,
+    style_side: Annotated[
+        int, typer.Option(help="The painting's longer side in pixels: the size of the strokes.")
+    ] = 256,
+    style_weight: Annotated[
+        float, typer.Option(help="How much style counts; content counts 1.")
+    ] = 2.5,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder; build/styles of the course by default.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Train a network that paints photos in the style of a painting; lecture 16."""
+    from course_utils import fast_style, paths
+
+    given = {"steps": steps, "norm": norm, "seed": seed, "side": side}
+    given |= {"style_side": style_side, "style_weight": style_weight}
+    try:
+        recipe = fast_style.Recipe(style=style, **given)
+        picture = fast_style.style_picture(style)
+        folder = out or paths.root() / "build" / "styles"
+        trained, path = fast_style.train_and_save(picture, recipe, folder, device)
+    except (ValueError, FileExistsError) as error:
+        raise fail(error) from None
+    print(f"{trained.steps} steps in {trained.seconds:.0f} s; wrote {path} and its log")
+
+
 @app.command()
 def trust(
     networks: Annotated[list[str] | None, typer.Argument(help="By default both.")] = None,

@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import random
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import course_utils
-from course_utils import ascent, composites, images, models
+from course_utils import ascent, composites, fast_style, images, models
 from course_utils.trust_table import METHODS
 
 
@@ -128,6 +129,28 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     ),
     "dream.layer_gradient": lambda c: {"x": c.x, "layer": c.layer},
     "dream.zoom": lambda c: {"pixels": c.pixels[0], "layer": "relu2", "frames": 2},
+    "fast_style.PerceptualLoss": Example(
+        lambda c: {"painting": c.pixels[0], "recipe": fast_style.Recipe()},
+        use=lambda loss, c: loss(c.pixels, loss.target(c.pixels)),
+        graph=True,
+        network="squeezenet1_1",
+    ),
+    "fast_style.Trained": lambda c: {"recipe": fast_style.Recipe()},
+    "fast_style.feature_maps": Example(
+        lambda c: {"x": c.x, "names": ["relu1", "fire2"]}, graph=True, network="squeezenet1_1"
+    ),
+    "fast_style.stylise": Example(
+        lambda c: {"network": c.model.module.features[:2], "image": c.pixels[0]},
+        network="squeezenet1_1",
+    ),
+    "fast_style.training_step": Example(
+        lambda c: {
+            "model": SimpleNamespace(features=c.model.module.features[:2]),
+            **{"weights": tiny.array(5, 3, 3, 3, 3), "photos": c.x},
+            **{"target": tiny.array(6, 64, 64), "style_weight": 0.1, "rate": 0.1},
+        },
+        network="squeezenet1_1",
+    ),
     "filters.filters_of": lambda c: {"layer": "conv2"},
     "guided.class_gradient": classify,
     "guided.guided_gradient": classify,

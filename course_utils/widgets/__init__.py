@@ -11,6 +11,7 @@ from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.dream import dream_explorer
 from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.fast_style import fast_style_explorer
 from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.frames import scrub
 from course_utils.widgets.guided import guided_explorer
@@ -36,6 +37,7 @@ __all__ = [
     "deletion_explorer",
     "dream_explorer",
     "explore",
+    "fast_style_explorer",
     "filter_explorer",
     "guided_explorer",
     "inversion_explorer",
