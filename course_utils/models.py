@@ -147,6 +147,30 @@ class Network(nn.Module):
         return folded.index(spelled.lower())
 
 
+class OnPixels(nn.Module):
+    """A network that takes pixels in 0-1 and normalises them itself.
+
+    Its gradients are per unit of brightness, and what is added to its input is added to the photo.
+
+    Args:
+        network: whose weights are used; nothing is copied or changed.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network, self.labels, self.index = network, network.labels, network.index
+        self.training = network.training
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N,C) of pixels (N,3,H,W) in 0-1."""
+        return self.network(self.network.normalize(pixels))
+
+
+def on_pixels(model: nn.Module) -> nn.Module:
+    """A network of the zoo for pixels in 0-1; another module is taken to be for pixels already."""
+    return OnPixels(model) if isinstance(model, Network) else model
+
+
 @dataclass(frozen=True)
 class Offline:
     """How one shipped network is built: file, architecture, names and normalisation.

@@ -46,3 +46,8 @@ def network(seed: int = 0, classes: int = 5, inplace: bool = False) -> nn.Sequen
 def batch(seed: int = 0, n: int = 2, side: int = 16) -> Tensor:
     """Images (n,3,side,side), normalised."""
     return array(seed + 77, n, 3, side, side)
+
+
+def pixels(seed: int = 0, n: int = 2, side: int = 16) -> Tensor:
+    """Images (n,3,side,side) in 0-1."""
+    return (batch(seed, n, side) / 4 + 0.5).clamp(0, 1)

@@ -13,10 +13,15 @@ from course_utils.exercises.core import NetworkSpec
 def build(spec: NetworkSpec) -> nn.Module:
     """The network that `spec` describes: in eval mode, frozen, on the CPU for the tiny one.
 
+    A name of the zoo with "/pixels" behind it is that network for pixels in 0-1.
+
     Raises:
         ValueError: an unknown name.
     """
-    return tiny_cnn(spec) if spec.name == "tiny_cnn" else models.load(spec.name)
+    if spec.name == "tiny_cnn":
+        return tiny_cnn(spec)
+    name, _, space = spec.name.partition("/")
+    return models.on_pixels(models.load(name)) if space == "pixels" else models.load(spec.name)
 
 
 def tiny_cnn(spec: NetworkSpec) -> nn.Sequential:
