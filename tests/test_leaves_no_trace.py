@@ -97,6 +97,28 @@ def scenes_of(case):
     return composites.Composites(case.pixels, case.pixels[:, 0] > 0.5, classes, classes, names)
 
 
+def attack(case):
+    """The arguments that all attacks share: images in 0-1."""
+    return {"pixels": case.pixels}
+
+
+def other(case):
+    """A class for each image that the network does not give it."""
+    with torch.no_grad():
+        given = case.model(case.model.normalize(case.pixels)).argmax(1)
+    return ((given + 1) % 5).tolist()
+
+
+def comparable(result, case):
+    """-1 instead of NaN, which equals nothing."""
+    return tuple(t.nan_to_num(-1.0) for t in (result if isinstance(result, tuple) else (result,)))
+
+
+def shown_pixels(network, case):
+    """Uses a network that takes pixels."""
+    return network(case.pixels).detach()
+
+
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "ascent.Target": Example(lambda c: {"values": lambda x: c.model(x)[:, 1]}, use=valued),
@@ -115,6 +137,42 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "ascent.score": Example(lambda c: {"classes": list(c.classes)}, use=valued),
     "activations.layout": lambda c: {"pixels": c.pixels.repeat(2, 1, 1, 1), "names": ["relu1"]},
     "activations.sparsity_by_depth": lambda c: {"x": c.x, "names": ["relu1", "conv2"]},
+    "adversarial.ascend": lambda c: attack(c) | {"target": other(c), "steps": 2},
+    "adversarial.fgsm": lambda c: attack(c) | {"classes": list(c.classes), "epsilon": 0.1},
+    "adversarial.indices": lambda c: attack(c) | {"classes": list(c.classes)},
+    "adversarial.lead": lambda c: attack(c) | {"classes": list(c.classes)},
+    "adversarial.loss_gradient": lambda c: attack(c) | {"classes": list(c.classes)},
+    "adversarial.measure": lambda c: attack(c) | {"changed": 1 - c.pixels},
+    "adversarial.pgd": lambda c: attack(c) | {"classes": list(c.classes), "epsilon": 0.1},
+    "adversarial.probabilities": lambda c: attack(c),
+    "adversarial.slopes": lambda c: (
+        attack(c) | {**{"classes": list(c.classes), "number": lambda logits, index: logits[:, 0]}}
+    ),
+    "adversarial.target_indices": lambda c: attack(c) | {"target": other(c)},
+    "adversarial.targeted_ascent": lambda c: {
+        **{"pixels": c.pixels[:1], "target": other(c)[0], "rate": 0.1},
+        **{"confidence": 0.9, "steps": 2},
+    },
+    "adversarial_reach.Defended": Example(
+        lambda c: {"filter": lambda pixels: pixels.round()}, graph=True, use=shown_pixels
+    ),
+    "adversarial_reach.first_order": lambda c: {
+        **{"photos": list(c.pixels), "sizes": [8, 16], "epsilon": 0.1}
+    },
+    "adversarial_reach.l2_needed": Example(
+        lambda c: {"starts": c.pixels, "targets": [0, 1], "steps": 2}, use=comparable
+    ),
+    "adversarial_reach.square_attack": lambda c: {
+        **{"pixels": c.pixels[:1], "epsilon": 0.01, "queries": 5}
+    },
+    "adversarial_reach.universal": lambda c: attack(c) | {"epsilon": 0.1, "epochs": 1},
+    "adversarial_smallest.smallest_lbfgs": lambda c: (
+        attack(c) | {**{"target": other(c), "searches": 2, "steps": 2}}
+    ),
+    "adversarial_smallest.smallest_linear": lambda c: attack(c) | {"steps": 2},
+    "adversarial_smallest.smallest_saved": Example(
+        lambda c: attack(c) | {"steps": 2}, use=comparable
+    ),
     "cam.cam": classify,
     "cam.channel_weights": lambda c: classify(c) | {"layer": c.layer},
     "cam.grad_cam": lambda c: classify(c) | {"layer": c.layer},

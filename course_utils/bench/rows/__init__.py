@@ -5,7 +5,10 @@ from importlib import import_module
 from course_utils.bench.row import Row
 from course_utils.errors import unknown
 
-MODULES = ("last_layer", "occlusion", "saliency", "guided", "cam", "ascent", "fast_style")
+MODULES = (
+    *("last_layer", "occlusion", "saliency", "guided", "cam"),
+    *("ascent", "adversarial", "fast_style"),
+)
 """The lectures with rows, in the syllabus' order."""
 
 
