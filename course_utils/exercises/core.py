@@ -34,6 +34,7 @@ MODULES = (
     "cam",
     "trust",
     "ascent",
+    "adversarial",
     "dream",
     "inversion",
     "texture",

@@ -5,6 +5,7 @@ widgets, runs a network only when a control is let go of, and says in red what w
 """
 
 from course_utils.widgets.activations import activations_explorer
+from course_utils.widgets.adversarial import adversarial_explorer
 from course_utils.widgets.ascent import ascent_explorer
 from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
@@ -30,6 +31,7 @@ __all__ = [
     "Photo",
     "PhotoChooser",
     "activations_explorer",
+    "adversarial_explorer",
     "ascent_explorer",
     "cam_explorer",
     "choice",
