@@ -1,0 +1,708 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 11 Adversarial examples
+#
+# **How little has to change in a photo before the network sees something else?**
+#
+# After this lecture you can
+# - make a network name any class you like, and say how far you moved the picture;
+# - explain why it is so easy, with one formula, and test the explanation;
+# - tell what an attacker needs: the gradient, another network, or only the answers;
+# - judge a defence by an attacker who knows it.
+#
+# About 90 minutes with the two exercises. You need lectures 06 and 10.
+
+# %% slide="skip"
+import importlib.util
+
+if importlib.util.find_spec("course_utils") is None:
+    raise SystemExit(
+        "This kernel is not the course's. Start with `python course.py lab`, or choose "
+        "Kernel > Change Kernel > Python 3 (ipykernel) of the course's .venv."
+    )
+
+# %% slide="skip"
+from collections import Counter
+
+import torch
+
+from course_utils import (
+    adversarial,
+    adversarial_reach,
+    adversarial_smallest,
+    images,
+    models,
+    show,
+    widgets,
+)
+from course_utils.exercises import check, yours_or_ours
+
+# %% [markdown]
+# ## A photo is pixels in 0–1
+#
+# So far we changed *normalised* images. An attack has to end in a picture that can be saved, so here
+# everything happens in **pixels** from 0 to 1, and the network normalises what it is given. One step of
+# an 8-bit file is $1/255$.
+#
+# The elephant is a cut-out on a photo of a castle.
+
+# %%
+net = models.load("squeezenet1_1")
+f = models.on_pixels(net)
+scene, _ = images.composite(images.cutout("elephant"), images.photo("chenonceau"), scale=0.7)
+elephant = adversarial.eight_bits(scene[None]).to(net.device)
+
+
+# %%
+def answer(pixels: torch.Tensor) -> list[str]:
+    best = adversarial.probabilities(f, pixels).max(1)
+    named = zip(best.indices, best.values, strict=True)
+    return [f"{net.labels[c]} ({p:.0%})" for c, p in named]
+
+
+show.images(elephant, answer(elephant), alt="a cut-out elephant in front of a castle")
+
+# %% [markdown]
+# ## Ascent on another class
+#
+# Lecture 10 climbed the score of a class from nothing. Now we start at a photo, and climb the score of
+# a class $t$ that it does **not** show:
+# $$x \leftarrow \mathrm{clip}_{[0,1]}\Big(x + \eta\,\frac{g}{\lVert g\rVert_2}\Big), \qquad
+# g = \frac{\partial S_t}{\partial x} .$$
+# We stop as soon as the network is confident of $t$.
+#
+# **Question.** What will the picture look like when the network is 90 % sure that it shows a koala?
+
+# %% [markdown] slide="subslide"
+# **Exercise 1 (medium, 15 minutes).** Every step is `rate` long. Return the image and the number of
+# steps taken.
+#
+# <details><summary>Hint 1: what happens in a round?</summary>
+# Look at the probability of the target. If it is high enough: stop. Otherwise take one step, and
+# clip.
+# </details>
+# <details><summary>Hint 2: the step</summary>
+# <code>torch.autograd.grad(model(x)[0, target], x)[0]</code>, divided by its <code>.norm()</code>.
+# </details>
+# <details><summary>Hint 3: a fresh start in every round</summary>
+# <code>x = x.detach().requires_grad_()</code>; otherwise the graph grows from step to step.
+# </details>
+
+
+# %% exercise="targeted_ascent"
+def targeted_ascent(model, pixels, target, rate, confidence, steps):
+    """Ascent on the score of `target` until its probability is at least `confidence`.
+
+    model: logits (1,C) of pixels in 0-1; pixels: (1,3,H,W); target: int; rate: length of a step;
+    confidence: 0-1; steps: the most to take.
+    Returns: the image (1,3,H,W) in 0-1, and how many steps were taken.
+    """
+    ### BEGIN SOLUTION
+    x = pixels
+    for step in range(steps):
+        x = x.detach().requires_grad_()
+        scores = model(x)[0]
+        if scores.softmax(0)[target] >= confidence:
+            return x.detach(), step
+        g = torch.autograd.grad(scores[target], x)[0]
+        x = (x + rate * g / g.norm()).clamp(0, 1)
+    return x.detach(), steps
+    ### END SOLUTION
+
+
+# %% check="targeted_ascent"
+check("targeted_ascent", targeted_ascent)
+
+# %%
+climb = yours_or_ours("targeted_ascent", targeted_ascent)
+koala = net.index("koala")
+fooled, steps = climb(f, elephant, koala, rate=0.2, confidence=0.9, steps=50)
+difference = fooled - elephant
+print(
+    f"{steps} steps, length {difference.norm():.2f}, largest {255 * difference.abs().max():.0f}/255"
+)
+
+# %%
+pictures = [elephant[0], 0.5 + 20 * difference[0], fooled[0]]
+titles = [answer(elephant)[0], "difference x 20", answer(fooled)[0]]
+alt = "the elephant, a grey noisy picture, and an elephant that looks the same and is called koala"
+show.images(pictures, titles, height=2.7, alt=alt)
+
+# %% [markdown]
+# An elephant that nobody would call a koala, except the network, which is sure. The middle picture is
+# what was added, twenty times stronger. It does not look like a koala. Does the network think so?
+
+# %%
+grey = torch.full_like(elephant, 0.5)
+alone = torch.cat([(grey + k * difference).clamp(0, 1) for k in (0, 1, 20)])
+captions = ["grey", "grey + difference", "grey + 20 x difference"]
+titles = [f"{c}\n{a}" for c, a in zip(captions, answer(alone), strict=True)]
+show.images(alone, titles, height=2.7, alt="plain grey, grey again, and grey with coloured noise")
+
+# %% [markdown]
+# On its own, even twenty times stronger, it may be a handkerchief, but no koala hides in it. It is made
+# for *this* photo, and only together with it do many tiny pushes add up. It looks like noise, but it is
+# not: the experiment with random signs below will tell.
+
+# %% [markdown]
+# ## Any photo, any start
+#
+# **Question.** Was the elephant a lucky case? Six photos, one target: the ostrich (as in the first
+# paper, Szegedy et al. 2014).
+
+# %%
+names = ["panda", "scarlet_macaw", "red_panda", "dam1", "baseball", "taj_mahal"]
+photos = adversarial.eight_bits(net.crop_pixels([images.photo(n) for n in names])).to(net.device)
+ostriches = adversarial.ascend(f, photos, "ostrich", rate=0.2, confidence=0.9)
+facts = adversarial.measure(f, photos, ostriches.pixels, "ostrich")
+
+# %%
+changes = [(0.5 + 20 * d).clamp(0, 1) for d in ostriches.pixels - photos]
+titles = [a.split(",")[0] for a in answer(photos)]
+lengths = [f"length {length:.2f}" for length in facts.l2]
+after = [a.split(",")[0] for a in answer(ostriches.pixels)]
+alt = "six photos, their differences times twenty, and six photos that look the same: all ostriches"
+show.images([*photos, *changes, *ostriches.pixels], titles + lengths + after, height=1.4, alt=alt)
+
+# %%
+print("reached:", ostriches.reached, "after", ostriches.steps.tolist(), "steps")
+print("still ostriches after saving as 8-bit files:", facts.survives.tolist())
+assert facts.fooled.all()
+assert facts.survives.all()
+
+# %% [markdown]
+# Every one, and every one survives being saved: a lead of 90 % is more than rounding to $1/255$ takes
+# away. (The smallest changes are another matter; they come below.)
+#
+# The start need not be a photo at all.
+
+# %%
+random = torch.Generator().manual_seed(0)
+noise = adversarial.eight_bits(torch.rand(1, 3, 224, 224, generator=random)).to(net.device)
+from_noise = adversarial.ascend(f, noise, "ostrich", rate=0.5, confidence=0.9)
+both = [*noise, *from_noise.pixels]
+show.images(both, answer(torch.stack(both)), height=2.7, alt="noise, and noise that is an ostrich")
+
+# %% [markdown]
+# Two pictures of noise. A high probability is no sign that there is anything in the picture.
+#
+# ## When to stop
+#
+# Three rules are in use: stop when the network is **confident**, or before the change leaves a
+# **budget** (预算), measured by its Euclidean length $\lVert r\rVert_2$ or by its largest value
+# $\lVert r\rVert_\infty$. The first asks "how far?", the others "what can be had for this much?".
+
+# %%
+rules = {
+    "confidence 0.5": {"confidence": 0.5},
+    "confidence 0.99": {"confidence": 0.99},
+    "length 1.4": {"confidence": 1.0, "l2": 1.4},
+    "largest 8/255": {"confidence": 1.0, "linf": 8 / 255},
+}
+runs = {name: adversarial.ascend(f, photos[:1], "ostrich", 0.1, **r) for name, r in rules.items()}
+
+# %%
+rows = []
+for name, run in runs.items():
+    found = adversarial.measure(f, photos[:1], run.pixels, "ostrich")
+    rows.append([name, run.reached[0], run.steps, run.curves[0][-1], found.l2, 255 * found.linf])
+header = ["rule", "ended by", "steps", "p(ostrich)", "length", "largest, of 255"]
+show.table(header, rows)
+
+# %%
+curve = runs["confidence 0.99"].curves[0]
+alt = "the probability of ostrich stays near zero, then rises steeply to one within a few steps"
+show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.1", "p(ostrich)", alt)
+
+# %% [markdown]
+# The probability does nothing for a while and then rises within a few steps: near the boundary between
+# two classes a hair decides. A length of 1.4 is more than enough. A largest change of 8/255 is not, for
+# this ascent: it spends much on few values. For budgets of that kind there is a better step, below.
+
+# %% [markdown]
+# ## From every start to every class
+#
+# **Question.** Are some photos nearer to some classes? The table gives the length at which the ascent
+# from each start (rows) gives each target (columns) a probability of one half.
+
+# %%
+targets, chosen = ["ostrich", "tabby", "hammer", "dam"], [0, 1, 3, 5]
+starts = torch.cat([photos[chosen], noise])
+table = adversarial_reach.l2_needed(f, starts, targets)
+rows = [
+    [n, *r] for n, r in zip([*(names[i] for i in chosen), "noise"], table.tolist(), strict=True)
+]
+show.table(["from / to", *targets], [["" if v != v else v for v in row] for row in rows])
+
+# %%
+reached = table[:-1][table[:-1].isfinite()]
+apart = (photos[:, None] - photos).flatten(2).norm(dim=2).median()
+print(f"from photos: {reached.min():.2f} to {reached.max():.2f}, median {reached.median():.2f}")
+print(f"the photos are {apart:.0f} apart")
+assert reached.median() < apart / 50
+
+# %% [markdown]
+# Empty means: it is that class already, or 60 steps were not enough. From nearly every photo to
+# nearly every class it takes a length of one or two (from noise four or five), while two photos are more
+# than a hundred apart. All classes are next door.
+#
+# ## One step: the fast gradient sign
+#
+# Suppose no value may change by more than $\epsilon$. To first order the loss
+# $J = -\log p_c$ grows by $r^\top \nabla J$, and no $r$ in that budget gains more than
+# $$r = \epsilon\,\mathrm{sign}(\nabla_x J), \qquad r^\top\nabla J = \epsilon\,\lVert \nabla J\rVert_1 .$$
+# One backward pass; this is **FGSM** (快速梯度符号法, Goodfellow et al. 2015). It is **untargeted**
+# (无目标攻击): any class but the present one will do.
+
+# %% [markdown] slide="subslide"
+# **Exercise 2 (easy, 10 minutes).**
+#
+# <details><summary>Hint 1: which number is differentiated?</summary>
+# <code>torch.nn.functional.cross_entropy(model(x), classes, reduction="sum")</code>. The sum gives
+# each image the gradient of its own loss.
+# </details>
+# <details><summary>Hint 2: what must hold for the result?</summary>
+# It is a picture: in 0 to 1, and no value further than epsilon from where it was.
+# </details>
+
+
+# %% exercise="fgsm"
+def fgsm(model, pixels, classes, epsilon):
+    """pixels + epsilon * sign(dJ/dpixels), kept in 0-1, with J the cross-entropy of `classes`.
+
+    model: logits (N,C) of pixels in 0-1; pixels: (N,3,H,W); classes: (N,) int64; epsilon: a number.
+    Returns: (N,3,H,W) in 0-1.
+    """
+    ### BEGIN SOLUTION
+    x = pixels.detach().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(model(x), classes, reduction="sum")
+    gradient = torch.autograd.grad(loss, x)[0]
+    return (pixels + epsilon * gradient.sign()).clamp(0, 1)
+    ### END SOLUTION
+
+
+# %% check="fgsm"
+check("fgsm", fgsm)
+
+# %%
+one_step = yours_or_ours("fgsm", fgsm)
+pictures = [p for p in images.photos() if p.label_index is not None]
+pixels = adversarial.eight_bits(net.crop_pixels(pictures)).to(net.device)
+labels = torch.tensor([p.label_index for p in pictures], device=net.device)
+right = adversarial.probabilities(f, pixels).argmax(1) == labels
+test, truth = pixels[right][::4], labels[right][::4]
+print(f"{len(pixels)} labelled photos, {right.sum()} named right, {len(test)} of them used here")
+
+
+# %%
+def still_right(changed: torch.Tensor) -> float:
+    return (adversarial.probabilities(f, changed).argmax(1) == truth).float().mean().item()
+
+
+budgets = [0.25, 0.5, 1, 4]
+by_sign = [still_right(one_step(f, test, truth, e / 255)) for e in budgets]
+by_chance = [still_right(adversarial.random_signs(test, e / 255)) for e in budgets]
+
+# %% [markdown]
+# ## Many small steps
+#
+# **PGD** (投影梯度下降, Madry et al. 2018) repeats the signed step and *projects* the change back into
+# the budget, instead of stopping there:
+# $$x \leftarrow \mathrm{clip}_{[x_0-\epsilon,\,x_0+\epsilon]\cap[0,1]}
+# \big(x + \alpha\,\mathrm{sign}(\nabla_x J)\big).$$
+#
+# **Question.** Four forward and backward passes instead of one: worth it?
+
+# %%
+by_steps = [still_right(adversarial.pgd(f, test, truth, e / 255, steps=4)) for e in budgets]
+curves = {"random signs": by_chance, "FGSM": by_sign, "PGD, 4 steps": by_steps}
+drawn = {name: ([0, *budgets], [1.0, *shares]) for name, shares in curves.items()}
+alt = "random signs hardly matter; FGSM and more so PGD leave few photos named right at 1 of 255"
+show.lines(drawn, "budget, of 255", "still named right", alt)
+
+# %%
+for name, shares in curves.items():
+    print(
+        f"{name:13}", ", ".join(f"{e}/255: {s:.0%}" for e, s in zip(budgets, shares, strict=True))
+    )
+assert by_steps[2] <= by_sign[2]
+assert by_chance[3] > by_sign[2] + 0.3
+
+# %% [markdown]
+# One step of a file is enough for nearly all. Random signs four times as large hardly matter. So this is **not**
+# noise that confuses the network: it is one direction out of very many, and the gradient names it.
+
+# %%
+panda, own = photos[:1], adversarial.probabilities(f, photos[:1]).argmax(1)
+panels = [panda, one_step(f, panda, own, 2 / 255), adversarial.random_signs(panda, 8 / 255)]
+captions = ["photo", "FGSM, 2 of 255", "random signs, 8 of 255"]
+titles = [f"{c}\n{a}" for c, a in zip(captions, answer(torch.cat(panels)), strict=True)]
+alt = "a panda three times, the last a little grainy; the middle one is misnamed"
+show.images(torch.cat(panels), titles, height=2.7, alt=alt)
+
+# %% [markdown]
+# Without a target the answer slips to a neighbour: the giant panda becomes a lesser one, and the network
+# is as sure as before.
+
+# %% [markdown]
+# ## The smallest change
+#
+# How near is the next answer? Szegedy et al. ask for
+# $$\min_r\; J(x + r,\, t) + c\,\lVert r\rVert_2 \quad\text{with}\quad x + r \in [0,1]^n ,$$
+# by L-BFGS, with the largest $c$ that still fools: $c$ is found by bisection.
+#
+# The fast way treats the network as linear (after DeepFool, 2016). With the lead
+# $g = S_c - \max_{k\ne c} S_k$ and its gradient $w$, the boundary $g = 0$ is nearest at
+# $$x - g\,\frac{w}{\lVert w\rVert_2^2} ,$$
+# and from there once more, until it is crossed; then along it, back towards the photo.
+
+# %%
+some = test[:3]
+linear = adversarial_smallest.smallest_linear(f, some)
+found = adversarial.measure(f, some, linear)
+searched = adversarial_smallest.smallest_lbfgs(f, some, found.classes, searches=4, steps=8)
+other = adversarial.measure(f, some, searched, found.classes)
+
+# %%
+rows = [
+    [name, one.fooled.float().mean(), one.l2.median(), 255 * one.linf.max(), one.survives.sum()]
+    for name, one in (("linearised", found), ("L-BFGS", other))
+]
+show.table(["", "fooled", "median length", "largest, of 255", "survive saving"], rows)
+
+# %%
+assert found.fooled.all()
+assert other.fooled.all()
+assert found.survives.sum() == 0
+
+# %% [markdown]
+# Both are as near, and L-BFGS asks many times as often. Beside another library: foolbox's DeepFool on
+# eight other photos. Its table was made once and is stored with the command that made it.
+
+# %%
+stored = adversarial_reach.stored()
+methods = stored["smallest"]["methods"].items()
+middle = [torch.tensor(one["lengths"]).median() for _, one in methods]
+rows = [
+    [n, f"{o['fooled']} of 8", m, o["shown"] // 8]
+    for (n, o), m in zip(methods, middle, strict=True)
+]
+show.table([stored["made_by"], "fooled", "median length", "forward passes a photo"], rows)
+
+# %% [markdown]
+# Ours looks at the strongest rival only, foolbox at the ten strongest: for one photo of the eight, the
+# cheetah, it finds a nearer answer.
+#
+# A class that is *named* is further away, and the linearised method needs more steps. The panda again,
+# to the ostrich:
+
+# %%
+far = [adversarial_smallest.smallest_linear(f, panda, "ostrich", steps=n) for n in (12, 30)]
+lengths = [facts.l2[0].item(), *((p - panda).norm().item() for p in far)]
+show.table(["ascent to 90 %", "linearised, 12 steps", "30 steps"], [lengths])
+
+# %%
+assert adversarial.measure(f, panda, far[1], "ostrich").fooled.all()
+assert lengths[2] < lengths[1] < lengths[0]
+
+# %% [markdown]
+# Back to any other class. Lengths of a few hundredths: nearly all values move by less than half a step of a file. And therefore
+# **none survives being saved**: rounding takes the change away. To survive, the new class needs a lead
+# in score; we raise it until the *saved* picture fools.
+
+# %%
+saved, leads = adversarial_smallest.smallest_saved(f, some, leads=[1, 2, 4, 8])
+kept = adversarial.measure(f, some, saved)
+rows = zip([net.labels[c] for c in truth[:3]], found.l2, leads, kept.l2, strict=True)
+show.table(["photo", "smallest length", "lead needed", "length once saved"], rows)
+
+# %%
+assert kept.survives.all()
+print(f"surviving costs {(kept.l2 / found.l2).median():.0f} times the length")
+
+# %% [markdown]
+# ## Why is it so easy?
+#
+# To first order, moving every value by $\epsilon$ against the gradient $w$ of the lead takes
+# $$\epsilon\,\lVert w\rVert_1 = \epsilon \sum_i |w_i|$$
+# from it: 150,528 small contributions, **all of one sign**. With random signs they cancel, and the sum
+# is some $\sqrt n$ times smaller. No single pixel has to be important.
+#
+# **Question.** Then a larger photo, with more values, should lose more. Does it?
+
+# %%
+squares = [images.square(images.photo(n).pixels(), 448) for n in names]
+sizes = [96, 160, 224, 320, 448]
+found_by_size = adversarial_reach.first_order(f, squares, sizes, epsilon=0.5 / 255)
+rows = [
+    [o.size, o.size**2 * 3, o.norm, o.lead, o.promised, o.lost, o.random] for o in found_by_size
+]
+header = ["side", "values", "sum |w|", "lead", "promised loss", "measured", "random signs"]
+show.table(header, rows)
+
+# %%
+small, large = found_by_size[0], found_by_size[-1]
+values = (large.size / small.size) ** 2
+print(f"{values:.0f} times the values, sum |w| {large.norm / small.norm:.1f} fold")
+for one in found_by_size:
+    assert one.lost > 10 * abs(one.random)
+assert 1 < large.norm / small.norm < values / 5
+
+# %% [markdown]
+# The formula promises twice what is lost: it is a *slope*, and the network bends. And the sum hardly
+# grows with the photo: SqueezeNet ends in a mean over all positions, so each value among many counts
+# for less. But at every size the signs add up and random ones cancel. The weakness is no oddity of this
+# network: it is what a sum over very many inputs does, unless something keeps the slopes small.
+
+# %% [markdown]
+# ## One change for all photos
+#
+# Every photo had its own change. A **universal perturbation** (通用扰动) is one change for all: signed
+# steps up the mean loss over many photos. It only counts on photos that were *not* used to make it, and
+# where the network was fairly sure (over 50 %): where it wavers, anything changes the answer.
+
+# %%
+twice = {"brandenburg_gate_2", "colosseum_2", "great_pyramid"}  # other sizes of the same photo
+once = [p for p in images.photos() if p.name not in twice]
+every = adversarial.eight_bits(net.crop_pixels(once)).to(net.device)
+before = adversarial.probabilities(f, every).max(1)
+every, before = every[before.values > 0.5], before.indices[before.values > 0.5]
+making, held_out = every[::2], every[1::2]
+r = adversarial_reach.universal(f, making, epsilon=10 / 255)
+chance = adversarial.random_signs(torch.full_like(r, 0.5), 10 / 255) - 0.5
+
+
+# %%
+def named(change: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
+    added = adversarial.eight_bits((photos + change).clamp(0, 1))
+    return adversarial.probabilities(f, added).argmax(1)
+
+
+new = named(r, held_out)
+answers = [(named(r, making), before[::2]), (new, before[1::2])]
+answers.append((named(chance, held_out), before[1::2]))
+rates = [(after != own).float().mean().item() for after, own in answers]
+bars = [f"{len(making)} photos it was made with", f"{len(held_out)} other photos", "random signs"]
+show.bars(bars, rates, "share fooled")
+
+# %%
+unmade = [images.photo(name) for name in ("camels", "bison", "scarlet_macaw")]
+added = (adversarial.eight_bits(net.crop_pixels(unmade)).to(net.device) + r).clamp(0, 1)
+titles = ["the change x 10", *answer(added)]
+alt = "a coloured pattern, and three photos with it that show camels, a bison and a macaw"
+show.images([0.5 + 10 * r[0], *added], titles, height=2.6, alt=alt)
+
+# %%
+often = Counter(net.labels[c] for c in new[new != before[1::2]]).most_common(4)
+print(f"random signs of the same size fool {rates[2]:.0%}, the universal change {rates[1]:.0%}")
+print("new names:", ", ".join(f"{name} {n} times" for name, n in often))
+assert rates[1] > rates[2] + 0.25
+
+# %% [markdown]
+# It is no noise either: it has a texture of whorls, and you can just see it in smooth parts of a photo.
+# The network has a few names for that texture. The directions in which it is weak are much the same for
+# all photos.
+
+# %% [markdown]
+# ## Transfer to another network
+#
+# So far the attacker had the network: a **white box** (白盒). Suppose he has another one, trained on the
+# same data. **Question.** Will pictures made with SqueezeNet fool EfficientNet-Lite0? And back?
+
+# %%
+other_net = models.load("efficientnet_lite0")
+chosen = right.nonzero()[:, 0][::4]
+both = adversarial.probabilities(other_net, pixels[chosen]).argmax(1) == labels[chosen]
+shared, names_shared = pixels[chosen][both], labels[chosen][both]
+strengths, nets = [2, 8, 16], [f, other_net]
+shares = adversarial_reach.transfer(nets, shared, [e / 255 for e in strengths], "FGSM")
+
+
+# %%
+def by_signs(e: float) -> list[float]:
+    signs = adversarial.random_signs(shared, e / 255)
+    named = [adversarial.probabilities(n, signs).argmax(1) for n in nets]
+    return [(one != names_shared).float().mean().item() for one in named]
+
+
+rows = []
+for e, table in zip(strengths, shares.tolist(), strict=True):
+    made = {"SqueezeNet": table[0], "EfficientNet": table[1], "random signs": by_signs(e)}
+    rows += [[f"{e}/255", name, *(f"{p:.0%}" for p in pair)] for name, pair in made.items()]
+show.table(["budget", "made with", "fools SqueezeNet", "fools EfficientNet"], rows)
+
+# %%
+own = shares.diagonal(dim1=1, dim2=2)
+across = shares.flip(2).diagonal(dim1=1, dim2=2)
+print(f"{len(shared)} photos that both name right")
+assert (own > across).all()
+assert (across[2] > across[0]).all()
+
+# %% [markdown]
+# On its own network one step of 2/255 is mostly enough; on the other it takes several times as much, and
+# the pictures are no longer clean. The two ways differ: EfficientNet is the sturdier network, also
+# against random signs. Yet some pass either way, so hiding the weights protects little.
+#
+# ## Only asking
+#
+# A **black-box attack** (黑盒攻击) needs neither weights nor gradient, only answers. The square attack
+# (2020) puts squares of $\pm\epsilon$ at random places, and keeps those after which the lead is smaller.
+
+# %%
+asked = [adversarial_reach.square_attack(f, p[None], 8 / 255, queries=400) for p in shared[:6]]
+squared = torch.cat([changed for changed, _ in asked])
+facts = adversarial.measure(f, shared[:6], adversarial.eight_bits(squared))
+names_now = [
+    net.labels[c] if s else "not fooled" for c, s in zip(facts.classes, facts.fooled, strict=True)
+]
+rows = zip([net.labels[c] for c in names_shared[:6]], names_now, [q for _, q in asked], strict=True)
+show.table(["photo", "named", "queries"], rows)
+
+# %%
+panels = [shared[0], (0.5 + 10 * (squared - shared[:6])[0]).clamp(0, 1), squared[0]]
+titles = [answer(shared[:1])[0], "difference x 10", answer(squared[:1])[0]]
+show.images(
+    panels, titles, height=2.7, alt="a photo, stripes and squares of colour, the photo with them"
+)
+
+# %%
+print(
+    facts.fooled.sum().item(), "of 6 fooled, queries in the middle:", sorted(q for _, q in asked)[3]
+)
+assert facts.fooled.sum() >= 4
+
+# %% [markdown]
+# PGD needed some ten passes; here a few questions do, or some hundreds. (Where it says 2, the stripes at
+# the start were enough.) That is nothing for a program, if the service answers with probabilities and
+# does not count.
+
+# %% [markdown]
+# ## A defence, and who it is measured against
+#
+# The change is fine, so destroy fine things first: save every picture as a strong JPEG before the
+# network sees it.
+#
+# **Question.** With it some of PGD's photos are recognised again. Is the network safe?
+
+# %%
+filters = {
+    "nothing": lambda p: p,
+    "JPEG, quality 30": adversarial_reach.jpeg(30),
+    "blur, 1 pixel": adversarial_reach.blurred(1.0),
+    "6 levels": adversarial_reach.few_colours(6),
+}
+guards = {name: adversarial_reach.Defended(f, one) for name, one in filters.items()}
+
+
+# %%
+def kept_right(guard: torch.nn.Module, changed: torch.Tensor) -> str:
+    named = adversarial.probabilities(guard, adversarial.eight_bits(changed)).argmax(1)
+    return f"{(named == truth).float().mean():.0%}"
+
+
+unaware = adversarial.pgd(f, test, truth, 4 / 255, steps=5)
+rows = []
+for name, guard in guards.items():
+    aware = adversarial.pgd(guard, test, truth, 4 / 255, steps=5)
+    rows.append([name, *(kept_right(guard, p) for p in (test, unaware, aware))])
+
+# %%
+show.table(["filter", "clean photos", "attacker does not know it", "attacker knows it"], rows)
+
+# %%
+shares = [[int(cell[:-1]) for cell in row[1:]] for row in rows]
+assert max(share[1] for share in shares[1:]) > shares[0][1] + 20
+assert all(share[2] < share[1] for share in shares[1:])
+
+# %% [markdown]
+# Against pictures made without it the filter helps. An attacker who knows it simply attacks *network
+# with filter*: forwards through the filter, backwards as if it were not there (Athalye et al. 2018).
+# Little is left, and the clean photos have paid.
+#
+# **A defence is worth what it is worth against someone who knows it.** What helps is training on
+# attacked pictures (Madry et al. 2018); it takes several times as long and costs clean accuracy.
+
+# %% [markdown]
+# ## Where it matters
+#
+# Stickers on a stop sign made a network read a speed limit (Eykholt et al. 2018): **driving**. Printed
+# spectacle frames made a **face recognition** see another person (Sharif et al. 2016). Filters for
+# spam, fraud and forbidden pictures have opponents who earn money by passing.
+#
+# **Responsible use.** Attack networks that are yours, or whose owner has asked you to. What you find in
+# a product, tell its maker before the world. Do not try these pictures where somebody may be hurt. And
+# where a decision matters, do not let one network take it alone.
+
+# %% [markdown]
+# ## Try it
+#
+# Find the smallest budget at which the panda becomes an ostrich. Then take one step instead of five, and
+# leave the target open. The picture shown is the *saved* one.
+
+# %%
+widgets.adversarial_explorer(net)
+
+# %% [markdown]
+# ## What we saw
+#
+# - From any photo, and from noise, a short ascent leads to any class; people see no difference.
+# - One signed step of 1/255 is often enough; random signs of four times that are not.
+# - The smallest changes do not survive being saved; with a lead in score they do.
+# - The reason is a sum: to first order $\epsilon\lVert w\rVert_1$, over all values of the photo.
+# - One change fools the network on most photos, also unseen ones; some changes fool another network.
+# - An attacker needs no gradient, only answers and patience.
+# - A filter stops those who do not know it.
+
+# %% [markdown]
+# **What it does not show.** We measured two small networks and some dozen photos; shares from so few
+# are rough. And that a network can be fooled does not say that it looks at the wrong things: it says that
+# it reacts to things we do not see.
+
+# %% [markdown]
+# ## Key terms
+#
+# | English | 中文 | meaning |
+# |---|---|---|
+# | adversarial example | 对抗样本 | a picture changed a little so that the network errs |
+# | perturbation | 扰动 | what is added |
+# | targeted, untargeted attack | 有目标/无目标攻击 | to a class that is named; to any other |
+# | budget | 预算 | the largest change that is allowed |
+# | fast gradient sign method | 快速梯度符号法 | one step by the signs of the loss's gradient |
+# | projected gradient descent | 投影梯度下降 | many steps, each put back into the budget |
+# | universal perturbation | 通用扰动 | one change for all photos |
+# | transferability | 可迁移性 | made with one network, fools another |
+# | white box, black box | 白盒，黑盒 | with the weights; with the answers only |
+# | adversarial training | 对抗训练 | training on attacked pictures |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too.
+
+# %% slide="skip"
+shown = [images.cutout("elephant"), images.photo("chenonceau"), *map(images.photo, names)]
+asked_about = [pictures[i] for i in chosen[both][:1].tolist()]
+used = [*unmade, *asked_about]
+credits = {picture.name: picture.credit for picture in shown + used}
+show.table(["picture", "author, licence, source"], credits.items())
+
+# %% [markdown] slide="skip"
+# ## Papers
+#
+# - C. Szegedy et al. *Intriguing properties of neural networks.* ICLR 2014.
+# - I. Goodfellow et al. *Explaining and Harnessing Adversarial Examples.* ICLR 2015.
+# - S.-M. Moosavi-Dezfooli et al. *DeepFool.* CVPR 2016. *Universal adversarial perturbations.* CVPR 2017.
+# - M. Sharif et al. *Accessorize to a Crime.* CCS 2016.
+# - A. Madry et al. *Towards Deep Learning Models Resistant to Adversarial Attacks.* ICLR 2018.
+# - Y. Dong et al. *Boosting Adversarial Attacks with Momentum.* CVPR 2018.
+# - A. Athalye et al. *Obfuscated Gradients Give a False Sense of Security.* ICML 2018.
+# - K. Eykholt et al. *Robust Physical-World Attacks on Deep Learning Visual Classification.* CVPR 2018.
+# - C.-J. Simon-Gabriel et al. *First-Order Adversarial Vulnerability.* ICML 2019.
+# - M. Andriushchenko et al. *Square Attack.* ECCV 2020.
