@@ -119,6 +119,8 @@ def shown_pixels(network, case):
     return network(case.pixels).detach()
 
 
+STYLE = {"size": 32, "content": "conv2", "styles": ["relu1", "conv2"]}
+
 # One line each, "module.function"; see `Example` for what a line can say.
 EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "ascent.Target": Example(lambda c: {"values": lambda x: c.model(x)[:, 1]}, use=valued),
@@ -255,6 +257,24 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "saliency.smoothgrad": lambda c: classify(c) | {"noise": c.noise},
     "start_here.capture_layer": lambda c: {"x": c.x, "layer": c.layer},
     "start_here.top_classes": lambda c: {"x": c.x, "names": list("abcde"), "k": 2},
+    "style.Task": Example(
+        lambda c: {
+            **{"pixels": c.pixels[:1], "photo": {"conv2": torch.zeros(2, 12, 6, 6)}},
+            **{"grams": {"relu1": torch.zeros(2, 8, 8)}, "weights": {"relu1": 1.0}},
+            **{"alpha": 1.0, "beta": 1.0, "gamma": 1.0, "finish": lambda pixels: pixels},
+        },
+        use=lambda task, c: task.loss(c.x).detach(),
+    ),
+    "style.default_layers": Example(lambda c: {}, network="squeezenet1_1"),
+    "style.forecast": Example(
+        lambda c: {"photo": c.pixels[0], "steps": 1, "asked": STYLE},
+        use=lambda seconds, c: [],  # another number each time
+    ),
+    "style.task": lambda c: {"photo": c.pixels[0], "painting": c.pixels[1]} | STYLE,
+    "style.transfer": lambda c: {
+        **{"photo": c.pixels[0], "painting": c.pixels[1], "steps": 2, "asked": STYLE}
+    },
+    "style.untrained": Example(lambda c: {}, use=forward),
     "texture.describe": lambda c: {"sample": c.pixels[0], "names": [c.layer]},
     "texture.features": Example(lambda c: {"x": c.x, "names": [c.layer]}, graph=True),
     "texture.synthesise": lambda c: {

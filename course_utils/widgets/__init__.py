@@ -22,6 +22,7 @@ from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
 from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
+from course_utils.widgets.style import style_explorer
 from course_utils.widgets.texture import texture_explorer
 from course_utils.widgets.trust import deletion_explorer, randomisation_explorer
 
@@ -51,6 +52,7 @@ __all__ = [
     "saliency_explorer",
     "scrub",
     "slider",
+    "style_explorer",
     "switch",
     "texture_explorer",
 ]
