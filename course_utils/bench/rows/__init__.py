@@ -7,7 +7,7 @@ from course_utils.errors import unknown
 
 MODULES = (
     *("last_layer", "occlusion", "saliency", "guided", "cam"),
-    *("ascent", "adversarial", "fast_style"),
+    *("ascent", "adversarial", "style", "fast_style"),
 )
 """The lectures with rows, in the syllabus' order."""
 
