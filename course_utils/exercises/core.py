@@ -38,6 +38,7 @@ MODULES = (
     "dream",
     "inversion",
     "texture",
+    "style",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 

@@ -147,7 +147,24 @@ def by_pre_hooks(model, x, classes):
     return x.grad
 
 
+def by_norm(features, target):
+    return torch.linalg.vector_norm(features.double() - target) ** 2
+
+
+def by_einsum(x, seen, photo, grams, weights, alpha, beta, gamma):
+    loss = sum(
+        alpha * (seen[k] - t).flatten().dot((seen[k] - t).flatten()) for k, t in photo.items()
+    )
+    for k, target in grams.items():
+        gram = torch.einsum("nchw,ndhw->ncd", seen[k], seen[k]) / seen[k][0, 0].numel()
+        loss += beta * weights[k] * torch.dist(gram, target) ** 2
+    steps = [x.diff(dim=-2)[..., :-1], x.diff(dim=-1)[..., :-1, :]]
+    return (loss + gamma * sum((step**2).sum() for step in steps)).item()
+
+
 OTHER_WAYS = [
+    ("content_loss", by_norm),
+    ("total_loss", by_einsum),
     ("field_arithmetic", backwards_through_the_layers),
     ("field_patch", by_padding_the_photo),
     ("top_patches", photo_by_photo),

@@ -1,0 +1,615 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 15 Neural style transfer
+#
+# **Can a picture show what a photo shows, the way a painter would have painted it?**
+#
+# After this lecture you can
+# - write the three losses of style transfer and say what each one asks for;
+# - say which layer makes which part of a style, and at what size its strokes come out;
+# - balance content against style, blend styles, and keep a photo's colours;
+# - choose what is varied, pixels or frequencies, and how, Adam or L-BFGS, by the loss after equally
+#   many evaluations;
+# - say what the usual network, VGG, is needed for, and what is habit.
+#
+# About 75 minutes with the two exercises. You need lectures 13 and 14.
+
+# %% slide="skip"
+import importlib.util
+
+if importlib.util.find_spec("course_utils") is None:
+    raise SystemExit(
+        "This kernel is not the course's. Start with `python course.py lab`, or choose "
+        "Kernel > Change Kernel > Python 3 (ipykernel) of the course's .venv."
+    )
+
+# %% slide="skip"
+import torch
+
+from course_utils import images, models, optimise, show, style, texture, widgets
+from course_utils.exercises import check, yours_or_ours
+
+# %% [markdown]
+# ## One photo, one painting
+#
+# Neuschwanstein, photographed; and the church at Auvers, as Vincent van Gogh painted it in 1890.
+#
+# **Question.** We want the castle from the left with the sky and the brush strokes from the right. What
+# have the last two lectures given us that could say, in numbers, "the same castle" and "the same
+# strokes"?
+
+# %%
+net = models.load("squeezenet1_1")
+castle, church = images.photo("neuschwanstein_castle"), images.painting("church_at_auvers")
+pair = [castle.pixels(), church.pixels()]
+show.images(pair, ["content: a photo", "style: a painting"], height=3.4, alt="a castle, a church")
+
+# %% [markdown]
+# ## Two descriptions from one network
+#
+# Lecture 13 went back from a layer's features $F$ to the photo: deep layers keep what stands *where*
+# and lose colour and texture. Lecture 14 used the Gram matrix $G = FF^\top/M$, which knows which channels
+# answer together and has forgotten where.
+#
+# Gatys, Ecker and Bethge (2016) joined them: a picture whose *features* are the photo's and whose *Gram
+# matrices* are the painting's. For VGG the content layer is usually conv4_2, the second convolution of
+# the fourth block; its counterpart here is SqueezeNet's fire5.
+
+# %%
+content, styles = style.default_layers(net)
+print("content:", content, " style:", ", ".join(styles))
+
+# %% [markdown] slide="subslide"
+# **Exercise 1 (easy, 5 minutes).** The **content loss** (内容损失) compares place by place, channel by
+# channel:
+# $$L_\text{content} = \lVert F(x) - F(\text{photo}) \rVert^2 .$$
+#
+# <details><summary>Hint</summary>
+# The squared norm is the sum of the squares of all entries. Not their mean: how large the loss is
+# belongs to its weight.
+# </details>
+
+
+# %% exercise="content_loss"
+def content_loss(features, target):
+    """||F(x) - F(photo)||^2.
+
+    features: (N,K,h,w) of the image; target: (N,K,h,w) of the photo.
+    Returns: one number.
+    """
+    ### BEGIN SOLUTION
+    return (features - target).square().sum()
+    ### END SOLUTION
+
+
+# %% check="content_loss"
+check("content_loss", content_loss)
+
+# %% [markdown]
+# ## The content loss alone
+#
+# What does it ask for? We begin with noise and minimise nothing else. Two tools from lecture 10: what
+# we vary are the picture's **frequencies**, and how is left to **L-BFGS**, a descent that learns the
+# curvature as it goes. Below, both have to justify themselves.
+
+# %%
+find_content = yours_or_ours("content_loss", content_loss)
+photo = style.fit(castle, 192)
+kept = texture.features(net, net.normalize(photo), [content])[content]
+
+
+def only_content(pixels: torch.Tensor) -> torch.Tensor:
+    seen = texture.features(net, net.normalize(pixels), [content])
+    return 100 * find_content(seen[content], kept) / kept.square().sum()
+
+
+# %%
+noise = optimise.Fourier((1, *photo.shape[2:]), std=0.5)
+found = optimise.optimise(only_content, noise, 60, rule=optimise.lbfgs())
+alt = "the castle again, soft, its windows and trees as specks of slightly wrong colours"
+show.images([photo, found.image], ["photo", f"from noise, by {content} alone"], height=3.2, alt=alt)
+
+# %% [markdown]
+# Towers, roofs and windows stand where they stood; colours and textures of walls and trees are free
+# to become others. That freedom is what a style can use.
+
+# %% [markdown]
+# ## The style loss
+#
+# The **style loss** (风格损失) compares Gram matrices in several layers,
+# $$L_\text{style} = \sum_l w_l \lVert G_l(x) - G'_l \rVert^2, \qquad G_l = \frac{1}{M_l} F_l F_l^\top ,$$
+# with $G'_l$ from the painting. Divided by the number of positions $M_l$, it lets photo and painting
+# differ in size.
+#
+# **Question.** Could all $w_l$ simply be 1?
+
+# %% slide="subslide"
+painting = style.fit(church, 192)
+painted = texture.features(net, net.normalize(painting), styles)
+grams = {layer: texture.gram(f) for layer, f in painted.items()}
+sizes = {layer: g.square().sum().item() for layer, g in grams.items()}
+weights = style.relative_weights(grams)
+rows = [[k, f"{f.shape[2]} x {f.shape[3]}", sizes[k], weights[k]] for k, f in painted.items()]
+show.table(["layer", "positions", "squared norm of G'", "w_l"], rows)
+
+# %% [markdown]
+# No: the squared norms differ by a factor of more than a hundred, and the largest layer would decide alone. With
+# $w_l = \frac{1}{L\,\lVert G'_l\rVert^2}$ every one of the $L$ layers contributes a **relative** error: it is 1 where a
+# picture has nothing of the style. We take $\alpha$ and $\beta$ in the same way, in per cent: 100 means that
+# nothing is left of the photo's content, or of the painting's style.
+
+# %% [markdown]
+# ## What each layer calls style
+#
+# Five style losses of one layer each, then all together. Above we start from noise and ask for nothing
+# but style: these are lecture 14's textures. Below the content loss is there too, and we start from
+# the photo.
+
+# %%
+sets = [[layer] for layer in styles] + [styles]
+
+
+def paint(steps: int = 50, **asked: object) -> torch.Tensor:
+    return style.transfer(net, castle, church, steps, **({"size": 192} | asked)).pixels
+
+
+from_noise = [paint(40, styles=s, alpha=0, start="noise") for s in sets]
+from_photo = [paint(40, styles=s) for s in sets]
+
+# %%
+titles = [*styles, "together"] * 2
+# %%
+alt = (
+    "above: from specks of colour to strokes and shapes; below: the castle in each of these styles"
+)
+show.images([*from_noise, *from_photo], titles, columns=6, height=1.4, alt=alt)
+
+# %% [markdown]
+# relu1 knows colours and grain. fire2 and fire4 know strokes: which way they run, how long they are, what
+# lies beside what. fire6 and fire8 know larger pieces, and have begun to forget the colours: theirs is
+# a paler castle. Together they cover all sizes.
+
+# %% [markdown]
+# ## The total loss
+#
+# $$L = \alpha L_\text{content} + \beta L_\text{style} + \gamma L_\text{TV}, \qquad
+# L_\text{TV} = \sum_{i,j} (x_{i+1,j} - x_{i,j})^2 + (x_{i,j+1} - x_{i,j})^2 .$$
+#
+# The **total variation** (全变分) of lecture 13 keeps neighbouring pixels alike. Its sum runs over the
+# pixels that have a neighbour below *and* to the right, in each colour.
+
+# %% [markdown] slide="subslide"
+# **Exercise 2 (medium, 20 minutes).** All three, weighted and added.
+#
+# <details><summary>Hint 1: the order</summary>
+# Three numbers first, the weighted sum last. <code>photo</code> holds one layer here, but a loop
+# over <code>photo.items()</code> is as short.
+# </details>
+# <details><summary>Hint 2: a Gram matrix for each image</summary>
+# <code>f = seen[layer].flatten(2)</code> is (N,K,M); <code>f @ f.mT / f.shape[2]</code> is (N,K,K).
+# </details>
+# <details><summary>Hint 3: neighbours</summary>
+# <code>x[..., 1:, :-1] - x[..., :-1, :-1]</code> is one step down, for the pixels that have both
+# neighbours.
+# </details>
+
+
+# %% exercise="total_loss"
+def total_loss(x, seen, photo, grams, weights, alpha, beta, gamma):
+    """alpha L_content + beta L_style + gamma L_TV.
+
+    x: the image (N,3,H,W); seen: layer -> its features (N,K,h,w);
+    photo: content layer -> features of the photo; grams: style layer -> the painting's (N,K,K);
+    weights: style layer -> w_l.
+    Returns: one number.
+    """
+    ### BEGIN SOLUTION
+    content = sum((seen[k] - target).square().sum() for k, target in photo.items())
+    painted = 0
+    for layer, target in grams.items():
+        f = seen[layer].flatten(2)
+        gram = f @ f.mT / f.shape[2]
+        painted = painted + weights[layer] * (gram - target).square().sum()
+    down = x[..., 1:, :-1] - x[..., :-1, :-1]
+    across = x[..., :-1, 1:] - x[..., :-1, :-1]
+    variation = down.square().sum() + across.square().sum()
+    return alpha * content + beta * painted + gamma * variation
+    ### END SOLUTION
+
+
+# %% check="total_loss"
+check("total_loss", total_loss)
+
+# %% [markdown]
+# ## The picture
+#
+# A task holds all that stays as it is: the photo's features, the painting's Gram matrices, the weights.
+# What changes is the picture. How long will it take? Two evaluations tell.
+
+# %%
+find_total = yours_or_ours("total_loss", total_loss)
+task = style.task(net, castle, church, size=256)
+known = (task.photo, task.grams, task.weights, task.alpha, task.beta, task.gamma)
+print(f"80 evaluations: about {style.forecast(net, castle, 80, size=256):.1f} s")
+
+
+# %%
+def loss(pixels: torch.Tensor) -> torch.Tensor:
+    x = net.normalize(pixels)
+    return find_total(x, texture.features(net, x, task.wanted), *known)
+
+
+begin = optimise.Fourier.of(task.pixels)
+result = optimise.optimise(loss, begin, 80, rule=optimise.lbfgs())
+picture = result.frames[-1, 0] / 255
+
+# %%
+alt = "the castle under a swirling dark blue sky, its walls and the wood in short thick strokes"
+show.images([*pair, picture], ["photo", "painting", "both"], height=3.2, alt=alt)
+
+# %%
+alt = "the photo turns into the painted picture"
+show.animation(result.frames, alt, fps=8)
+
+# %% [markdown]
+# ## Each term
+#
+# `style.transfer` does the same in one call, and keeps every term of the loss.
+#
+# **Question.** We start from the photo. Where does each of the three terms begin, and which way does
+# it go?
+
+# %%
+run = style.transfer(net, castle, church, 80, size=256)
+steps = range(len(run.run.losses))
+curves = {name: (steps, values) for name, values in run.summary.items()}
+alt = "style falls by a factor of ten or more, content rises from zero and levels off"
+show.lines(curves, "evaluations", "weighted term, in per cent", alt, yscale="log", ylim=(0.1, None))
+
+# %% slide="subslide"
+by_layer = {k[9:]: (steps, v) for k, v in run.curves.items() if k.startswith("style in")}
+alt = "every layer's style loss falls; the first layers fall furthest"
+show.lines(by_layer, "evaluations", "style, by layer, in per cent", alt, yscale="log")
+
+# %%
+print({name: round(values[-1], 1) for name, values in run.summary.items()})
+assert run.summary["content"][0] < 1
+assert run.summary["style"][-1] < 0.1 * run.summary["style"][0]
+assert abs(run.run.losses[-1] / result.losses[-1] - 1) < 0.1
+
+# %% [markdown]
+# The content loss begins at zero, the picture *is* the photo, and rises: every step trades some of the
+# photo for the style. Where the curves level off, neither gives way any more. That balance is
+# $\beta/\alpha$.
+
+# %% [markdown]
+# ## From realistic to abstract
+#
+# **Question.** $\beta/\alpha$ grows by a factor of 10 from picture to picture. What goes first: the colours,
+# the small shapes, or the large ones? Above we start from the photo, below from noise.
+
+# %%
+ratios = (0.1, 1, 10, 100)
+settings = {"steps": 60, "size": 192, "keep": 0}
+swept = [
+    [style.transfer(net, castle, church, beta=r, start=start, **settings) for r in ratios]
+    for start in ("photo", "noise")
+]
+
+# %%
+titles = [f"β/α = {ratio:g}" for ratio in ratios] * 2
+alt = "above, a photo turns into a painting; below, a castle dissolves into strokes"
+show.images([one.pixels for row in swept for one in row], titles, columns=4, height=2.3, alt=alt)
+
+# %% slide="subslide"
+lost = [[one.summary["content"][-1] for one in row] for row in swept]
+missing = [
+    [one.summary["style"][-1] / r for r, one in zip(ratios, row, strict=True)] for row in swept
+]
+header = [
+    "β/α",
+    "photo: content lost, %",
+    "style missing, %",
+    "noise: content lost, %",
+    "style missing, %",
+]
+show.table(header, zip(ratios, lost[0], missing[0], lost[1], missing[1], strict=True))
+
+# %%
+for row in range(2):
+    assert lost[row] == sorted(lost[row])
+    assert missing[row] == sorted(missing[row], reverse=True)
+
+# %% [markdown]
+# Colours come first: they cost hardly any content. Then strokes replace textures, then windows and
+# twigs go, and from noise, where no edge was there to begin with, the castle itself. There is no right
+# value; it is the knob a painter would want, and the table is the price list.
+
+# %% [markdown]
+# ## The size of the strokes
+#
+# The Gram matrix knows the painting's strokes *in pixels*: a layer's units look through windows of
+# fixed size. So the size at which the painting is shown to the network is the size of the brush.
+
+# %%
+brushes = (80, 192, 480)
+shown = [paint(style_size=side) for side in brushes]
+titles = [f"painting {side} pixels high" for side in brushes]
+alt = "small bright patches; short strokes; long swirls across the sky"
+show.images(shown, titles, height=2.8, alt=alt)
+
+# %% [markdown]
+# Of a small painting the network sees whole flowers and roofs as if they were strokes; of a large one
+# only single strokes, which come out long and wide. Beyond the reach of the deepest layer they cannot
+# grow. The photo's size matters likewise: the same task at 512 pixels has strokes of half the size
+# *relative to the picture*, unless the painting grows with it.
+
+# %% [markdown]
+# ## Where to begin
+#
+# The loss does not say where to begin. From the photo, from noise, from the painting itself?
+#
+# **Question.** Will the three end in the same picture?
+
+# %%
+starts = {"the photo": "photo", "noise": "noise", "the painting": church}
+settings = {"steps": 80, "size": 192, "beta": 5}
+ends = [style.transfer(net, castle, church, start=s, **settings) for s in starts.values()]
+titles = [f"from {name}: {one.run.losses[-1]:.0f}" for name, one in zip(starts, ends, strict=True)]
+alt = "a clear castle; one of soft dabs; one through which the church still shows"
+show.images([one.pixels for one in ends], titles, height=2.6, alt=alt)
+
+# %%
+alt = "out of noise come strokes, and the strokes become a castle"
+show.animation(ends[1].run.frames, alt, fps=8)
+
+# %% [markdown]
+# Three pictures, and three losses that hardly differ (the numbers above): the minimum is not one point.
+# From the photo the content is there at once; from noise it has to be found again, and some of it never
+# is. From the painting even the church stays: to the losses it is nearly as good a castle. What we
+# admire in the first picture is in part the start.
+
+# %% [markdown]
+# ## Pixels or frequencies, Adam or L-BFGS?
+#
+# All see the same loss and the same gradient, once in each step. **Adam** moves every number by about
+# the same amount; **L-BFGS** estimates the curvature from its last 20 steps and goes where the quadratic
+# it sees has its minimum. The numbers are the **pixels**, as in the paper, or the **frequencies** of
+# lecture 10.
+#
+# **Question.** A sky has to turn from light to dark blue. How many of the pixels must agree on it, and
+# how many frequencies?
+
+# %%
+rates = {"frequencies": 0.1, "pixels": 0.03}  # Adam's: try others
+settings = {"steps": 60, "size": 192}
+raced = {}
+for what, rate in rates.items():
+    for name, rule in {"L-BFGS": optimise.lbfgs(), "Adam": optimise.adam(rate)}.items():
+        run = style.transfer(net, castle, church, coordinates=what, rule=rule, **settings)
+        raced[f"{name}, {what}"] = run
+
+# %%
+curves = {name: (range(61), one.run.losses) for name, one in raced.items()}
+alt = "L-BFGS on frequencies falls fastest and ends lowest by far; the others stay together above"
+show.lines(curves, "evaluations", "total loss", alt, yscale="log")
+
+# %% slide="subslide"
+reached = {name: one.run.losses[-1] for name, one in raced.items()}
+titles = [f"{name}\nloss {loss:.0f}" for name, loss in reached.items()]
+alt = "painted sky and roofs on frequencies; on pixels a photo with a rough surface"
+show.images([one.pixels for one in raced.values()], titles, columns=4, height=2.1, alt=alt)
+
+# %%
+assert min(reached, key=reached.get) == "L-BFGS, frequencies"
+assert reached["L-BFGS, frequencies"] < 0.7 * reached["L-BFGS, pixels"]
+
+# %% [markdown]
+# *What* is varied makes the larger difference. One number of the lowest frequencies moves a whole sky;
+# on pixels thousands have to agree, so the old colours stay, and the loss with them. The minimum is the
+# same one; the way there is not.
+#
+# On frequencies L-BFGS is far ahead on equal evaluations, on pixels the two are about level. L-BFGS
+# has no rate to choose. Adam has, but it survives what L-BFGS does not: a loss that changes from step to
+# step, as in training (lecture 16).
+
+# %% [markdown]
+# ## Total variation
+#
+# The third term against the first two: how smooth do we want it?
+
+# %%
+smooths = (0, 1, 5)
+calm = [paint(gamma=gamma) for gamma in smooths]
+corner = [one[:, 10:90, 30:150] for one in calm]
+alt = "a detail: strokes with grain, then strokes without, then soft patches"
+show.images(corner, [f"γ = {gamma:g}" for gamma in smooths], height=2.8, alt=alt)
+
+# %% slide="subslide"
+differences = [optimise.total_variation(one[None]).item() / one.numel() for one in calm]
+show.table(["γ", "mean squared step between neighbours"], zip(smooths, differences, strict=True))
+
+# %% [markdown]
+# ## Two painters
+#
+# With two paintings and weights $b_1 + b_2 = 1$ one would minimise
+# $b_1\lVert G - G_1'\rVert^2 + b_2\lVert G - G_2'\rVert^2$. Write it out: up to a constant it is
+# $$\lVert G - (b_1 G_1' + b_2 G_2')\rVert^2 .$$
+# So a **blend** costs no more than one style: mix the Gram matrices. A check on numbers:
+
+# %%
+wave = images.painting("great_wave_off_kanagawa")
+two = [style.task(net, castle, one, size=192).grams["fire4"] for one in (church, wave)]
+seen = texture.features(net, net.normalize(photo), ["fire4"])["fire4"]
+ours = texture.gram(seen).requires_grad_()
+apart = 0.3 * (ours - two[0]).square().sum() + 0.7 * (ours - two[1]).square().sum()
+mixed = (ours - 0.3 * two[0] - 0.7 * two[1]).square().sum()
+
+# %%
+slopes = [torch.autograd.grad(value, ours)[0] for value in (apart, mixed)]
+error = (slopes[0] - slopes[1]).abs().max() / slopes[0].abs().max()
+print(f"losses {apart:.0f} and {mixed:.0f}; their gradients differ by {error:.0e} of the largest")
+assert error < 1e-4
+
+# %%
+shares = (0, 0.25, 0.5, 0.75, 1)
+blends = [
+    style.transfer(net, castle, [church, wave], 50, size=192, blend=(1 - b, b)).pixels
+    for b in shares
+]
+titles = [f"{1 - b:.0%} van Gogh\n{b:.0%} Hokusai" for b in shares]
+alt = "from van Gogh's blue and ochre strokes to Hokusai's pale paper, foam and dark blue"
+show.images(blends, titles, columns=5, height=1.7, alt=alt)
+
+# %% [markdown]
+# A mean of Gram matrices is the Gram matrix of a picture that is half the one and half the other: the
+# blend mixes colours in patches, not like paint in a pot.
+
+# %% [markdown]
+# ## Keeping the photo's colours
+#
+# The Gram matrices carry the painting's colours too. Gatys et al. (2016, second paper) name two ways
+# to leave them out: give the painting the photo's colour **statistics** beforehand, mean and covariance,
+# $$x' = C_\text{photo}^{1/2}\, C_\text{painting}^{-1/2}\,(x - \mu_\text{painting}) + \mu_\text{photo} ;$$
+# or paint the **luminance** only, and take the other two colour channels from the photo.
+
+# %%
+dressed = style.match_colours(style.fit(church, 192), photo)[0]
+both = [paint(50, colours=colours) for colours in ("statistics", "luminance")]
+titles = ["the painting in the photo's colours", "statistics", "luminance"]
+alt = "strokes as before, in the photo's green, grey and pale blue"
+show.images([dressed, *both], titles, height=2.6, alt=alt)
+
+# %% [markdown]
+# By statistics colours may still move to other places, the palette is the photo's. By luminance every
+# pixel keeps its hue, and a stroke can no longer cross the outline in another colour. Neither is
+# better: the first paints with the photo's paint, the second draws over the photo.
+
+# %% [markdown]
+# ## Which network?
+#
+# Nearly every implementation takes VGG. Its blocks are clear, its layers have no shortcuts, its maps
+# are wide. Is that needed? The same task with four networks: VGG-16 (ours was fine-tuned to find
+# edges), SqueezeNet, EfficientNet-Lite0, and a SqueezeNet with **random weights**.
+
+# %%
+vgg = models.load("vgg16_hed")
+seconds = style.forecast(vgg, castle, 30, size=160)
+print(f"VGG-16, 160 pixels, 30 evaluations: about {seconds:.0f} s on this machine")
+
+nets = [style.transfer(vgg, castle, church, 30, size=160, keep=0)]
+
+# %%
+blocks = {"content": "block5", "styles": ["stem", "block2", "block3", "block5"]}
+settings = {"steps": 50, "size": 160, "keep": 0}
+efficient, random = models.load("efficientnet_lite0"), style.untrained(net, seed=0)
+nets += [style.transfer(net, castle, church, **settings)]
+nets += [style.transfer(efficient, castle, church, **settings, **blocks)]
+nets += [style.transfer(random, castle, church, **settings)]
+
+# %%
+titles = ["VGG-16", "SqueezeNet", "EfficientNet-Lite0", "SqueezeNet, random"]
+alt = "four painted castles; the last has the colours, but the surface of a photo"
+show.images([one.pixels for one in nets], titles, columns=4, height=2.2, alt=alt)
+
+# %% [markdown]
+# All four move the colours, even the random one: for that, any mix of colours will do as a filter. What it
+# lacks are strokes; its walls and trees keep the surface of the photo. So learned filters matter. That
+# they are *VGG's* does not show here: SqueezeNet's concatenations and EfficientNet's shortcuts paint as
+# well, each in its own hand.
+#
+# VGG is the usual choice by convention. Everyone can compare with everyone, its layers are easy to name,
+# and published comparisons found it more robust than ResNets (Wang et al. 2021). One castle proves
+# nothing either way.
+
+# %% [markdown]
+# ## Larger
+#
+# An evaluation's cost grows with the number of pixels, so the time is told beforehand. And the small
+# picture, enlarged, is a good start for the large one: its colours are in place, and 30 evaluations go
+# into strokes.
+
+# %%
+sides = (128, 256, 512)
+told = [style.forecast(net, castle, 30, size=side) for side in sides]
+show.table(["longer side, pixels", "seconds for 30 evaluations"], zip(sides, told, strict=True))
+
+# %%
+large = style.transfer(net, castle, church, 30, size=512, style_size=512, start=picture)
+alt = "the castle at 512 pixels, every stroke to be seen"
+show.images([large.pixels], height=5.2, alt=alt)
+
+# %% [markdown]
+# This is the best picture of the lecture, and it took two steps: small for the colours, large for the
+# strokes, which now follow the towers and the hills.
+
+# %% [markdown]
+# ## Try it
+#
+# The pictures of castle and church are stored, so the sliders answer at once; others are painted
+# here, and the line below says how long that takes. Which setting would you hang on a wall?
+
+# %%
+widgets.style_explorer(net)
+
+# %% [markdown]
+# ## What we saw
+#
+# - Features say what stands where, Gram matrices say in which strokes and colours; style transfer asks for
+#   the photo's features and the painting's Gram matrices at once.
+# - Early layers hold colours and grain, deep ones larger strokes; the painting's size in pixels is the size
+#   of the brush.
+# - $\beta/\alpha$ trades content for style, and the price list can be measured.
+# - The start decides which of many pictures of nearly the same loss we get.
+# - On equal evaluations L-BFGS on frequencies ends lowest; on pixels, the paper's choice, the sky keeps its
+#   colour.
+# - Blending styles is blending Gram matrices. Colours can be left to the photo, in two ways.
+
+# %% [markdown]
+# **What it does not show.** Nothing here knows what a castle is, or that a sky should swirl and a wall
+# should not: strokes go where features allow them. And "style" is what Gram matrices happen to
+# measure, not what an art historian means: neither composition nor choice of subject is in it.
+
+# %% [markdown]
+# ## Key terms
+#
+# | English | 中文 | meaning |
+# |---|---|---|
+# | style transfer | 风格迁移 | a photo's content in a painting's style |
+# | content loss | 内容损失 | squared distance of the features of one deep layer |
+# | style loss | 风格损失 | weighted squared distances of Gram matrices, layer by layer |
+# | Gram matrix | 格拉姆矩阵 | which channels answer together, anywhere in the picture |
+# | total variation | 全变分 | sum of squared differences of neighbouring pixels |
+# | L-BFGS | 有限内存BFGS | descent with a curvature estimated from the last steps |
+# | luminance | 亮度 | how bright a colour is to the eye |
+
+# %% [markdown] slide="skip"
+# ## Pictures
+#
+# If you pass this notebook on with its pictures, pass this table on too. What is made from a painting
+# inherits its conditions.
+
+# %% slide="skip"
+used = [castle, church, wave]
+show.table(["picture", "author, licence, source"], [[p.name, p.credit] for p in used])
+
+# %% [markdown] slide="skip"
+# ## Papers
+#
+# - L. A. Gatys, A. S. Ecker, M. Bethge. *Image Style Transfer Using Convolutional Neural Networks.* CVPR
+#   2016.
+# - L. A. Gatys, M. Bethge, A. Hertzmann, E. Shechtman. *Preserving Color in Neural Artistic Style
+#   Transfer.* 2016.
+# - L. A. Gatys, A. S. Ecker, M. Bethge, A. Hertzmann, E. Shechtman. *Controlling Perceptual Factors in
+#   Neural Style Transfer.* CVPR 2017.
+# - Y. Li, N. Wang, J. Liu, X. Hou. *Demystifying Neural Style Transfer.* IJCAI 2017.
+# - P. Wang, Y. Li, N. Vasconcelos. *Rethinking and Improving the Robustness of Image Style Transfer.* CVPR
+#   2021.
+# - J. Nocedal. *Updating Quasi-Newton Matrices with Limited Storage.* Mathematics of Computation 1980.
