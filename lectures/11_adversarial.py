@@ -117,10 +117,10 @@ def targeted_ascent(model, pixels, target, rate, confidence, steps):
     ### END SOLUTION
 
 
-# %% check="targeted_ascent"
+# %% check="targeted_ascent" slide="subslide"
 check("targeted_ascent", targeted_ascent)
 
-# %%
+# %% slide="subslide"
 climb = yours_or_ours("targeted_ascent", targeted_ascent)
 koala = net.index("koala")
 fooled, steps = climb(f, elephant, koala, rate=0.2, confidence=0.9, steps=50)
@@ -165,13 +165,13 @@ facts = adversarial.measure(f, photos, ostriches.pixels, "ostrich")
 
 # %%
 changes = [(0.5 + 20 * d).clamp(0, 1) for d in ostriches.pixels - photos]
-titles = [a.split(",")[0] for a in answer(photos)]
+titles = [a.split(" (")[0] for a in answer(photos)]
 lengths = [f"length {length:.2f}" for length in facts.l2]
 after = [a.split(",")[0] for a in answer(ostriches.pixels)]
 alt = "six photos, their differences times twenty, and six photos that look the same: all ostriches"
-show.images([*photos, *changes, *ostriches.pixels], titles + lengths + after, height=1.4, alt=alt)
+show.images([*photos, *changes, *ostriches.pixels], titles + lengths + after, height=1.2, alt=alt)
 
-# %%
+# %% slide="subslide"
 print("reached:", ostriches.reached, "after", ostriches.steps.tolist(), "steps")
 print("still ostriches after saving as 8-bit files:", facts.survives.tolist())
 assert facts.fooled.all()
@@ -192,7 +192,8 @@ show.images(both, answer(torch.stack(both)), height=2.7, alt="noise, and noise t
 
 # %% [markdown]
 # Two pictures of noise. A high probability is no sign that there is anything in the picture.
-#
+
+# %% [markdown]
 # ## When to stop
 #
 # Three rules are in use: stop when the network is **confident**, or before the change leaves a
@@ -208,7 +209,7 @@ rules = {
 }
 runs = {name: adversarial.ascend(f, photos[:1], "ostrich", 0.1, **r) for name, r in rules.items()}
 
-# %%
+# %% slide="subslide"
 rows = []
 for name, run in runs.items():
     found = adversarial.measure(f, photos[:1], run.pixels, "ostrich")
@@ -241,7 +242,7 @@ rows = [
 ]
 show.table(["from / to", *targets], [["" if v != v else v for v in row] for row in rows])
 
-# %%
+# %% slide="subslide"
 reached = table[:-1][table[:-1].isfinite()]
 apart = (photos[:, None] - photos).flatten(2).norm(dim=2).median()
 print(f"from photos: {reached.min():.2f} to {reached.max():.2f}, median {reached.median():.2f}")
@@ -252,7 +253,8 @@ assert reached.median() < apart / 50
 # Empty means: it is that class already, or 60 steps were not enough. From nearly every photo to
 # nearly every class it takes a length of one or two (from noise four or five), while two photos are more
 # than a hundred apart. All classes are next door.
-#
+
+# %% [markdown]
 # ## One step: the fast gradient sign
 #
 # Suppose no value may change by more than $\epsilon$. To first order the loss
@@ -288,10 +290,10 @@ def fgsm(model, pixels, classes, epsilon):
     ### END SOLUTION
 
 
-# %% check="fgsm"
+# %% check="fgsm" slide="subslide"
 check("fgsm", fgsm)
 
-# %%
+# %% slide="subslide"
 one_step = yours_or_ours("fgsm", fgsm)
 pictures = [p for p in images.photos() if p.label_index is not None]
 pixels = adversarial.eight_bits(net.crop_pixels(pictures)).to(net.device)
@@ -327,7 +329,7 @@ drawn = {name: ([0, *budgets], [1.0, *shares]) for name, shares in curves.items(
 alt = "random signs hardly matter; FGSM and more so PGD leave few photos named right at 1 of 255"
 show.lines(drawn, "budget, of 255", "still named right", alt)
 
-# %%
+# %% slide="subslide"
 for name, shares in curves.items():
     print(
         f"{name:13}", ", ".join(f"{e}/255: {s:.0%}" for e, s in zip(budgets, shares, strict=True))
@@ -336,8 +338,9 @@ assert by_steps[2] <= by_sign[2]
 assert by_chance[3] > by_sign[2] + 0.3
 
 # %% [markdown]
-# One step of a file is enough for nearly all. Random signs four times as large hardly matter. So this is **not**
-# noise that confuses the network: it is one direction out of very many, and the gradient names it.
+# One step of a file is enough for nearly all. Random signs four times as large hardly matter. So this
+# is **not** noise that confuses the network: it is one direction out of very many, and the gradient
+# names it.
 
 # %%
 panda, own = photos[:1], adversarial.probabilities(f, photos[:1]).argmax(1)
@@ -363,7 +366,7 @@ show.images(torch.cat(panels), titles, height=2.7, alt=alt)
 # $$x - g\,\frac{w}{\lVert w\rVert_2^2} ,$$
 # and from there once more, until it is crossed; then along it, back towards the photo.
 
-# %%
+# %% slide="subslide"
 some = test[:3]
 linear = adversarial_smallest.smallest_linear(f, some)
 found = adversarial.measure(f, some, linear)
@@ -386,7 +389,7 @@ assert found.survives.sum() == 0
 # Both are as near, and L-BFGS asks many times as often. Beside another library: foolbox's DeepFool on
 # eight other photos. Its table was made once and is stored with the command that made it.
 
-# %%
+# %% slide="subslide"
 stored = adversarial_reach.stored()
 methods = stored["smallest"]["methods"].items()
 middle = [torch.tensor(one["lengths"]).median() for _, one in methods]
@@ -403,7 +406,7 @@ show.table([stored["made_by"], "fooled", "median length", "forward passes a phot
 # A class that is *named* is further away, and the linearised method needs more steps. The panda again,
 # to the ostrich:
 
-# %%
+# %% slide="subslide"
 far = [adversarial_smallest.smallest_linear(f, panda, "ostrich", steps=n) for n in (12, 30)]
 lengths = [facts.l2[0].item(), *((p - panda).norm().item() for p in far)]
 show.table(["ascent to 90 %", "linearised, 12 steps", "30 steps"], [lengths])
@@ -413,11 +416,11 @@ assert adversarial.measure(f, panda, far[1], "ostrich").fooled.all()
 assert lengths[2] < lengths[1] < lengths[0]
 
 # %% [markdown]
-# Back to any other class. Lengths of a few hundredths: nearly all values move by less than half a step of a file. And therefore
-# **none survives being saved**: rounding takes the change away. To survive, the new class needs a lead
-# in score; we raise it until the *saved* picture fools.
+# Back to any other class. Lengths of a few hundredths: nearly all values move by less than half a step of
+# a file. And therefore **none survives being saved**: rounding takes the change away. To survive, the new
+# class needs a lead in score; we raise it until the *saved* picture fools.
 
-# %%
+# %% slide="subslide"
 saved, leads = adversarial_smallest.smallest_saved(f, some, leads=[1, 2, 4, 8])
 kept = adversarial.measure(f, some, saved)
 rows = zip([net.labels[c] for c in truth[:3]], found.l2, leads, kept.l2, strict=True)
@@ -437,7 +440,7 @@ print(f"surviving costs {(kept.l2 / found.l2).median():.0f} times the length")
 #
 # **Question.** Then a larger photo, with more values, should lose more. Does it?
 
-# %%
+# %% slide="subslide"
 squares = [images.square(images.photo(n).pixels(), 448) for n in names]
 sizes = [96, 160, 224, 320, 448]
 found_by_size = adversarial_reach.first_order(f, squares, sizes, epsilon=0.5 / 255)
@@ -447,7 +450,7 @@ rows = [
 header = ["side", "values", "sum |w|", "lead", "promised loss", "measured", "random signs"]
 show.table(header, rows)
 
-# %%
+# %% slide="subslide"
 small, large = found_by_size[0], found_by_size[-1]
 values = (large.size / small.size) ** 2
 print(f"{values:.0f} times the values, sum |w| {large.norm / small.norm:.1f} fold")
@@ -456,7 +459,7 @@ for one in found_by_size:
 assert 1 < large.norm / small.norm < values / 5
 
 # %% [markdown]
-# The formula promises twice what is lost: it is a *slope*, and the network bends. And the sum hardly
+# The formula promises about twice what is lost: it is a *slope*, and the network bends. And the sum hardly
 # grows with the photo: SqueezeNet ends in a mean over all positions, so each value among many counts
 # for less. But at every size the signs add up and random ones cancel. The weakness is no oddity of this
 # network: it is what a sum over very many inputs does, unless something keeps the slopes small.
@@ -499,7 +502,7 @@ titles = ["the change x 10", *answer(added)]
 alt = "a coloured pattern, and three photos with it that show camels, a bison and a macaw"
 show.images([0.5 + 10 * r[0], *added], titles, height=2.6, alt=alt)
 
-# %%
+# %% slide="subslide"
 often = Counter(net.labels[c] for c in new[new != before[1::2]]).most_common(4)
 print(f"random signs of the same size fool {rates[2]:.0%}, the universal change {rates[1]:.0%}")
 print("new names:", ", ".join(f"{name} {n} times" for name, n in often))
@@ -525,7 +528,7 @@ strengths, nets = [2, 8, 16], [f, other_net]
 shares = adversarial_reach.transfer(nets, shared, [e / 255 for e in strengths], "FGSM")
 
 
-# %%
+# %% slide="subslide"
 def by_signs(e: float) -> list[float]:
     signs = adversarial.random_signs(shared, e / 255)
     named = [adversarial.probabilities(n, signs).argmax(1) for n in nets]
@@ -538,7 +541,7 @@ for e, table in zip(strengths, shares.tolist(), strict=True):
     rows += [[f"{e}/255", name, *(f"{p:.0%}" for p in pair)] for name, pair in made.items()]
 show.table(["budget", "made with", "fools SqueezeNet", "fools EfficientNet"], rows)
 
-# %%
+# %% slide="subslide"
 own = shares.diagonal(dim1=1, dim2=2)
 across = shares.flip(2).diagonal(dim1=1, dim2=2)
 print(f"{len(shared)} photos that both name right")
@@ -549,7 +552,8 @@ assert (across[2] > across[0]).all()
 # On its own network one step of 2/255 is mostly enough; on the other it takes several times as much, and
 # the pictures are no longer clean. The two ways differ: EfficientNet is the sturdier network, also
 # against random signs. Yet some pass either way, so hiding the weights protects little.
-#
+
+# %% [markdown]
 # ## Only asking
 #
 # A **black-box attack** (黑盒攻击) needs neither weights nor gradient, only answers. The square attack
@@ -572,7 +576,7 @@ show.images(
     panels, titles, height=2.7, alt="a photo, stripes and squares of colour, the photo with them"
 )
 
-# %%
+# %% slide="subslide"
 print(
     facts.fooled.sum().item(), "of 6 fooled, queries in the middle:", sorted(q for _, q in asked)[3]
 )
@@ -601,7 +605,7 @@ filters = {
 guards = {name: adversarial_reach.Defended(f, one) for name, one in filters.items()}
 
 
-# %%
+# %% slide="subslide"
 def kept_right(guard: torch.nn.Module, changed: torch.Tensor) -> str:
     named = adversarial.probabilities(guard, adversarial.eight_bits(changed)).argmax(1)
     return f"{(named == truth).float().mean():.0%}"
@@ -616,7 +620,7 @@ for name, guard in guards.items():
 # %%
 show.table(["filter", "clean photos", "attacker does not know it", "attacker knows it"], rows)
 
-# %%
+# %% slide="subslide"
 shares = [[int(cell[:-1]) for cell in row[1:]] for row in rows]
 assert max(share[1] for share in shares[1:]) > shares[0][1] + 20
 assert all(share[2] < share[1] for share in shares[1:])
