@@ -39,6 +39,7 @@ MODULES = (
     "inversion",
     "texture",
     "style",
+    "fast_style",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 

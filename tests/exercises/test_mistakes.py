@@ -160,6 +160,24 @@ def by_einsum(x, seen, photo, grams, weights, alpha, beta, gamma):
         loss += beta * weights[k] * torch.dist(gram, target) ** 2
     steps = [x.diff(dim=-2)[..., :-1], x.diff(dim=-1)[..., :-1, :]]
     return (loss + gamma * sum((step**2).sum() for step in steps)).item()
+def by_torchs_batch_norm(x, scale, shift, eps):
+    """Each image is a batch of its own."""
+    norm = torch.nn.functional.batch_norm
+    return torch.cat([norm(one[None], None, None, scale, shift, True, 0.1, eps) for one in x])
+
+
+def photo_by_photo_and_sgd(model, weights, photos, target, style_weight, rate):
+    weights = torch.nn.Parameter(weights.clone())
+    optimizer, losses = torch.optim.SGD([weights], lr=rate), []
+    for photo in photos[:, None]:
+        found = model.features(torch.conv2d(photo, weights, padding=1))
+        loss = (found - model.features(photo)).pow(2).mean()
+        columns = found.flatten(2)[0]
+        gap = torch.einsum("im,jm->ij", columns, columns) / columns.shape[1] - target
+        (loss + style_weight * gap.pow(2).sum()).div(len(photos)).backward()
+        losses.append(loss.item() + style_weight * gap.pow(2).sum().item())
+    optimizer.step()
+    return weights.detach(), sum(losses) / len(losses)
 
 
 OTHER_WAYS = [
@@ -177,6 +195,8 @@ OTHER_WAYS = [
     ("guided_relu", by_where),
     ("deconvnet_relu", by_relu),
     ("guided_gradient", by_pre_hooks),
+    ("instance_norm", by_torchs_batch_norm),
+    ("training_step", photo_by_photo_and_sgd),
     ("capture_layer", by_walking),
     ("top_classes", by_sorting),
 ]
