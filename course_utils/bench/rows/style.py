@@ -92,7 +92,7 @@ def row(name: str, network: str, title: str) -> Row:
         lambda: scene(network),
         (
             Contender("the course", course),
-            Contender(PLAIN, plain),
+            Contender(PLAIN, plain, "torch"),
             Contender("floor: one forward and backward pass", passes, floor=True),
         ),
         same_gradient,
