@@ -168,22 +168,39 @@ Statistic = Callable[[Tensor], Tensor]
 
 
 def describe(
-    model: Network, sample: Tensor, names: Iterable[str], statistic: Statistic = gram
+    model: Network,
+    pixels: Tensor,
+    names: Iterable[str],
+    statistic: Statistic = gram,
+    octaves: int = 1,
 ) -> dict[str, Tensor]:
-    """What the network remembers of a texture: a matrix for each layer.
+    """What the network remembers of textures: a matrix for each layer, with the graph.
 
     Args:
         model: a network of the zoo.
-        sample: pixels (3,H,W) in 0-1.
+        pixels: (N,3,H,W) in 0-1.
         names: layers.
         statistic: `gram` or `covariance`.
+        octaves: 1 for the picture itself; more for copies of half the size, a quarter ... as well,
+            in which a position sees twice as far, four times ...
 
     Returns:
-        layer -> (1,C,C).
+        layer -> (N,C,C); of the smaller copies "layer / 2", "layer / 4" ...
+
+    Reference: the octaves are those of Snelgrove, "High-Resolution Multi-Scale Neural Texture
+        Synthesis", SIGGRAPH Asia 2017.
     """
-    with torch.no_grad():
-        found = features(model, model.normalize(sample)[None], names)
-    return {name: statistic(maps) for name, maps in found.items()}
+    if octaves < 1 or min(pixels.shape[-2:]) < 8 * 2 ** (octaves - 1):
+        size = " x ".join(map(str, pixels.shape[-2:]))
+        raise ValueError(
+            f"octaves={octaves}; accepted: 1 or more, the smallest copy of {size} 8 px"
+        )
+    found = {}
+    for k in range(octaves):
+        small = functional.avg_pool2d(pixels, 2**k)
+        maps = features(model, model.normalize(small), names)
+        found |= {name + f" / {2**k}" * (k > 0): statistic(m) for name, m in maps.items()}
+    return found
 
 
 def balanced(targets: Mapping[str, Tensor]) -> dict[str, float]:
@@ -208,6 +225,7 @@ def synthesise(
     steps: int = 30,
     *,
     statistic: Statistic = gram,
+    octaves: int = 1,
     weights: Mapping[str, float] | None = None,
     start: Tensor | Parameterisation | None = None,
     seed: int = 0,
@@ -216,8 +234,8 @@ def synthesise(
 ) -> Result:
     """A texture from noise whose feature maps have the sample's statistics.
 
-    Varied is the picture's spectrum, see `optimise.Fourier`: from pixels the loss falls as low, but
-    much of the noise stays, because layers that pool do not see it.
+    Varied is the picture's spectrum, see `optimise.Fourier`: white noise, divided by the frequency.
+    From white pixels much of the noise stays, because layers that pool hardly see it.
 
     Args:
         model: a network of the zoo.
@@ -225,10 +243,10 @@ def synthesise(
         size: of the result, one number or (H,W); need not be the sample's.
         names: layers; see `LAYERS`.
         steps: of L-BFGS with a line search, about two evaluations each.
-        statistic: what is compared, `gram` or `covariance`.
-        weights: of the layers; `balanced` by default.
-        start: what is varied, instead of a random spectrum of this size: pixels (1,3,H,W) in 0-1,
-            or a parameterisation.
+        statistic, octaves: what is compared, as for `describe`.
+        weights: of the matrices of `describe`; `balanced` by default.
+        start: what is varied, instead of a random spectrum: pixels (1,3,H,W) in 0-1, or a
+            parameterisation.
         seed: of the random spectrum.
         keep, progress: as for `optimise`.
 
@@ -238,14 +256,15 @@ def synthesise(
     Reference: Gatys, Ecker & Bethge, "Texture Synthesis Using Convolutional Neural Networks", 2015.
     """
     names = list(names)
-    targets = describe(model, sample, names, statistic)
+    with torch.no_grad():
+        targets = describe(model, sample[None].to(model.device), names, statistic, octaves)
     weights = _weights(targets, targets, balanced(targets) if weights is None else weights)
     if start is None:
         start = Fourier((1, *_pair(size)), 0.1, seed, device=model.device)
 
     def loss(x: Tensor) -> Tensor:
-        found = features(model, model.normalize(x), names)
-        return sum(w * layer_loss(statistic(found[k]), targets[k]) for k, w in weights.items())
+        found = describe(model, x, names, statistic, octaves)
+        return sum(w * layer_loss(found[k], targets[k]) for k, w in weights.items())
 
     rule = lbfgs(line_search=True)
     return optimise(loss, start, steps, rule=rule, keep=keep, progress=progress)
@@ -467,8 +486,9 @@ def breaks(source: Tensor) -> Tensor:
     Returns:
         (H,W) bool: False inside pieces that stand in the sample just so.
     """
-    right = (source[:, :, 1:] - source[:, :, :-1]) == torch.tensor([0, 1]).view(2, 1, 1)
-    below = (source[:, 1:] - source[:, :-1]) == torch.tensor([1, 0]).view(2, 1, 1)
+    one = torch.tensor([0, 1], device=source.device).view(2, 1, 1)
+    right = (source[:, :, 1:] - source[:, :, :-1]) == one
+    below = (source[:, 1:] - source[:, :-1]) == one.flip(0)
     broken = torch.zeros(source.shape[1:], dtype=torch.bool, device=source.device)
     broken[:, 1:] |= ~right.all(0)
     broken[1:] |= ~below.all(0)

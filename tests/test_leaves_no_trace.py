@@ -275,7 +275,9 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         **{"photo": c.pixels[0], "painting": c.pixels[1], "steps": 2, "asked": STYLE}
     },
     "style.untrained": Example(lambda c: {}, use=forward),
-    "texture.describe": lambda c: {"sample": c.pixels[0], "names": [c.layer]},
+    "texture.describe": Example(
+        lambda c: {"pixels": c.pixels, "names": [c.layer], "octaves": 2}, graph=True
+    ),
     "texture.features": Example(lambda c: {"x": c.x, "names": [c.layer]}, graph=True),
     "texture.synthesise": lambda c: {
         **{"sample": c.pixels[0], "size": 12, "names": [c.layer], "steps": 2, "progress": None}

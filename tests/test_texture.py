@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from course_utils import images, layers, models, texture
+from course_utils.widgets import texture as explorer
 
 
 def features(*shape, seed=0):
@@ -159,6 +160,16 @@ def test_the_same_seed_gives_the_same_texture():
     )
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_a_description_holds_the_smaller_copies_too():
+    net, x = tiny_net(), small_sample()[None]
+    found = texture.describe(net, x, ["relu1"], octaves=2)
+    assert list(found) == ["relu1", "relu1 / 2"]
+    half = texture.describe(net, functional.avg_pool2d(x, 2), ["relu1"])
+    torch.testing.assert_close(found["relu1 / 2"], half["relu1"])
+    with pytest.raises(ValueError, match="octaves=3"):
+        texture.describe(net, x, ["relu1"], octaves=3)
 
 
 def test_balanced_losses_are_relative():
@@ -344,6 +355,13 @@ def test_histograms_are_matched(n):
         np.testing.assert_allclose(one.sort().values, wanted, rtol=1e-4)
 
 
+def test_no_round_matches_the_colours_only():
+    sample = texture.SAMPLES["leaves"].pixels(48)
+    made = texture.by_statistics(sample, 48, steps=0)
+    torch.testing.assert_close(made.mean((1, 2)), sample.mean((1, 2)), rtol=0, atol=0.02)
+    torch.testing.assert_close(made.std((1, 2)), sample.std((1, 2)), rtol=0.1, atol=0)
+
+
 def test_statistics_are_matched_at_another_size():
     sample = texture.SAMPLES["leaves"].pixels(64)
     made = texture.by_statistics(sample, (64, 96), steps=6)
@@ -402,3 +420,41 @@ def test_samples_lie_inside_their_pictures(name):
     assert sample.pixels().shape == (3, sample.side, sample.side)
     assert sample.pixels(40).shape == (3, 40, 40)
     assert sample.picture in images.paintings() + images.photos()
+
+
+# ------------------------------------------------------------------ whatever the default device
+
+
+def test_the_default_device_is_not_used():
+    sample = small_sample()
+    with torch.device("meta"):
+        made = texture.quilt(sample, 20, block=8)
+        texture.by_pixels(sample, 4, window=3)
+        texture.by_statistics(sample, 24, steps=1)
+        texture.repetition(sample, 4)
+        assert texture.breaks(made.source).device.type == "cpu"
+
+
+# ------------------------------------------------------------------ the explorer
+
+
+def test_the_step_of_the_explorer_runs_no_network(squeezenet, monkeypatch):
+    ran = []
+    real = explorer.run
+    monkeypatch.setattr(explorer, "SIDE", 32)
+    monkeypatch.setattr(explorer, "STEPS", 3)
+    monkeypatch.setattr(explorer, "run", lambda *given: ran.append(given[1:]) or real(*given))
+    made = explorer.texture_explorer(squeezenet, ["leaves", "spines"])
+    assert "leaves, layers up to fire5, Gram matrix: after 3 steps" in made.text
+    made.controls["step"].value = 1
+    assert "after 1 steps" in made.text
+    assert len(ran) == 1
+    made.controls["deepest"].value = "fire2"
+    made.controls["compared"].value = "covariance"
+    made.controls["octaves"].value = 2
+    assert ran[-1] == ("leaves", "fire2", "covariance", 2)
+
+
+def test_the_explorer_knows_the_layers_of_two_networks():
+    with pytest.raises(ValueError, match="network: tiny; accepted: vgg16_hed, squeezenet1_1"):
+        explorer.texture_explorer(tiny_net())

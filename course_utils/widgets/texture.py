@@ -33,8 +33,10 @@ def texture_explorer(network: Network, samples: Sequence[str] = ()) -> Explorer:
     names = texture.LAYERS[network.name]
     made = remember(partial(run, network))
 
-    def draw(sample: str, deepest: str, compared: str, step: int) -> tuple[dict[str, Tensor], str]:
-        result = made(sample, deepest, compared)
+    def draw(
+        sample: str, deepest: str, compared: str, octaves: int, step: int
+    ) -> tuple[dict[str, Tensor], str]:
+        result = made(sample, deepest, compared, octaves)
         frame = result.steps.index(min(result.steps, key=lambda s: abs(s - step)))
         shown = {
             "sample": texture.SAMPLES[sample].pixels(SIDE),
@@ -47,11 +49,12 @@ def texture_explorer(network: Network, samples: Sequence[str] = ()) -> Explorer:
         sample=choice(list(samples or texture.SAMPLES)),
         deepest=choice(names, names[-1], label="deepest layer"),
         compared=choice(list(STATISTICS)),
+        octaves=slider(1, 3, 1, label="sizes compared"),
         step=slider(0, STEPS, STEPS, live=True),
     )
 
 
-def run(network: Network, sample: str, deepest: str, compared: str) -> Result:
+def run(network: Network, sample: str, deepest: str, compared: str, octaves: int) -> Result:
     """Twenty steps from noise with all layers up to the deepest."""
     names = texture.LAYERS[network.name]
     return texture.synthesise(
@@ -61,6 +64,7 @@ def run(network: Network, sample: str, deepest: str, compared: str) -> Result:
         names[: names.index(deepest) + 1],
         STEPS,
         statistic=STATISTICS[compared],
+        octaves=octaves,
         keep=STEPS + 1,
         progress=None,
     )

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from course_utils import exercises, saliency, start_here
+from course_utils import exercises, saliency, start_here, texture
 from course_utils.exercises import judging, running
 from course_utils.exercises.core import NOT_ATTEMPTED, RIGHT, WRONG
 
@@ -114,6 +114,27 @@ UNLISTED_LISTS = {
 def test_unlisted_lists_of_classes(which):
     function, words = UNLISTED_LISTS[which]
     assert words in said("top_classes", function)
+
+
+LOSS = texture.style_loss
+UNLISTED_NUMBERS = {
+    "three times": (lambda f, t, w: 3 * LOSS(f, t, w), "3 times the target in every call"),
+    "plus one": (lambda f, t, w: LOSS(f, t, w) + 1, "plus a constant in each call"),
+    "an axis of two": (lambda f, t, w: LOSS(f, t, w).expand(2), "a tensor of shape (2,)"),
+    "a text": (lambda f, t, w: "small", "You return a text"),
+    "not a number": (lambda f, t, w: LOSS(f, t, w) * torch.nan, "1 NaN"),
+    "something else": (lambda f, t, w: LOSS(f, t, w).sqrt() + len(f), "belongs"),
+}
+
+
+@pytest.mark.parametrize("which", UNLISTED_NUMBERS)
+def test_unlisted_numbers(which):
+    function, words = UNLISTED_NUMBERS[which]
+    assert words in said("style_loss", function)
+
+
+def test_a_plain_number_will_do():
+    assert verdict("style_loss", lambda f, t, w: LOSS(f, t, w).item()).state == RIGHT
 
 
 # ------------------------------------------------------------------ exceptions and manners
