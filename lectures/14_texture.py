@@ -104,11 +104,12 @@ assert shares[0] < shares[1] < shares[2]
 # pieces are copied anyway, why pixel by pixel?
 
 # %%
-small = [texture.SAMPLES[name].pixels(40) for name in ("leaves", "anemone")]
-by_pixel = [texture.by_pixels(sample, 64, 9).pixels for sample in small]
-titles = ["leaves, 40 x 40", "64 x 64", "anemone, 40 x 40", "64 x 64"]
-pictures = [small[0], by_pixel[0], small[1], by_pixel[1]]
-show.rows([pictures[:2], pictures[2:]], ["leaves", "anemone"], "samples and textures", height=200)
+small = [texture.SAMPLES[name].pixels(48) for name in ("leaves", "anemone")]
+by_pixel = [texture.by_pixels(sample, 64, 11, seed=1).pixels for sample in small]
+pictures = list(zip(small, by_pixel, strict=True))
+show.rows(
+    pictures, ["leaves", "anemone"], "48 x 48 pixels each, and 64 x 64 made of them", height=210
+)
 
 # %% [markdown]
 # ## 2. Patch by patch
@@ -118,10 +119,11 @@ show.rows([pictures[:2], pictures[2:]], ["leaves", "anemone"], "samples and text
 # as before); and that one, cut along the path where old and new differ least.
 
 # %%
-sample = texture.SAMPLES["stones"].pixels()
+sample = texture.SAMPLES["squiggles"].pixels()
 versions = {"any patch": (False, False), "fitting": (True, False), "fitting and cut": (True, True)}
-quilts = [texture.quilt(sample, 160, 36, matched=m, cut=c) for m, c in versions.values()]
-show.images([q.pixels for q in quilts], list(versions), height=3.2, alt="seams, fewer, none")
+quilts = [texture.quilt(sample, 120, 24, matched=m, cut=c, seed=1) for m, c in versions.values()]
+alt = "lines that break at every border; lines that mostly meet; lines that go on"
+show.images([q.pixels for q in quilts], list(versions), height=3.4, alt=alt)
 
 # %% [markdown]
 # The cut is found by **dynamic programming** (动态规划). With $e_{ij}$ the squared difference in the
@@ -130,13 +132,17 @@ show.images([q.pixels for q in quilts], list(versions), height=3.2, alt="seams, 
 # one line of code a row, and the best of all paths is read off backwards.
 
 # %%
-old, new = sample[:, 20:56, 8:20], sample[:, 30:66, 60:72]
+old, new = sample[:, 4:28, 10:22], sample[:, 20:44, 40:52]
 error = (old - new).square().sum(0)
 seam = texture.least_cost_seam(error)
-cut = torch.arange(12) >= seam[:, None]
-strips = [old, new, old.where(~cut, new)]
-names = ["old", "new", "cut"]
-show.images(strips, names, columns=3, height=3, alt="two strips, and both joined along a seam")
+beyond = torch.arange(12) >= seam[:, None]
+path = (error / error.max()).expand(3, -1, -1).clone()
+path[:, torch.arange(24), seam] = torch.tensor([0.9, 0.6, 0.0])[:, None]
+
+# %%
+strips = {"old": old, "new": new, "difference, seam": path, "cut": old.where(~beyond, new)}
+alt = "two strips of lines; a path along their smallest differences; both strips joined there"
+show.images(list(strips.values()), list(strips), height=3.2, alt=alt)
 
 # %%
 straight = error.sum(0).min().item()
@@ -145,8 +151,9 @@ print(f"error met by the best straight line: {straight:.2f}, by the seam: {cheap
 assert cheapest < straight
 
 # %% slide="subslide"
-quilted = [texture.quilt(sample, 256, 48, seed=2) for sample in (simple, complex_)]
-show.images([q.pixels for q in quilted], ["256 x 256", "256 x 256"], height=4, alt="two quilts")
+quilted = [texture.quilt(simple, 256, 40), texture.quilt(complex_, 256, 60, seed=3)]
+alt = "strokes without end; arms and tips, bunches of them more than once"
+show.images([q.pixels for q in quilted], ["256 x 256"] * 2, height=4.6, alt=alt)
 
 # %% [markdown]
 # Both are convincing at a glance, also the complex one: shapes are copied whole. Look longer and you
@@ -169,9 +176,10 @@ names = [f"{scale}, {turn}°" for scale in ("fine", "middle", "coarse") for turn
 show.maps(list(kernels), names, signed=True, columns=4, height=1.5, alt="oriented stripes")
 
 # %%
-fits = [texture.by_statistics(simple, 128, steps) for steps in (1, 2, 8)]
-titles = ["sample", "1 round", "2 rounds", "8 rounds"]
-show.images([simple, *fits], titles, height=2.6, alt="the sample's colours and strokes appear")
+fits = [texture.by_statistics(simple, 128, steps) for steps in (0, 1, 8)]
+titles = ["sample", "colours only", "1 round", "8 rounds"]
+alt = "coloured noise, then grain with a direction, then calmer strokes"
+show.images([simple, *fits], titles, height=2.6, alt=alt)
 
 
 # %%
@@ -182,10 +190,10 @@ def spread(pixels: torch.Tensor) -> torch.Tensor:
 
 gaps = [(spread(x) / spread(simple)).log().abs().mean().item() for x in fits]
 print("mean difference of the responses' spread:", [f"{gap:.1%}" for gap in gaps])
-assert gaps[-1] < gaps[0] < 0.5
+assert gaps[2] < gaps[1] < 0.3 * gaps[0]
 
 # %%
-pair = [texture.by_statistics(sample, 128) for sample in (simple, complex_)]
+pair = [fits[-1], texture.by_statistics(complex_, 128)]
 pictures = [simple, pair[0], complex_, pair[1]]
 titles = ["leaves", "same histograms", "anemone", "same histograms"]
 show.images(
@@ -329,7 +337,8 @@ check("style_loss", style_loss)
 # %%
 find_loss = yours_or_ours("style_loss", style_loss)
 names = texture.LAYERS["squeezenet1_1"]
-targets = texture.describe(net, simple, names)
+with torch.no_grad():
+    targets = texture.describe(net, simple[None], names)
 ones = dict.fromkeys(names, 1.0)
 empty = {k: torch.zeros(1, t.shape[1], 1, 1, device=net.device) for k, t in targets.items()}
 alone = [find_loss({k: empty[k]}, targets, ones).item() for k in names]
@@ -344,12 +353,25 @@ show.table(["layer", "E for G = 0", "weight"], zip(names, alone, weights.values(
 # %% [markdown]
 # ## From noise
 #
-# L-BFGS, 30 steps. What is varied is the spectrum of the picture (lecture 10); it begins as noise.
+# L-BFGS, 30 steps, as in the paper from white noise; but in two ways. What is varied is either the pixels
+# or, as in lecture 10, the picture's spectrum divided by the frequency.
 
 # %%
+white = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+plain = texture.synthesise(net, complex_, 128, names, 30, start=white)
 run = texture.synthesise(net, complex_, 128, names, 30)
-print(f"loss {run.losses[0]:.3g} -> {run.losses[-1]:.3g} in {run.evaluations} evaluations")
+titles = ["sample", "pixels varied", "spectrum varied"]
+alt = "grey noise with faint strands; soft strands in the sample's colours"
+show.images([complex_, plain.image[0], run.image[0]], titles, height=3, alt=alt)
+
+# %%
+for name, one in {"pixels": plain, "spectrum": run}.items():
+    print(f"{name}: {one.losses[0]:.3g} -> {one.losses[-1]:.3g}, {one.evaluations} evaluations")
 assert run.losses[-1] < 0.1 * run.losses[0]
+
+# %% [markdown]
+# Both have come near the sample's matrices. But the pixels keep their noise: the network steps over two
+# pixels at a time and then pools, and what averages out it does not see. From here on the spectrum.
 
 # %%
 widgets.scrub(run, ["texture"])
@@ -363,31 +385,31 @@ widgets.scrub(run, ["texture"])
 # %%
 vgg = models.load("vgg16_hed")
 depths = texture.LAYERS["vgg16_hed"]
-sample = texture.SAMPLES["anemone"].pixels(96)
+little = texture.SAMPLES["anemone"].pixels(96)
 ladder = [
-    texture.synthesise(vgg, sample, 96, depths[: i + 1], 16, keep=0).image[0]
+    texture.synthesise(vgg, little, 96, depths[: i + 1], 16, keep=0).image[0]
     for i in range(len(depths))
 ]
 
 # %%
 titles = ["sample", *(f"up to {name}" for name in depths)]
-show.images([sample, *ladder], titles, height=2.3, alt="colours, then strokes, then arms and tips")
+alt = "clouds of its colours; then fine grain; then round tips and bits of arms"
+show.images([little, *ladder], titles, height=2.3, alt=alt)
 
 # %%
-names = texture.LAYERS["squeezenet1_1"]
-steps = [
-    texture.synthesise(net, sample, 96, names[: i + 1], 20, keep=0).image[0]
+fires = [
+    texture.synthesise(net, little, 96, names[: i + 1], 20, keep=0).image[0]
     for i in range(len(names))
 ]
-
-# %%
 titles = ["sample", *(f"up to {name}" for name in names)]
-show.images([sample, *steps], titles, height=2.3, alt="the same with SqueezeNet")
+show.images(
+    [little, *fires], titles, height=2.1, alt="SqueezeNet: clouds, then feathers, then arms"
+)
 
 # %% [markdown]
-# One shallow layer gives colours and fine grain; with the deeper ones come strokes, and then pieces of
-# arms with their tips. What grows is the **structure** that one position can see. It is never the layout:
-# where the arms come from and that they bend around one centre is lost at every depth.
+# One shallow layer gives colours and grain; with deeper ones come round tips (VGG) or strands
+# (SqueezeNet). What grows is the **structure** that one position can see, never the layout: where the arms
+# come from, and that they bend around one centre, is lost at every depth.
 
 # %% [markdown]
 # ## Gram against covariance
@@ -395,24 +417,22 @@ show.images([sample, *steps], titles, height=2.3, alt="the same with SqueezeNet"
 # The same layers, the same steps, but matching $\Sigma$ in place of $G$. What will be missing?
 
 # %%
+statistics = {"Gram": texture.gram, "covariance": texture.covariance}
 matched = [
-    texture.synthesise(net, complex_, 128, names, 20, statistic=s, keep=0).image[0]
-    for s in (texture.gram, texture.covariance)
+    texture.synthesise(net, little, 96, names, 20, statistic=one, keep=0).image[0]
+    for one in statistics.values()
 ]
-titles = ["sample", "Gram", "covariance"]
-show.images([complex_, *matched], titles, height=3, alt="both show arms; their colours differ")
-
+show.images([little, *matched], ["sample", *statistics], height=3, alt="strands in both of them")
 
 # %%
-def shift(pixels: torch.Tensor) -> float:
-    return (pixels.clamp(0, 1).mean((1, 2)).cpu() - complex_.mean((1, 2))).abs().mean().item()
-
-
-print(f"mean colour, off by: Gram {shift(matched[0]):.3f}, covariance {shift(matched[1]):.3f}")
+wanted = little.mean((1, 2))
+off = [(x.cpu().mean((1, 2)) - wanted).abs().mean().item() for x in matched]
+print(f"mean colour, off by: Gram {off[0]:.3f}, covariance {off[1]:.3f} (of 1)")
+assert max(off) < 0.1
 
 # %% [markdown]
-# The structure is as good with one as with the other, and even the colours hardly differ: the means are
-# what the covariance leaves free, but several layers of it pin down most of what the means would say.
+# The structure is as good with one as with the other. The means are what the covariance leaves free; yet
+# even the colours stay, because several layers of it pin down nearly all that the means would say.
 
 # %% [markdown]
 # ## Larger than the sample
@@ -422,34 +442,65 @@ print(f"mean colour, off by: Gram {shift(matched[0]):.3f}, covariance {shift(mat
 # $(a, b)$? It is 1 for a shift of 0, and 1 again wherever a picture repeats itself.
 
 # %%
-large = texture.synthesise(net, complex_, 256, names, 20, keep=0).image[0].clamp(0, 1)
-tiles = complex_.tile(1, 2, 2)
-pictures = {"tiles": tiles, "quilt": quilted[1].pixels, "Gram": large.cpu()}
-show.images(list(pictures.values()), list(pictures), height=3.2, alt="tiles, a quilt, and arms")
+little = texture.SAMPLES["anemone"].pixels(80)
+large = texture.synthesise(vgg, little, 160, depths, 18, keep=0).image[0]
+patched = texture.quilt(little, 160, 40, seed=3).pixels
+pictures = {"tiles": little.tile(1, 2, 2), "quilt": patched, "Gram": large.cpu().clamp(0, 1)}
+alt = "four times the sample; arms in many places; tips and arms, none of them like another"
+show.images(list(pictures.values()), list(pictures), height=3.2, alt=alt)
 
 # %%
 similar = [texture.autocorrelation(p) for p in pictures.values()]
-titles = [f"{name}: {texture.repetition(p, 40):.2f} at most" for name, p in pictures.items()]
-show.maps(similar, titles, signed=True, height=2.6, alt="tiles: five bright points; others: one")
+repeats = [texture.repetition(p, 40) for p in pictures.values()]
+titles = [f"{name}: {r:.2f} at most" for name, r in zip(pictures, repeats, strict=True)]
+alt = "tiles: red again at the borders; quilt and Gram: red in the middle only"
+show.maps(similar, titles, signed=True, height=2.6, alt=alt)
 
 # %%
-repeats = [texture.repetition(p, 40) for p in pictures.values()]
-assert repeats[0] > 0.95
-assert repeats[2] < repeats[0] - 0.3
+assert repeats[0] > 0.99
+assert max(repeats[1:]) < 0.7
 
 # %% [markdown]
 # The numbers are the largest values at shifts of 40 pixels or more. Tiles repeat perfectly. The quilt
-# repeats pieces, but at many different shifts. The Gram texture copies nothing at all.
+# repeats its pieces too, but at many different shifts, so that none of them stands out: for copies one
+# has to look for the pieces themselves, as we did with `breaks`. The Gram texture copies nothing.
+
+# %% [markdown]
+# ## One network, three sizes
+#
+# In the middle below, the leaves made by the same layers: pale and dark patches larger than any stroke.
+# A position sees no farther than its receptive field, so nothing says how large a patch may be.
+#
+# A cure (Snelgrove 2017): match the matrices of smaller copies of the picture too. In a copy of a quarter
+# of the size, each position sees four times as far.
+
+# %%
+octaves = [1, 3]
+leaves = [
+    texture.synthesise(net, simple, 128, names, 30, octaves=n, keep=0).image[0].cpu()
+    for n in octaves
+]
+titles = ["sample", "one size", "three sizes"]
+show.images(
+    [simple, *leaves],
+    titles,
+    height=3,
+    alt="one size: large pale and dark patches; three sizes: smaller ones",
+)
+
+# %%
+far = [texture.repetition(p.clamp(0, 1), 40) for p in (simple, *leaves)]
+print("largest autocorrelation beyond 40 pixels:", [f"{f:.2f}" for f in far])
+assert far[2] < far[1]
 
 # %% [markdown]
 # ## All four, side by side
 
 # %%
-grams = [texture.synthesise(net, simple, 128, names, 20, keep=0).image[0], matched[0]]
 rows = [
     [sample, one, quilt.pixels[:, :128, :128], linear, learned]
     for sample, one, quilt, linear, learned in zip(
-        (simple, complex_), by_pixel, quilted, pair, grams, strict=True
+        (simple, complex_), by_pixel, quilted, pair, (leaves[1], ladder[-1]), strict=True
     )
 ]
 flat = [picture for row in rows for picture in row]
@@ -483,7 +534,7 @@ widgets.texture_explorer(net)
 # - Histograms of linear filters describe what each filter sees alone: enough for leaves, not for shapes.
 # - A Gram matrix holds which channels answer *together*, at the same position, never at two.
 # - After a ReLU its entries are never negative; only the covariance shows what avoids each other.
-# - Deeper Gram matrices restore larger structures, not the layout.
+# - Deeper Gram matrices restore larger structures, not the layout; so do smaller copies of the picture.
 
 # %% [markdown]
 # **What it does not show.** That two pictures with equal Gram matrices look alike to us is an observation,
@@ -525,4 +576,5 @@ show.table(["picture", "author, licence, source"], shown.items())
 # - A. A. Efros, W. T. Freeman. *Image Quilting for Texture Synthesis and Transfer.* SIGGRAPH 2001.
 # - L. A. Gatys, A. S. Ecker, M. Bethge. *Texture Synthesis Using Convolutional Neural Networks.*
 #   NeurIPS 2015.
+# - X. Snelgrove. *High-Resolution Multi-Scale Neural Texture Synthesis.* SIGGRAPH Asia 2017.
 # - S. Xie, Z. Tu. *Holistically-Nested Edge Detection.* ICCV 2015.
