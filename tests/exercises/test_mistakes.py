@@ -160,6 +160,8 @@ def by_einsum(x, seen, photo, grams, weights, alpha, beta, gamma):
         loss += beta * weights[k] * torch.dist(gram, target) ** 2
     steps = [x.diff(dim=-2)[..., :-1], x.diff(dim=-1)[..., :-1, :]]
     return (loss + gamma * sum((step**2).sum() for step in steps)).item()
+
+
 def by_torchs_batch_norm(x, scale, shift, eps):
     """Each image is a batch of its own."""
     norm = torch.nn.functional.batch_norm
