@@ -124,7 +124,7 @@ gallery = [
     for name, p in painters.items()
 ]
 titles = [name.replace("_", "\n", 1).replace("_", " ") for name in names]
-show.rows(gallery, titles, height=130, alt="each painting, and a cat, a tower and a panda like it")
+show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower and a panda like it")
 
 # %% slide="subslide"
 logs = {name: fast_style.training_log(name) for name in names}
