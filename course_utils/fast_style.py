@@ -28,7 +28,7 @@ from course_utils.errors import unknown
 from course_utils.images import Picture
 from course_utils.models import Network
 from course_utils.optimise import total_variation
-from course_utils.texture import gram
+from course_utils.texture import features, gram
 
 # ------------------------------------------------------------------ the transform network
 
@@ -215,13 +215,7 @@ def feature_maps(network: Network, x: Tensor, names: Sequence[str]) -> dict[str,
         if not network.layers.get(name, "").startswith("features."):
             known = [n for n, path in network.layers.items() if path.startswith("features.")]
             raise ValueError(unknown("layer", name, known, f"layers of {network.name}"))
-    places = {int(network.layers[name].split(".")[1]): name for name in names}
-    found = {}
-    for place, part in enumerate(network.module.features[: max(places) + 1]):
-        x = part(x)
-        if place in places:
-            found[places[place]] = x
-    return found
+    return features(network, x, names)
 
 
 class PerceptualLoss:

@@ -53,10 +53,6 @@ def vgg_to_relu5_1(device: str | torch.device | None = None) -> Network:
     return Network(module, "vgg16_hed to relu5_1", layers=names).to(vgg.device)
 
 
-class _Reached(Exception):
-    """Ends a forward pass at the layer that was asked for."""
-
-
 def features(model: nn.Module, x: Tensor, layer: str) -> Tensor:
     """phi(x): the output of a layer, with the graph that leads back to x.
 
@@ -74,17 +70,8 @@ def features(model: nn.Module, x: Tensor, layer: str) -> Tensor:
         ValueError: unknown layer, one that the pass never reaches, one whose output is no tensor,
             or images too small for the network.
     """
-    found: list[object] = []
-
-    def keep(module: nn.Module, args: tuple, output: object) -> None:
-        found.append(output)
-        raise _Reached
-
-    handle = layers.find(model, layer).register_forward_hook(keep)
     try:
-        model(x)
-    except _Reached:
-        pass
+        seen = layers.forward_until(model, x, layer)
     except RuntimeError as error:
         if min(x.shape[-2:]) >= 64:
             raise
@@ -92,14 +79,13 @@ def features(model: nn.Module, x: Tensor, layer: str) -> Tensor:
             f"x: images of {x.shape[-2]} x {x.shape[-1]} pixels are too small to reach "
             f"layer={layer!r} ({str(error).splitlines()[0]})"
         ) from error
-    finally:
-        handle.remove()
-    if not found or not isinstance(found[0], Tensor):
-        came = type(found[0]).__name__ if found else "nothing"
+    found = seen.get(layer)
+    if not isinstance(found, Tensor):
+        came = type(found).__name__ if layer in seen else "nothing"
         raise ValueError(f"layer={layer!r} gave {came}; accepted: a layer that gives a tensor")
-    if x.requires_grad and torch.is_grad_enabled() and not found[0].requires_grad:
+    if x.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
         raise ValueError(f"layer={layer!r} has no gradient: nothing leads back to the pixels")
-    return found[0]
+    return found
 
 
 def inversion_loss(phi: Tensor, target: Tensor, x: Tensor, weight: float) -> Tensor:

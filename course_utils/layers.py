@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -99,6 +99,39 @@ def activations(model: nn.Module, x: Tensor, layer: str | nn.Module) -> Tensor:
     with torch.no_grad(), capture(model, layer) as seen:
         model(x)
     return seen[layer]
+
+
+def forward_until(model: nn.Module, x: Tensor, *names: str) -> dict[str, Tensor]:
+    """The outputs of several layers, with the graph; the pass ends with the last of them.
+
+    Args:
+        model: a network.
+        x: normalised images (N,3,H,W).
+        names: different names as `find` accepts them, at least one.
+
+    Returns:
+        layer -> its output, the first time it ran. A layer that the pass never came to is missing.
+
+    Raises:
+        ValueError: an unknown layer.
+    """
+    with capture(model, *names) as seen, suppress(_Enough):
+
+        def stop(module: nn.Module, args: tuple, output: object) -> None:
+            if len(seen) == len(names):
+                raise _Enough
+
+        handles = [find(model, name).register_forward_hook(stop) for name in names]
+        try:
+            model(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return seen
+
+
+class _Enough(Exception):
+    """Every layer that was asked for has been seen."""
 
 
 # ------------------------------------------------------------------ receptive fields

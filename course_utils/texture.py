@@ -6,7 +6,6 @@ matrices of a network's feature maps. Samples and results are pixels (3,H,W) in 
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -134,26 +133,11 @@ def features(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Ten
     names = list(dict.fromkeys([names] if isinstance(names, str) else names))
     if not names:
         raise ValueError("names: an empty list; one layer or more is needed")
-    with layers.capture(model, *names) as seen, suppress(_Enough):
-
-        def stop(module: nn.Module, args: tuple, output: Tensor) -> None:
-            if len(seen) == len(names):
-                raise _Enough
-
-        handles = [layers.find(model, name).register_forward_hook(stop) for name in names]
-        try:
-            model(x)
-        finally:
-            for handle in handles:
-                handle.remove()
+    seen = layers.forward_until(model, x, *names)
     if len(seen) < len(names):
         missing = [name for name in names if name not in seen]
         raise ValueError(f"names: the pass never came to {missing}")
     return {name: seen[name] for name in names}
-
-
-class _Enough(Exception):
-    """Every layer that was asked for has been seen."""
 
 
 # ------------------------------------------------------------------ synthesis by Gram matrices

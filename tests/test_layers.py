@@ -425,3 +425,25 @@ def test_of_a_layer_that_runs_twice_the_last_pass_counts():
     field = layers.receptive_field(net, "0", 32)
     assert field.size == (5, 5)
     assert field.shape == layers.activations(net, torch.zeros(1, 3, 32, 32), "0").shape[2:]
+
+
+class Spare(nn.Module):
+    """A network with a layer that its pass never comes to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third, self.spare = (nn.ReLU() for _ in range(4))
+
+    def forward(self, x):
+        return self.third(self.second(self.first(x)))
+
+
+def test_a_pass_ends_with_the_last_layer_asked_for_and_misses_what_it_never_reaches():
+    net, ran = Spare(), []
+    for name, part in net.named_children():
+        part.register_forward_hook(lambda m, a, o, name=name: ran.append(name))
+    assert set(layers.forward_until(net, tiny.batch(), "second", "first")) == {"first", "second"}
+    assert ran == ["first", "second"]
+    ran.clear()
+    assert set(layers.forward_until(net, tiny.batch(), "first", "spare")) == {"first"}
+    assert ran == ["first", "second", "third"]

@@ -226,6 +226,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.activations": lambda c: {"x": c.x, "layer": c.layer},
     "layers.capture": Example(lambda c: {"layers": ("relu1", "conv2")}, graph=True, use=forward),
     "layers.find": lambda c: {"layer": c.layer},
+    "layers.forward_until": Example(lambda c: {"x": c.x, "names": ("relu1", "conv2")}, graph=True),
     "layers.names": lambda c: {},
     "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
     "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
