@@ -6,10 +6,12 @@ patch only its *footprint* is run through the network, layer by layer, with the 
 activations around it.
 """
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, fx, nn
@@ -25,6 +27,9 @@ class NoGeometry(ValueError):
 class Footprint:
     """Feature maps that differ from the untouched ones inside a rectangle, one for each patch.
 
+    Where things lie is kept in NumPy's integers: dozens of them are computed for every layer, which
+    would take longer as tensors than the convolution itself.
+
     Attributes:
         base: the untouched maps, (H,W,K).
         patch: the changed rectangles, (B,h,w,K): the maps' values, not differences.
@@ -33,40 +38,40 @@ class Footprint:
 
     base: Tensor
     patch: Tensor
-    top: Tensor
-    left: Tensor
+    top: np.ndarray
+    left: np.ndarray
 
-    def crop(self, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-        """The changed maps inside other rectangles, (B,height,width,K); they may leave the map."""
-        new = self.patch.new_empty(len(top), height, width, self.patch.shape[3])
-        self.lay(new, top, left)
-        return new
+    def crop(
+        self, top: np.ndarray, left: np.ndarray, height: int, width: int, outside: float = 0.0
+    ) -> Tensor:
+        """The changed maps inside other rectangles, (B,height,width,K).
 
-    def lay(self, new: Tensor, top: Tensor, left: Tensor) -> None:
-        """Fill `new` (B,height,width,K) with the changed maps from `top`, `left` on."""
-        (h, w), (height, width) = self.patch.shape[1:3], new.shape[1:3]
-        if (h, w) == (height, width) and torch.equal(top, self.top) and left.equal(self.left):
-            new.copy_(self.patch)
-            return
-        corners = (t.tolist() for t in (self.top, self.left, top, left))
-        for one, patch, i, j, r, c in zip(new, self.patch, *corners, strict=True):
-            one.copy_(self.base[r : r + height, c : c + width])
-            to_rows, rows = _overlap(r, height, i, h)
-            to_columns, columns = _overlap(c, width, j, w)
-            one[to_rows, to_columns] = patch[rows, columns]
+        Where these leave the maps, they hold `outside`.
+        """
+        (size, h, w), (rows, columns) = self.patch.shape[:3], self.base.shape[:2]
+        same = (h, w) == (height, width)
+        if same and np.array_equal(top, self.top) and np.array_equal(left, self.left):
+            return self.patch
+        # One table of units to pick from: the untouched ones, the changed ones, one for outside.
+        border = self.base.new_full((1, self.base.shape[2]), outside)
+        table = torch.cat([self.base.flatten(0, 1), self.patch.flatten(0, 2), border])
+        r, r_changed, r_inside = _along(top, self.top, height, h, rows)
+        c, c_changed, c_inside = _along(left, self.left, width, w, columns)
+        r, r_changed, r_inside = r[..., None], r_changed[..., None], r_inside[..., None]
+        c, c_changed, c_inside = c[:, None], c_changed[:, None], c_inside[:, None]
+        first = rows * columns + np.arange(size)[:, None, None] * (h * w)
+        changed = first + (r - self.top[:, None, None]) * w + c - self.left[:, None, None]
+        unit = np.where(r_changed & c_changed, changed, r * columns + c)
+        unit = np.where(r_inside & c_inside, unit, len(table) - 1)
+        picked = table.index_select(0, torch.from_numpy(unit.ravel()).to(table.device))
+        return picked.view(size, height, width, -1)
 
-    def pad(self, before: tuple[int, int], after: tuple[int, int], value: float) -> "Footprint":
-        """The same with a border around the maps."""
-        sides = (0, 0, before[1], after[1], before[0], after[0])
-        base = nnf.pad(self.base, sides, value=value)
-        return Footprint(base, self.patch, self.top + before[0], self.left + before[1])
 
-
-def _overlap(start: int, n: int, other: int, m: int) -> tuple[slice, slice]:
-    """What two stretches of an axis share, counted from the start of each."""
-    first = max(start, other)
-    last = max(first, min(start + n, other + m))
-    return slice(first - start, last - start), slice(first - other, last - other)
+def _along(start: np.ndarray, patch: np.ndarray, n: int, m: int, size: int) -> tuple:
+    """The n units of an axis from `start` on, (B,n); which changed; which are on the maps."""
+    unit = start[:, None] + np.arange(n)
+    changed = (unit >= patch[:, None]) & (unit < patch[:, None] + m)
+    return unit, changed, (unit >= 0) & (unit < size)
 
 
 class Incremental(fx.Interpreter):
@@ -75,17 +80,21 @@ class Incremental(fx.Interpreter):
     Args:
         model: a network whose forward can be traced by torch.fx.
         x: the untouched picture (1,3,H,W), normalised.
+        classes: the outputs that are wanted, all if None. The last layer computes no others, which
+            matters where it is a convolution: half of SqueezeNet's work is its 1000 class maps.
 
     Raises:
         ValueError: a network that cannot be traced, or another number of pictures than one.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor) -> None:
+    def __init__(self, model: nn.Module, x: Tensor, classes: Sequence[int] | None = None) -> None:
         if x.ndim != 4 or len(x) != 1:
             raise ValueError(f"x: shape {tuple(x.shape)}; accepted: one image (1,3,H,W)")
         super().__init__(layers.trace(getattr(model, "module", model)))
-        self.x = x.detach()
+        self.x, self.classes = x.detach(), classes if classes is None else list(classes)
         self.base = _Recorder(self.module).record(self.x)
+        if classes is not None and _narrow(self.module, self.classes, self.base):
+            self.base, self.classes = _Recorder(self.module).record(self.x), None
 
     def scores(self, patch: Tensor, top: Tensor, left: Tensor) -> Tensor:
         """The network's output for the picture with patches laid over it.
@@ -95,14 +104,16 @@ class Incremental(fx.Interpreter):
             top, left: (B,) int64, where each patch lies, inside the picture.
 
         Returns:
-            (B, classes).
+            (B, classes), in the order of `classes`.
 
         Raises:
             NoGeometry: the network has a layer whose footprint is not known.
         """
-        first = Footprint(_last(self.x)[0], _last(patch), top, left)
+        corners = top.cpu().numpy(), left.cpu().numpy()
+        first = Footprint(_last(self.x)[0], _last(patch), *corners)
         with torch.no_grad():
-            return self.run(first)
+            out = self.run(first)
+        return out if self.classes is None else out[:, self.classes]
 
     def run_node(self, node: fx.Node) -> object:
         self.node = node
@@ -137,10 +148,11 @@ class Incremental(fx.Interpreter):
         ):
             raise NoGeometry(name)
         top, left, height, width = _union(changed)
+        parts = [one.crop(top, left, height, width) for one in changed]
         if name == "cat":
-            joined = self.side_by_side(changed, top, left, height, width)
+            joined = torch.cat(parts, dim=3)
         else:
-            joined = _last(target(*(_first(one.crop(top, left, height, width)) for one in changed)))
+            joined = _last(target(*(_first(part) for part in parts)))
         return Footprint(self.untouched(), joined, top, left)
 
     def call_method(self, target: str, args: tuple, kwargs: dict) -> object:
@@ -153,13 +165,11 @@ class Incremental(fx.Interpreter):
         fresh = node.op == "call_module" and isinstance(self.fetch_attr(node.target), nn.Conv2d)
         return fresh and len(node.users) == 1
 
-    def side_by_side(self, parts: list[Footprint], top: Tensor, left: Tensor, *size: int) -> Tensor:
+    def side_by_side(
+        self, parts: list[Footprint], top: np.ndarray, left: np.ndarray, *size: int
+    ) -> Tensor:
         """The channels of several maps after one another, written straight to their place."""
-        channels = [part.base.shape[2] for part in parts]
-        joined = parts[0].patch.new_empty(len(top), *size, sum(channels))
-        for part, place in zip(parts, joined.split(channels, dim=3), strict=True):
-            part.lay(place, top, left)
-        return joined
+        return torch.cat([part.crop(top, left, *size) for part in parts], dim=3)
 
     def unit_by_unit(self, module: nn.Module, value: Footprint) -> Footprint:
         """Activation, normalisation: every unit depends on itself alone."""
@@ -172,26 +182,23 @@ class Incremental(fx.Interpreter):
     def slide(self, module: nn.Module, value: Footprint) -> Footprint:
         """Convolution and pooling: the units whose window meets the changed rectangle."""
         after = self.untouched()
-        spans, border = [], []
+        spans = []
         for axis, (start, n) in enumerate(
             ((value.top, value.patch.shape[1]), (value.left, value.patch.shape[2]))
         ):
             kernel, stride, dilation, before, _ = layers.window(module, axis)
-            reach, size, units = dilation * (kernel - 1), value.base.shape[axis], after.shape[axis]
+            reach, units = dilation * (kernel - 1), after.shape[axis]
             if before is None:
+                size = value.base.shape[axis]
                 before = max((units - 1) * stride + reach + 1 - size, 0) // 2
-            low = ((start + before - reach + stride - 1).div(stride, rounding_mode="floor")).clamp(
-                0
-            )
-            high = (start + n - 1 + before).div(stride, rounding_mode="floor").clamp(max=units - 1)
+            low = np.maximum(-((reach - before - start) // stride), 0)
+            high = np.minimum((start + n - 1 + before) // stride, units - 1)
             count = max(1, int((high - low).max()) + 1)
-            low = low.clamp(max=units - count)
-            spans.append((low, count, low * stride, (count - 1) * stride + reach + 1))
-            border.append((before, max(0, (units - 1) * stride + reach + 1 - size - before)))
+            low = np.minimum(low, units - count)
+            spans.append((low, low * stride - before, (count - 1) * stride + reach + 1))
         outside = -math.inf if isinstance(module, nn.MaxPool2d) else 0.0
-        padded = value.pad(*zip(*border, strict=True), outside)
-        (top, _, from_row, height), (left, _, from_column, width) = spans
-        crop = padded.crop(from_row, from_column, height, width)
+        (top, from_row, height), (left, from_column, width) = spans
+        crop = value.crop(from_row, from_column, height, width, outside)
         return Footprint(after, _last(_without_padding(module, _first(crop))), top, left)
 
 
@@ -209,6 +216,26 @@ class _Recorder(fx.Interpreter):
         if isinstance(out, Tensor):
             self.kept[node] = out
         return out
+
+
+def _narrow(traced: fx.GraphModule, classes: list[int], base: dict[fx.Node, Tensor]) -> bool:
+    """Leave only some classes in the last layer with weights, if nothing after it mixes them."""
+    nodes, module = list(traced.graph.nodes), None
+    for node in reversed(nodes):
+        module = traced.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1):
+            break
+        apart = isinstance(module, nn.ReLU | nn.Dropout | nn.AdaptiveAvgPool2d | nn.Flatten)
+        if not apart and node.op != "output" and node.target is not torch.flatten:
+            return False
+    one_each = base[node].shape[1] == base[nodes[-1]].shape[1]
+    if not one_each or [n.target for n in nodes].count(node.target) > 1:
+        return False
+    narrow = copy.deepcopy(module)
+    for name, values in module.named_parameters():
+        setattr(narrow, name, nn.Parameter(values[classes].detach(), requires_grad=False))
+    traced.set_submodule(node.target, narrow)
+    return True
 
 
 def _without_padding(module: nn.Module, x: Tensor) -> Tensor:
@@ -231,23 +258,24 @@ def _mean(module: nn.Module, value: Footprint) -> Tensor:
     """Global average: the untouched mean, plus what the changed rectangles add to it."""
     if not _is_mean(module):
         raise NoGeometry(type(module).__name__)
-    h, w = value.patch.shape[1:3]
-    corners = zip(value.top.tolist(), value.left.tolist(), strict=True)
-    old = torch.stack([value.base[i : i + h, j : j + w].sum((0, 1)) for i, j in corners])
-    change = value.patch.sum((1, 2)) - old
-    mean = value.base.mean((0, 1)) + change / value.base[..., 0].numel()
+    (rows, columns), (h, w) = value.base.shape[:2], value.patch.shape[1:3]
+    r, c = np.arange(rows) - value.top[:, None], np.arange(columns) - value.left[:, None]
+    replaced = ((r >= 0) & (r < h))[:, :, None] & ((c >= 0) & (c < w))[:, None]
+    units = value.base.flatten(0, 1)
+    old = torch.from_numpy(replaced).to(units).flatten(1) @ units
+    mean = units.mean(0) + (value.patch.sum((1, 2)) - old) / len(units)
     flat = getattr(getattr(module, "flatten", None), "__class__", None) is nn.Flatten
     return mean if flat else mean[:, :, None, None]
 
 
-def _union(values: list[Footprint]) -> tuple[Tensor, Tensor, int, int]:
+def _union(values: list[Footprint]) -> tuple[np.ndarray, np.ndarray, int, int]:
     """The smallest rectangles of one size that hold those of every branch."""
     size, result = values[0].base.shape, []
     for axis, start in enumerate(("top", "left")):
-        low = torch.stack([getattr(v, start) for v in values]).amin(0)
-        high = torch.stack([getattr(v, start) + v.patch.shape[1 + axis] for v in values]).amax(0)
+        low = np.min([getattr(v, start) for v in values], axis=0)
+        high = np.max([getattr(v, start) + v.patch.shape[1 + axis] for v in values], axis=0)
         count = int((high - low).max())
-        result.append((low.clamp(max=size[axis] - count), count))
+        result.append((np.minimum(low, size[axis] - count), count))
     (top, height), (left, width) = result
     return top, left, height, width
 

@@ -561,7 +561,10 @@ work = occlusion.convolution_work(net, window=32, stride=8)
 whole, footprint = (sum(column) / 1e6 for column in zip(*work.values(), strict=True))
 print(f"{whole:.0f} million multiply-adds for a picture, {footprint:.0f} for a footprint")
 print(f"{footprint / whole:.0%} of the work")
+last = work["classifier.1"][1] / 1e6
+print(f"{last:.0f} million of the footprint's are the last convolution: a map for every class")
 assert footprint < 0.4 * whole
+assert last > 0.4 * footprint
 
 # %% slide="subslide"
 given = {"window": 32, "stride": 32}
@@ -586,8 +589,10 @@ assert gap < 1e-4
 
 # %% [markdown] slide="subslide"
 # On a CPU the footprints win, and most with hundreds of squares; squares in batches win over single
-# ones either way. The last layers have fields as large as the photo, so there most of the work remains. A smaller
-# square, or a larger photo, gains more. Where the geometry of a network cannot be followed, the
+# ones either way. The last layers have fields as large as the photo, so there most of the work remains. Half
+# of it is the last convolution with its thousand maps; a probability needs them all, a score only one
+# (`classes=[105]`).
+# A smaller square, or a larger photo, gains more. Where the geometry of a network cannot be followed, the
 # helper says so in a warning and runs whole pictures.
 
 # %% [markdown]

@@ -50,6 +50,17 @@ class Gaps(nn.Module):
         return self.head(torch.flatten(self.pool(x + self.relu(x)), 1))
 
 
+class Conv10(Gaps):
+    """The classes are maps, as in SqueezeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.after = nn.Conv2d(6, 5, 1), nn.ReLU()
+
+    def forward(self, x):
+        return torch.flatten(self.pool(self.after(self.last(self.stem(x)))), 1)
+
+
 @pytest.fixture
 def branches():
     return Branches().eval().requires_grad_(False)
@@ -102,6 +113,33 @@ def test_equals_whole_pictures_on_the_course_networks(request, name, window):
     found = Incremental(net, x).scores(patch, top, left)
     expected = whole(net, x, patch, top, left)
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+class Mixed(Gaps):
+    """Its outputs are compared with one another after the last weights."""
+
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+@pytest.mark.parametrize("make", [Branches, Gaps, Mixed, Conv10])
+def test_only_the_wanted_classes_come_in_their_order(make):
+    model, x = make().eval(), torch.randn(1, 3, 33, 40)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    top, left = placed(33, 40, 5, 5, n=6)
+    patch, classes = torch.randn(len(top), 3, 5, 5), [3, 0]
+    found = Incremental(model, x, classes).scores(patch, top, left)
+    expected = whole(model, x, patch, top, left)[:, classes]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert all(values.equal(before[name]) for name, values in model.state_dict().items())
+
+
+def test_no_other_class_is_computed(squeezenet, panda):
+    net, widths = Incremental(squeezenet, panda, [388]), []
+    net.slide, slide = lambda m, v: widths.append(slide(m, v)) or widths[-1], net.slide
+    corner = torch.tensor([0], device=panda.device)
+    assert net.scores(torch.zeros(1, 3, 32, 32).to(panda), corner, corner).shape == (1, 1)
+    assert widths[-1].patch.shape[3] == 1
 
 
 def test_the_same_patch_as_below_it_changes_nothing(branches):

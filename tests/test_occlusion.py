@@ -79,6 +79,15 @@ def test_incremental_equals_whole_pictures(squeezenet, panda, window, stride, fi
     assert (quick - plain).abs().max() < 1e-4 * plain.abs().max()
 
 
+@pytest.mark.parametrize("incremental", [True, False])
+def test_only_the_wanted_classes_are_returned(squeezenet, panda, incremental):
+    every = occlusion.occlusion_logits(squeezenet, panda, 64, 40)
+    some = occlusion.occlusion_logits(
+        squeezenet, panda, 64, 40, incremental=incremental, classes=[388, 7]
+    )
+    torch.testing.assert_close(some, every[..., [388, 7]], atol=1e-4, rtol=1e-4)
+
+
 def test_an_unknown_geometry_falls_back_with_a_warning(flattened):
     x = torch.randn(1, 3, 48, 48)
     with pytest.warns(UserWarning, match="occlusion runs whole pictures"):
@@ -92,6 +101,8 @@ def test_bad_input_is_refused(squeezenet, vgg, panda):
         occlusion.occlusion_logits(squeezenet, panda.repeat(2, 1, 1, 1))
     with pytest.raises(ValueError, match="finite"):
         occlusion.occlusion_logits(squeezenet, panda * float("nan"))
+    with pytest.raises(ValueError, match=r"classes=\[1000\]; accepted: indices from 0 to 999"):
+        occlusion.occlusion_logits(squeezenet, panda, classes=[1000])
     with pytest.raises(ValueError, match="no classifier"):
         occlusion.occlusion_logits(vgg, panda)
 
