@@ -16,7 +16,7 @@ from course_utils import cli, images, models, paths
 from course_utils.bench import machine, memory, page, rounds, rows, run
 from course_utils.bench.memory import Memory
 from course_utils.bench.row import Contender, Finding, Row, equal, largest_difference
-from course_utils.bench.rows import ascent, cam, last_layer, occlusion, saliency, scene
+from course_utils.bench.rows import adversarial, ascent, cam, last_layer, occlusion, saliency, scene
 
 ABOUT = {
     "date": "2026-01-02 03:04 UTC", "quick": False, "cpu": "Abacus 9000", "cores": 2, "physical": 1,
@@ -133,6 +133,22 @@ def test_bfloat16_is_measured_by_likeness():
     assert saliency.like(exact, exact * 1.001).agrees
     assert not saliency.like(exact, torch.rand(1, 9, 9)).agrees
     assert not saliency.like(exact, exact * float("nan")).agrees
+
+
+def test_an_attack_on_another_layout_is_judged_by_the_loss_it_reaches():
+    scene = adversarial.eight()
+    ours = (scene.pixels + 8 / 255 * torch.randn_like(scene.pixels).sign()).clamp(0, 1)
+    turned = ours.clone()
+    turned[..., :2] = scene.pixels[..., :2]  # 1 % of the values: the same loss, near enough
+    given = {"the course": ours, "peer, network as downloaded": turned}
+    assert adversarial.as_strong(scene, given)["peer, network as downloaded"].agrees
+    given["peer, network of the course"] = turned
+    assert not adversarial.as_strong(scene, given)["peer, network of the course"].agrees
+    for weaker in (scene.pixels, (2 * ours - scene.pixels)):
+        given["peer, network as downloaded"] = weaker
+        found = adversarial.as_strong(scene, given)["peer, network as downloaded"]
+        assert not found.agrees
+        assert "DISAGREES: loss" in found.text
 
 
 def test_a_map_is_as_good_if_it_is_as_trustworthy():
