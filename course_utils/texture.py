@@ -213,6 +213,7 @@ def synthesise(
     weights: Mapping[str, float] | None = None,
     start: Tensor | Parameterisation | None = None,
     seed: int = 0,
+    decay: float = 1.0,
     keep: int = 16,
     progress: str | None = "texture",
 ) -> Result:
@@ -232,6 +233,8 @@ def synthesise(
         start: what is varied, instead of a random spectrum: pixels (1,3,H,W) in 0-1, or a
             parameterisation.
         seed: of the random spectrum.
+        decay: of that spectrum, as for `optimise.Fourier`. In results much larger than the sample
+            the lowest frequencies run away, unless it is about 0.5.
         keep, progress: as for `optimise`.
 
     Returns:
@@ -244,7 +247,7 @@ def synthesise(
         targets = describe(model, sample[None].to(model.device), names, statistic, octaves)
     weights = _weights(targets, targets, balanced(targets) if weights is None else weights)
     if start is None:
-        start = Fourier((1, *_pair(size)), 0.1, seed, device=model.device)
+        start = Fourier((1, *_pair(size)), 0.1, seed, decay, model.device)
 
     def loss(x: Tensor) -> Tensor:
         found = describe(model, x, names, statistic, octaves)
