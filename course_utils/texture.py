@@ -233,8 +233,8 @@ def synthesise(
         start: what is varied, instead of a random spectrum: pixels (1,3,H,W) in 0-1, or a
             parameterisation.
         seed: of the random spectrum.
-        decay: of that spectrum, as for `optimise.Fourier`. In results much larger than the sample
-            the lowest frequencies run away, unless it is about 0.5.
+        decay: of that spectrum, as for `optimise.Fourier`. With VGG, and in results much larger
+            than the sample, the lowest frequencies run away unless it is about 0.5.
         keep, progress: as for `optimise`.
 
     Returns:

@@ -380,20 +380,21 @@ widgets.scrub(run, ["texture"])
 # ## Deeper layers, larger structures
 #
 # VGG is the usual choice here. Ours ends at conv5_1 and was fine-tuned for finding edges (HED), so it is
-# not quite the network of the paper. We take all layers *up to* one, and go deeper.
+# not quite the network of the paper. We take all layers *up to* one, and go deeper. Low frequencies get
+# a smaller lead here (`decay`); with the whole lead, one corner of the picture ends up white.
 
 # %%
 vgg = models.load("vgg16_hed")
 depths = texture.LAYERS["vgg16_hed"]
 little = texture.SAMPLES["anemone"].pixels(96)
 ladder = [
-    texture.synthesise(vgg, little, 96, depths[: i + 1], 16, keep=0).image[0]
+    texture.synthesise(vgg, little, 96, depths[: i + 1], 16, decay=0.5, keep=0).image[0]
     for i in range(len(depths))
 ]
 
 # %%
 titles = ["sample", *(f"up to {name}" for name in depths)]
-alt = "clouds of its colours; then fine grain; then round tips and bits of arms"
+alt = "its colours with dark specks; then worms; then arms that end in round tips"
 show.images([little, *ladder], titles, height=2.3, alt=alt)
 
 # %%
@@ -441,8 +442,7 @@ assert max(off) < 0.1
 # was there? The **autocorrelation** (自相关) asks: how alike are the picture and a copy of it, shifted by
 # $(a, b)$? It is 1 for a shift of 0, and 1 again wherever a picture repeats itself.
 #
-# Two details: the rim, where the network sees its own zero padding, is cut off; and low frequencies get
-# a smaller lead (`decay`), or at this size they end as one white corner.
+# The rim, where the network sees its own zero padding, is cut off.
 
 # %%
 little = texture.SAMPLES["anemone"].pixels(80)
