@@ -48,30 +48,29 @@ class Footprint:
 
         Where these leave the maps, they hold `outside`.
         """
-        (size, h, w), (rows, columns) = self.patch.shape[:3], self.base.shape[:2]
+        (n, h, w), (rows, columns) = self.patch.shape[:3], self.base.shape[:2]
         same = (h, w) == (height, width)
         if same and np.array_equal(top, self.top) and np.array_equal(left, self.left):
             return self.patch
         # One table of units to pick from: the untouched ones, the changed ones, one for outside.
         border = self.base.new_full((1, self.base.shape[2]), outside)
         table = torch.cat([self.base.flatten(0, 1), self.patch.flatten(0, 2), border])
-        r, r_changed, r_inside = _along(top, self.top, height, h, rows)
-        c, c_changed, c_inside = _along(left, self.left, width, w, columns)
-        r, r_changed, r_inside = r[..., None], r_changed[..., None], r_inside[..., None]
-        c, c_changed, c_inside = c[:, None], c_changed[:, None], c_inside[:, None]
-        first = rows * columns + np.arange(size)[:, None, None] * (h * w)
-        changed = first + (r - self.top[:, None, None]) * w + c - self.left[:, None, None]
-        unit = np.where(r_changed & c_changed, changed, r * columns + c)
-        unit = np.where(r_inside & c_inside, unit, len(table) - 1)
+        row, r, hit_r, on_r = (v[:, :, None] for v in _along(top, self.top, height, h, rows))
+        column, c, hit_c, on_c = (v[:, None] for v in _along(left, self.left, width, w, columns))
+        changed = rows * columns + (np.arange(n)[:, None, None] * h + r) * w + c
+        unit = np.where(hit_r & hit_c, changed, row * columns + column)
+        unit = np.where(on_r & on_c, unit, len(table) - 1)
         picked = table.index_select(0, torch.from_numpy(unit.ravel()).to(table.device))
-        return picked.view(size, height, width, -1)
+        return picked.view(n, height, width, -1)
 
 
-def _along(start: np.ndarray, patch: np.ndarray, n: int, m: int, size: int) -> tuple:
-    """The n units of an axis from `start` on, (B,n); which changed; which are on the maps."""
+def _along(start: np.ndarray, patch: np.ndarray, n: int, m: int, size: int) -> list[np.ndarray]:
+    """Of the n units of an axis from `start` on, each (B,n): which one, also counted from where the
+    patch of m units begins; whether it belongs to the patch; whether it is on the maps.
+    """
     unit = start[:, None] + np.arange(n)
-    changed = (unit >= patch[:, None]) & (unit < patch[:, None] + m)
-    return unit, changed, (unit >= 0) & (unit < size)
+    inner = unit - patch[:, None]
+    return [unit, inner, (inner >= 0) & (inner < m), (unit >= 0) & (unit < size)]
 
 
 class Incremental(fx.Interpreter):
