@@ -205,8 +205,7 @@ def _named(model: nn.Module, classes: int | str | Sequence | Tensor) -> None:
 
 
 def _seen(model: nn.Module, x: Tensor, layer: str) -> Tensor:
-    with layers.capture(model, layer) as seen:
-        model(x)
+    seen = layers.forward_until(model, x, layer)
     if layer not in seen:
         raise ValueError(f"layer={layer!r} takes no part in the network's forward pass")
     if torch.is_grad_enabled() and x.requires_grad and not seen[layer].requires_grad:

@@ -95,14 +95,12 @@ def _activation(model: nn.Module, x: Tensor, layer: str) -> Tensor:
         raise ValueError("x: it has values that are not finite (NaN or infinity)")
     height, width = x.shape[-2:]
     small = f"pixels: images of {height} x {width} are too small for layer={layer!r}"
-    with layers.capture(model, layer) as seen:
-        try:
-            model(x)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # later layers may find the image too small: no matter
-            if layer not in seen:
-                raise ValueError(f"{small} ({error})") from error
+    try:
+        seen = layers.forward_until(model, x, layer)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(f"{small} ({error})") from error
     if layer not in seen:
         raise ValueError(f"layer={layer!r} takes no part in the forward pass")
     activation = seen[layer]
