@@ -3,7 +3,9 @@
 With bubblewrap the worker sees the system's libraries, Python's packages, `data/` and the dozen
 files of `course_utils` that exercises build on, all read-only, and an empty `/tmp` of its own: no
 network, no other process, no home, no reference, no submission, no result. Where there is no
-bubblewrap, a *bare* worker has only the limits; it is refused unless it is asked for.
+bubblewrap, Landlock and a wider filter of system calls keep it from the same files, from the
+network and from others' processes. Where neither works, a *bare* worker has only the limits; it is
+refused unless it is asked for.
 """
 
 import itertools
@@ -19,18 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from course_utils import paths
-from course_utils.grading import syscalls, wire
+from course_utils.grading import landlock, syscalls, wire
 
 COURSE_FILES = (
     *("__init__.py", "errors.py", "paths.py", "images.py", "models.py", "layers.py"),
     *(f"exercises/{name}.py" for name in ("__init__", "core", "networks", "sources", "running")),
-    *(f"grading/{name}.py" for name in ("__init__", "wire", "worker", "outline")),
+    *(f"grading/{name}.py" for name in ("__init__", "landlock", "wire", "worker", "outline")),
 )
 """All of the course that a worker can read; none of these holds or imports a reference."""
 
@@ -52,7 +54,7 @@ class Limits:
         memory: bytes that a process may allocate beyond what the libraries take.
         together: bytes of memory of all processes of a worker.
         processes: processes and threads.
-        file: bytes of one file; four times as much in all of `/tmp`.
+        file: bytes of one file; with bubblewrap, four times as much in all of `/tmp`.
         log: bytes kept of what was printed.
         restarts: workers that may follow one that had to be stopped.
     """
@@ -106,9 +108,9 @@ class Walls:
     """How workers are kept apart from everything else.
 
     Attributes:
-        level: "bubblewrap" or "bare"; stored with every result.
+        level: "bubblewrap", "landlock" or "bare"; stored with every result.
         detail: how, in words.
-        user_namespace: the worker's user is made by a namespace, else it is a real one.
+        user_namespace: bubblewrap makes the worker's user by a namespace, else it is a real one.
     """
 
     level: str
@@ -134,8 +136,10 @@ def walls(trust: bool = False) -> Walls:
     # Root becomes a real unprivileged user, so that limits hold; others need a user namespace.
     real = Walls("bubblewrap", "a user, processes, files and no network of its own", False)
     made = Walls("bubblewrap", "namespaces of its own, also for users, and no network")
+    own = "files and a user" if os.geteuid() == 0 else "files"
+    files = Walls("landlock", f"{own} of its own, no sockets, no signals to others", False)
     problems = []
-    for candidate in [real, made] if os.geteuid() == 0 else [made]:
+    for candidate in [real, made, files] if os.geteuid() == 0 else [made, files]:
         problem = _try(candidate)
         if not problem:
             return candidate
@@ -151,20 +155,56 @@ def walls(trust: bool = False) -> Walls:
 
 def _try(candidate: Walls) -> str:
     """Why these walls do not work here; empty where they do."""
-    if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed"
-    with _stage() as folder, _filter() as pipe:
+    level = candidate.level
+    problem = _no_landlock() if level == "landlock" else _no_bubblewrap()
+    if problem:
+        return problem
+    with _stage(level) as folder, _filter(candidate) as pipe:
         command = _command(folder, candidate, Limits(), pipe, probe=True)
         passed = {"pass_fds": pipe, "stdin": subprocess.DEVNULL}
         try:
             done = subprocess.run(command, capture_output=True, timeout=20, text=True, **passed)
         except (OSError, subprocess.TimeoutExpired) as error:
-            return f"bubblewrap does not start: {error}"
-    return "" if done.returncode == 0 else f"bubblewrap: {done.stderr.strip()[-200:]}"
+            return f"{level} does not start: {error}"
+    return "" if done.returncode == 0 else f"{level}: {done.stderr.strip()[-200:]}"
+
+
+def _no_bubblewrap() -> str:
+    return "" if shutil.which("bwrap") else "bubblewrap is not installed"
+
+
+def _no_landlock() -> str:
+    """Why Landlock would not be enough here; empty where it is."""
+    version, least = landlock.abi(), 3 if os.geteuid() == 0 else 6
+    if version == 0:
+        return "landlock: this kernel has none, or it is off"
+    if version < least:
+        open_to_it = "truncation of files" if version < 3 else "this user's processes"
+        return f"landlock: version {version} leaves {open_to_it} open; {least} is needed"
+    if syscalls.program() is None:
+        return "landlock: there is no filter of system calls for this processor"
+    if not os.path.isdir("/proc/self"):
+        return "landlock: /proc is not mounted"
+    copies = _installed_copies([*_packages(), *_python_folders()])
+    if copies:
+        why = "holds the references, and workers read what is installed"
+        return f"landlock: {copies[0]} {why}; install the course with pip install -e"
+    for place in (str(paths.root()), *_homes()):
+        for other in _granted():
+            if place == other or _below(place, other):
+                return f"landlock: {place} lies in {other}, which workers read"
+    return ""
+
+
+def _granted() -> list[str]:
+    """What a worker behind Landlock reads, besides the staged course and the data."""
+    shown = ["/dev/zero", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo", *_SETTINGS]
+    found = map(os.path.realpath, (*_SYSTEM, *_python_folders(), *shown))
+    return [place for place in dict.fromkeys(found) if os.path.exists(place)]
 
 
 @contextmanager
-def _stage() -> Iterator[Path]:
+def _stage(level: str) -> Iterator[Path]:
     """A folder with copies of the files that a worker may see, readable for every user."""
     package = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory(prefix="course-worker-") as folder:
@@ -174,16 +214,33 @@ def _stage() -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package / name, target)
             target.chmod(0o644)
-        (top / "data").mkdir()
         for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
             path.chmod(0o755)
-        yield top
+        if level == "bubblewrap":
+            (top / "data").mkdir()
+        else:
+            (top / "data").symlink_to(_data())
+        with _home(top.parent) if level == "landlock" else nullcontext():
+            yield top
 
 
 @contextmanager
-def _filter() -> Iterator[list[int]]:
+def _home(stage: Path) -> Iterator[None]:
+    """The folder `home` beside a staged course: all that a worker behind Landlock writes to."""
+    stage.chmod(0o711)
+    home = stage / "home"
+    home.mkdir(mode=0o700)
+    try:
+        yield
+    finally:  # what the worker made may be closed folders, nested by the thousand
+        for order in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*order, "--", str(home)], capture_output=True)
+
+
+@contextmanager
+def _filter(chosen: Walls) -> Iterator[list[int]]:
     """A pipe from which bubblewrap reads the filter of system calls; none for other machines."""
-    found = syscalls.program()
+    found = syscalls.program() if chosen.level == "bubblewrap" else None
     if found is None:
         yield []
         return
@@ -202,20 +259,22 @@ def _command(
     folder: Path, chosen: Walls, limits: Limits, pipe: list[int], probe: bool = False
 ) -> list[str]:
     """The command that starts a worker on a staged folder; `pipe` holds the filter, if any."""
-    own = chosen.level == "bubblewrap" and not chosen.user_namespace
+    wrapped, files = (chosen.level == level for level in ("bubblewrap", "landlock"))
+    own = os.geteuid() == 0 if files else wrapped and not chosen.user_namespace
     orders = {
         "probe": probe,
         "user": secrets.choice(_USERS[0]) if own else None,
-        "path": ["/course" if chosen.level == "bubblewrap" else str(folder), *_packages()],
+        "path": ["/course" if wrapped else str(folder), *_packages()],
         # Before Linux 5.14 the limit counts the processes of the grading user's whole session.
-        "count_processes": own or (chosen.user_namespace and _kernel() >= (5, 14)),
+        "count_processes": own or (wrapped and _kernel() >= (5, 14)),
         "limits": asdict(limits),
+        "filter": syscalls.program(shared=True).hex() if files else "",
+        "read": [*_granted(), str(folder), str(_data())] if files else [],
+        "home": str(folder.parent / "home"),
     }
-    if chosen.level == "bare":
-        orders |= {"user": None, "count_processes": False}
     script = f"{orders['path'][0]}/course_utils/grading/worker.py"
     python = [_interpreter(), "-I", "-S", "-B", script, json.dumps(orders)]
-    if chosen.level == "bare":
+    if not wrapped:
         return python
     seccomp = [part for number in pipe for part in ("--seccomp", str(number))]
     return [*_bubblewrap(folder, chosen, limits), *seccomp, *python]
@@ -290,7 +349,8 @@ def _below(place: str, other: str) -> bool:
 def _packages() -> list[str]:
     """The folders of installed packages, without the file tricks of `.pth`."""
     named = [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages")]
-    return list(dict.fromkeys(os.path.realpath(p) for p in [*named, *site.getsitepackages()]))
+    found = dict.fromkeys(map(os.path.realpath, [*named, *site.getsitepackages()]))
+    return [place for place in found if os.path.isdir(place)]
 
 
 @cache
@@ -343,7 +403,7 @@ class Worker:
         self._log, self._in, self._asked = bytearray(), bytearray(), 0
 
     def __enter__(self) -> "Worker":
-        self._folder = _stage()
+        self._folder = _stage(self.walls.level)
         top = self._folder.__enter__()
         try:
             self._start(top)
@@ -360,17 +420,15 @@ class Worker:
         self.close()
 
     def _start(self, top: Path) -> None:
-        if self.walls.level == "bare":
-            (top / "data").rmdir()
-            (top / "data").symlink_to(paths.data())
+        home = top.parent / "home" if self.walls.level == "landlock" else top.parent
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        with _filter() as pipe:
+        with _filter(self.walls) as pipe:
             self._process = subprocess.Popen(
                 _command(top, self.walls, self.limits, pipe),
                 **pipes,
                 bufsize=0,
                 start_new_session=True,
-                env=_environment(str(top / "data"), str(top.parent)),
+                env=_environment(str(top / "data"), str(home)),
                 cwd="/",
                 pass_fds=pipe,
             )
@@ -490,8 +548,7 @@ class Worker:
         process = getattr(self, "_process", None)
         if process is not None:
             members = family(process.pid)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # bwrap's end is its namespace's end
+            _end_group(process.pid)  # bwrap's end is its namespace's end
             for member in members[1:] if self.walls.level == "bare" else []:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(member, signal.SIGKILL)
@@ -505,18 +562,38 @@ class Worker:
             folder.__exit__(None, None, None)
 
 
-def family(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    parents: dict[int, list[int]] = {}
+def _end_group(leader: int, seconds: float = 5) -> None:
+    """Ends a process group; its leader was not waited for, so the number is still its own."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+        if not any(group == leader and state not in "ZX" for _, state, _, group in _processes()):
+            return
+        time.sleep(0.01)
+
+
+def _processes() -> Iterator[tuple[int, str, int, int]]:
+    """Number, state, parent and process group of every process that is to be seen."""
     for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
         with suppress(OSError, ValueError, IndexError):
             if entry.isdigit():
                 text = Path("/proc", entry, "stat").read_text(errors="replace")
-                parent = int(text.rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(entry))
-    found = [pid]
+                state, parent, group = text.rpartition(")")[2].split()[:3]
+                yield int(entry), state, int(parent), int(group)
+
+
+def family(pid: int) -> list[int]:
+    """A process, all its descendants, and who is left in a process group that one of them leads."""
+    near: dict[int, list[int]] = {}
+    for number, _, parent, group in _processes():
+        for other in {parent, group}:
+            near.setdefault(other, []).append(number)
+    found, seen = [pid], {pid}
     for member in found:
-        found += parents.get(member, [])
+        new = [number for number in near.get(member, []) if number not in seen]
+        found += new
+        seen.update(new)
     return found
 
 
