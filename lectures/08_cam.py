@@ -112,7 +112,7 @@ assert (means - chosen).abs().max() < 1e-4
 rows = zip(titles, maps.mean((1, 2)), last.bias[classes], means, chosen, strict=True)
 show.table(["photo", "mean of the map", "bias", "together", "score"], rows)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # It is. So a CAM is not an *estimate* of what matters: up to the bias it *is* the score, spread over
 # 49 places. To look at it we enlarge it bilinearly and lay it over the photo.
 
@@ -214,7 +214,7 @@ answers = find_cam(found.maps.expand(3, -1, -1, -1), found.weight, ids)
 alt = "cat left, dog right; for both cat classes the cat is lit, for German shepherd the dog"
 show.images([pair, *(show.overlay(pair, m) for m in answers)], ["photo", *asked], 2, alt=alt)
 
-# %%
+# %% slide="subslide"
 wide = cam.upsample(answers.clamp(min=0), (224, 448))
 left = wide[:, :, :224].sum((1, 2)) / wide.sum((1, 2))
 for name, share in zip(asked, left.tolist(), strict=True):
@@ -294,7 +294,7 @@ assert gap < 1e-4
 # In SqueezeNet, too, the two are proportional at the last layer, `fire9`: there $\alpha_k = p\,
 # w_{ck}/hw$, where $p$ is the share of places at which the last ReLU is on.
 
-# %%
+# %% slide="subslide"
 squeeze_x = squeeze.preprocess([images.photo(n) for n in names])
 squeeze_grad = find_grad_cam(squeeze, squeeze_x, squeeze_classes, "fire9")
 on = (squeeze_maps + bias[:, None, None] > 0).float().mean((1, 2), keepdim=True)
@@ -348,7 +348,7 @@ gaps = [a - b for a, b in zip(curves["Egyptian cat"], curves["German shepherd"],
 print({stage: round(gap, 2) for stage, gap in zip(stages, gaps, strict=True)})
 assert min(gaps[-2:]) > 0.7 > 0.5 > max(gaps[:-2])
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Only the last two layers tell the animals apart. At block 4 there is a hint of it, at the stem and at
 # block 6 nothing: there "German shepherd" even prefers the cat. The picture is finer further down, but
 # the question is lost, since the *mean* gradient of an edge channel has to speak for cat fur and dog
@@ -408,7 +408,7 @@ print(f"cells: off by up to {(cells - truth).abs().max():.0f} pixels")
 print(f"edges: off by up to {(edges - truth).abs().max():.0f} pixels")
 assert (cells - truth).abs().max() < (edges - truth).abs().max()
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # In the middle all agree. Towards the border both spread the map too far, the second twice as much.
 # And beyond the outermost middle there is nothing to interpolate: our maps are constant in the last
 # half cell, a frame of 9 pixels here and of 16 for EfficientNet. Do not read detail there.
@@ -461,7 +461,7 @@ check("largest_box", largest_box)
 # For a score we need pictures of which the box is known: cut-outs on photos of buildings, kept where
 # the object decides the class (as in lecture 06).
 
-# %%
+# %% slide="subslide"
 find_box = yours_or_ours("largest_box", largest_box)
 scenes = composites.recognised_composites(net, n=12)
 scene_x = net.normalize(scenes.pixels)
@@ -487,7 +487,7 @@ show.images(drawn, captions, height=1.9, alt=alt)
 # We even let it choose its best size in hindsight.
 
 
-# %%
+# %% slide="subslide"
 def mean_iou(guesses: list[cam.Box]) -> float:
     both = zip(guesses, true_boxes, strict=True)
     return sum(cam.box_iou(a, b) for a, b in both) / len(true_boxes)
@@ -540,7 +540,7 @@ both = list(zip(boxes, true_boxes, strict=True))
 off = torch.tensor(boxes).float() - torch.tensor(true_boxes)
 ratio = torch.tensor([area(a) / area(b) for a, b in both]).median()
 
-# %%
+# %% slide="subslide"
 print(f"7 × 7 places: a perfect map reaches {perfect[2]:.2f}, ours {values[0]:.2f}")
 print(f"a side is off by {off.abs().mean():.0f} pixels on average; half a cell is 16")
 print(f"our boxes are {ratio:.1f} times as large as the true ones (median)")
@@ -577,7 +577,7 @@ alt = (
 show.images(tiles, captions, 2, 2.2, alt=alt)
 
 
-# %%
+# %% slide="subslide"
 def mass_left(gradient: torch.Tensor) -> list[float]:
     size = gradient.abs().sum(1)
     return (size[:, :, :224].sum((1, 2)) / size.sum((1, 2))).tolist()

@@ -90,7 +90,7 @@ titles = [c for n in lined_up for c in (n, *captions[1:])]
 alt = "four methods, a row each, while ever more layers turn random; guided backprop keeps the bird"
 show.maps([m for maps in row.values() for m in maps], titles, columns=7, height=1.25, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # On the left the trained network; from column to column one more group is random, down to the layer in
 # the title. In the last column the network knows **nothing**, and yet three rows show the line of the
 # bird's back. Guided backpropagation hardly changes before fire4: its picture is the photo's edges, as
@@ -136,7 +136,7 @@ print(", ".join(f"{name} {value:.2f}" for name, value in last.items()))
 assert last["guided backprop"] == max(last.values()) > 0.4
 assert abs(last["Grad-CAM"]) < 0.2
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # These are three photos and the methods of at most four passes. `course trust` runs all methods on
 # more photos, and stores what it measured; here are its curves for the nine methods of lectures 05 to
 # 08, first the order of the pixels, then the look.
@@ -153,7 +153,7 @@ alt = "stored structural similarity of nine methods: half of it is left for many
 curves = {name: (steps, [1, *full[name]["similarity"]]) for name in asking}
 show.lines(curves, "random down to", "structural similarity", alt, **ticks)
 
-# %%
+# %% slide="subslide"
 kept = {name: full[name]["kept"][0] for name in asking}
 first = {name: full[name]["ranks"][0] for name in asking}
 sizes = full["gradient x input"]["sizes"][-1]
@@ -169,7 +169,7 @@ assert abs(kept["gradient x input"]) < 0.05
 assert sizes > 0.2
 assert all(abs(kept[name]) < 0.2 for name in ("occlusion", "CAM", "Grad-CAM"))
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # - **Guided backpropagation** does not notice a random class layer, and keeps half its order when nothing
 #   is left to explain. The sharpest map of lecture 07 is mostly a picture of the photo.
 # - **SmoothGrad** is the surprise: it notices *less* than the plain saliency map it improves. Averaging
@@ -397,7 +397,7 @@ for i in range(3):
 alt = "three scenes with four maps each, and the share of each map that lies on the object"
 show.images(tiles, titles, columns=5, height=1.7, alt=alt)
 
-# %%
+# %% slide="subslide"
 hits = {n: trust.pointing_hit(m, scenes.masks).sum().item() for n, m in on_scenes.items()}
 size = scenes.masks.float().mean((1, 2))
 rows = [[n, e.mean(), (e / size).mean(), f"{hits[n]} of 6"] for n, e in energy.items()]
@@ -439,7 +439,7 @@ show.table(trust_table.HEADER, trust_table.as_rows(live))
 #
 # Sixty scenes, twelve collages (each with four questions), twelve photos for the randomisation.
 
-# %%
+# %% slide="subslide"
 show.table(trust_table.HEADER, trust_table.as_rows(full))
 
 # %% [markdown]
@@ -464,7 +464,7 @@ for score in ("energy", "hit", "grid", "insertion"):
     above = [name for name in asking if apart(name, "centre", score)]
     print(f"{score}: surely above the centre are {', '.join(above) or 'none'}")
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # - **The centre is hard to beat.** At pointing hits only the class activation maps are surely above it; at
 #   insertion saliency is level with it, and gradient × input with noise.
 # - **The price buys little.** CAM asks once, occlusion 170 times: level on energy and insertion.
@@ -494,7 +494,7 @@ assert not apart("SmoothGrad", "centre", "energy")
 # If the scores measured one thing, trust, they would put the nine methods in one order. We ask
 # Spearman once more: every score against every other, signs turned so that high is good.
 
-# %%
+# %% slide="subslide"
 scores = ["energy", "hit", "grid", "insertion", "deletion", "kept"]
 signs = [-1 if score in ("deletion", "kept") else 1 for score in scores]
 columns = torch.tensor(
@@ -510,7 +510,7 @@ show.table(
 # are *opposed*: gradient × input wins the first and is last at the second. What speckles gain at deletion
 # they lose at insertion. So a single score proves nothing, and whoever shows only one chose it.
 
-# %%
+# %% slide="subslide"
 place = {c: i for i, c in enumerate(scores)}
 print(f"energy and grid {agree[place['energy'], place['grid']]:.2f}, ", end="")
 print(f"deletion and insertion {agree[place['deletion'], place['insertion']]:.2f}")

@@ -87,7 +87,7 @@ def ascent_step(model, x, classes, rate, weight):
 # %% check="ascent_step"
 check("ascent_step", ascent_step)
 
-# %%
+# %% slide="subslide"
 step = yours_or_ours("ascent_step", ascent_step)
 x, climbed = nothing, [nothing]
 for _ in range(60):
@@ -189,7 +189,7 @@ def ascend(model, x, classes, rate, steps, kernel, every):
     ### END SOLUTION
 
 
-# %% check="ascend"
+# %% check="ascend" slide="subslide"
 check("ascend", ascend)
 
 # %%
@@ -227,7 +227,7 @@ def clip_small(x, by, share):
 # %% check="clip_small"
 check("clip_small", clip_small)
 
-# %%
+# %% slide="subslide"
 clip = yours_or_ours("clip_small", clip_small)
 penalty = [lambda x: 0.03 * optimise.squared_norm(x)]
 values = [(10, lambda x, gradient: clip(x, x, 0.3))]
@@ -277,7 +277,7 @@ assert size["L2"] < size["nothing"] / 2
 assert abs(fine["L2"] - fine["nothing"]) < 0.2
 assert min(grey["small values"], grey["small gradients"]) > 0.25
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Each suppresses what it was made for, and only that. L2 makes the picture weaker, not smoother. Clipping
 # cleans the ground between the fish and leaves the lines. **Only the blur acts on high frequencies**, and
 # with it a fish appears, with an eye, out of nothing but a score.
@@ -358,7 +358,7 @@ print(
 assert by_probability[half] > 20 * max(by_probability[0], by_probability[-1])
 assert min(by_score) > max(by_score) / 20
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The probability has a slope only where the network hesitates. From grey there is next to nothing to
 # climb, and once it is sure nothing to gain.
 #
@@ -385,7 +385,7 @@ rows = [["score", *gains(goals[0])], ["log-probability", *gains(by_log)]]
 head = ["one step up the", "goldfish's S", "mean S of all, by p", "goldfish's log p"]
 show.table(head, rows)
 
-# %%
+# %% slide="subslide"
 assert rows[0][1] > rows[1][1]  # the score's step gains more score,
 assert rows[0][3] < rows[1][3]  # the other more log-probability,
 assert rows[1][2] < rows[0][2]  # because it holds the rivals down
@@ -410,7 +410,7 @@ for name, own in zip(["score", "log-probability"], logits, strict=True):
     )
 assert logits[1, goldfish] < logits[0, goldfish] / 3
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Both are "goldfish" with certainty. The second is camouflage: just enough evidence to beat 999 rivals,
 # and no reason to show a fish. What we want to *see* is the score.
 
@@ -427,7 +427,7 @@ assert logits[1, goldfish] < logits[0, goldfish] / 3
 #    network must survive that; single pixels do not.
 # 4. **Total variation** as the penalty: neighbouring pixels should agree.
 
-# %%
+# %% slide="subslide"
 bare = {"steps": 80, "smooth": 0.0, "transforms": ()}
 size = (1, 128, 128)
 grey = 0.5 + 0.01 * noise.to(net.device)
@@ -471,7 +471,7 @@ show.images(ascent.enlarged(gallery.image), titles, columns=5, height=2.6, alt=a
 # Looks are one thing. Does the network itself recognise them, after they were saved with 8 bits, and
 # after a shift by a few pixels?
 
-# %%
+# %% slide="subslide"
 saved = ascent.recognition(net, gallery.image, ten)
 moved = ascent.recognition(net, gallery.image, ten, shift=(5, -7))
 rows = [[t, s[0], s[2], m[0], m[2]] for t, s, m in zip(titles, saved, moved, strict=True)]
@@ -547,7 +547,7 @@ titles = [f"{layer}, {c}" for layer, channels in chosen.items() for c in channel
 alt = "dots, weave, ribbons; eyes, spots, arches; scales, whirls, dogs' faces"
 show.images(ascent.enlarged(textures), titles, columns=3, height=1.75, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Texture in `fire3`, simple parts in `fire5` (eyes, spots), dogs in `fire7`. We start from stronger noise
 # here, because many of these channels are **dead** at grey, behind a ReLU of their own, as the koala was.
 #
@@ -572,7 +572,7 @@ except ValueError as error:
 # Now the test: eight channels of fire5, drawn at random, against eight classes, without any penalty for
 # roughness. How much of the power lies in high frequencies?
 
-# %%
+# %% slide="subslide"
 free = {"size": 112, "steps": 50, "noise": 0.15, "smooth": 0.0}
 drawn = torch.randperm(256, generator=torch.Generator().manual_seed(0))[:8].tolist()
 parts = ascent.paint(ascent.channel(net, "fire5", drawn), 8, **free)
@@ -597,7 +597,7 @@ middle = {name: sorted(values)[4] for name, values in fine.items()}
 print("median share of high frequencies:", {name: round(v, 3) for name, v in middle.items()})
 assert min(fine["channels"]) < middle["classes"] < max(fine["channels"])
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # By this measure the saying does not hold: the channels lie on both sides of the classes. What makes them
 # *look* cleaner is something else. A channel repeats one motif over the whole picture; a class adds up
 # whatever the last layer finds useful. And at least one of the eight is dead from this start: nothing

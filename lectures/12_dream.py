@@ -89,7 +89,7 @@ with layers.capture(net, layer) as seen:
 half_square = 0.5 * seen[layer].square().sum()
 slope = torch.autograd.grad(half_square, wants)[0]
 
-# %%
+# %% slide="subslide"
 largest_difference = (slope - g).abs().max() / g.abs().max()
 print(f"they differ by at most {largest_difference:.1e} of the largest entry")
 assert largest_difference < 1e-4
@@ -143,7 +143,7 @@ show.table(["layer", "mean |g| on the photo", "after the ten steps"], rows)
 # %%
 assert rows[2][2] > 1.5 * rows[2][1]
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # No single rate suits them all. So the step is divided by that mean, and `rate` says how far a pixel moves
 # on average. And before each step the picture is **jittered** (抖动): rolled by a few random pixels, and
 # rolled back afterwards.
@@ -184,7 +184,7 @@ def dream_step(model, x, layer, rate, shift):
     ### END SOLUTION
 
 
-# %% check="dream_step"
+# %% check="dream_step" slide="subslide"
 check("dream_step", dream_step)
 
 # %%
@@ -227,7 +227,7 @@ def constant(weights):
 losses = {"feedback": dream.energy(net, layer), "the photo's A": constant(of_photo)}
 losses["ones"] = constant(torch.ones_like(of_photo))
 
-# %%
+# %% slide="subslide"
 valid = clamp(*(net.normalize(torch.full((3, 1, 1), value)) for value in (0.0, 1.0)))
 
 
@@ -256,7 +256,7 @@ names = ["the photo", *seen]
 shares = [top_share(of_photo), *(top_share(every[-1]) for every in seen.values())]
 show.bars(names, shares, "share of ||A||² in the strongest 1 % of the units")
 
-# %%
+# %% slide="subslide"
 norms = {name: every[-1].norm().item() for name, every in seen.items()}
 print({name: f"{norm / of_photo.norm().item():.1f} times" for name, norm in norms.items()})
 assert norms["feedback"] > 1.2 * norms["the photo's A"]
@@ -271,7 +271,7 @@ assert shares[1] > max(shares[2:]) + 0.05
 # All curves bend, because pixels cannot get blacker than black. How many would, without the
 # **clipping** (裁剪) after each step?
 
-# %%
+# %% slide="subslide"
 how = {"rule": normalised_step(0.03), "keep": 0, "progress": None}
 unclipped = net.denormalize(optimise(losses["feedback"], x, 30, **how).image)
 outside = ((unclipped < 0) | (unclipped > 1)).float().mean().item()
@@ -370,7 +370,7 @@ def next_octave(photo, dreamt, size):
 # %% check="next_octave"
 check("next_octave", next_octave)
 
-# %%
+# %% slide="subslide"
 to_next = yours_or_ours("next_octave", next_octave)
 now, octaves = dream.resized(x, sizes[0]), []
 for size in sizes:
@@ -412,7 +412,7 @@ titles = ["gradient as it is", "gradient blurred by 0.8 pixels"]
 show.images([sharp, smooth], titles, height=3.2, alt=alt)
 
 
-# %%
+# %% slide="subslide"
 def dots(picture):
     """The share of the change's power at periods of less than 4 pixels."""
     power = torch.fft.fft2(picture - church).abs().square().sum(0)
@@ -445,7 +445,7 @@ alt = (
 )
 show.images(list(ladder.values()), rungs, columns=3, height=2.3, alt=alt)
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Low layers know **strokes**: edges, dots, gratings. The middle ones curl them into spirals, and a spiral
 # with a dark centre is an **eye** (fire5, fire6). Deep ones set eyes over a muzzle and give them fur (fire8),
 # or join parts to a **body** (fire9). It is the order of lecture 03, where we looked for the patches that
@@ -515,7 +515,7 @@ def probability_of_kinds(pictures):
 places = ["fort_sumter", "monument3", "geothermal", "opera_house", "windmill13", "canyonde_chelly"]
 photos = [images.photo(name).pixels(side) for name in places]
 
-# %%
+# %% slide="subslide"
 by_layer = {
     name: [dream.dream(net, photo, name, keep=0).pixels for photo in photos]
     for name in ("fire8", "fire9")
@@ -527,7 +527,7 @@ measured |= {f"dreams of {name}": probability_of_kinds(d) for name, d in by_laye
 rows = [[name, *numbers] for name, numbers in measured.items()]
 show.table(["mean probability of", *kinds], rows)
 
-# %%
+# %% slide="subslide"
 chance = len(kinds["dogs"]) / 1000
 assert measured["the photos"][0] < 0.1
 assert measured["dreams of fire8"][0] > 2 * chance
@@ -580,7 +580,7 @@ order = [0, 2, 4, 1, 3, 5]
 alt = "church and hills; both with blue-green necks and eye spots; as two different creatures"
 show.images([pictures[i] for i in order], [titles[i] for i in order], 3, height=2.5, alt=alt)
 
-# %%
+# %% slide="subslide"
 print("peacock:", [f"{value:.3f}" for value in p[:, peacock].tolist()])
 assert p[2:4, peacock].min() > 0.9
 assert answers[4] != answers[5]
@@ -656,7 +656,7 @@ assert tile < whole / 5
 # borders, and what can be done about it with a tool that we have already?
 
 
-# %%
+# %% slide="subslide"
 def tiled_change(reach):
     loss = dream.tiled(dream.energy(net, "fire5"), 120)
     how = {"rule": normalised_step(0.04), "operations": [(1, valid)], "progress": None}

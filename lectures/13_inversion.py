@@ -46,7 +46,7 @@ net = models.load("squeezenet1_1")
 photo = images.square(images.photo("red_panda").pixels(), 128)
 show.images([photo], ["y: 3 x 128 x 128"], height=2.6, alt="a red panda looks out from a branch")
 
-# %%
+# %% slide="subslide"
 ladder = inversion.SQUEEZENET_LADDER
 y = net.normalize(photo)[None]
 codes = {name: layers.activations(net, y, name)[0] for name in (*ladder, "pool10")}
@@ -60,7 +60,7 @@ show.table(["layer", "code", "numbers, as a multiple of the photo's"], sizes)
 # More numbers do not mean more knowledge. A ReLU forgets everything below zero, and max pooling
 # forgets where in its window the largest value was.
 
-# %%
+# %% slide="subslide"
 larger = sum(code.numel() > y.numel() for code in codes.values())
 print(larger, "codes have more numbers than the photo")
 assert larger == 5
@@ -173,7 +173,7 @@ start, end = first.losses[0], first.losses[-1]
 print(f"loss {start:.2f} -> {end:.3f}; PSNR {inversion.psnr(first.image, photo).item():.1f} dB")
 assert end < 0.1 * start
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The large shapes come first, then the fur. No one showed the picture to the descent: it saw 128
 # feature maps of 31 x 31 numbers, and asked for others that are equal.
 #
@@ -222,7 +222,7 @@ best = [photo, *(run.image[0] for run in rungs.values())]
 alt = "the photo and its inversions from relu1 to fire9: from sharp to painted, to a face in fog"
 show.images(best, ["photo", *ladder], columns=5, height=2.2, alt=alt)
 
-# %%
+# %% slide="subslide"
 quality = {
     name: (inversion.psnr(r.image, photo).item(), inversion.ssim(r.image, photo).item())
     for name, r in rungs.items()
@@ -278,7 +278,7 @@ vgg_quality = {
 }
 show.table(["layer", "PSNR in dB", "SSIM"], [[n, *values] for n, values in vgg_quality.items()])
 
-# %%
+# %% slide="subslide"
 print("relu2_2 of this VGG: PSNR {:.1f} dB, SSIM {:.2f}".format(*vgg_quality["relu2_2"]))
 assert vgg_quality["relu2_2"][0] < 16
 assert vgg_quality["relu1_2"][0] > 25
@@ -312,7 +312,7 @@ print(
 assert back.losses[-1] < turned.losses[-1]
 assert inversion.psnr(back.image, small) > vgg_quality["relu2_2"][0] + 5
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # The start brought the colours along, so seeing them proves nothing. The loss does: after as many steps
 # the picture with the right colours fits the code far better. The code tells colours apart; from noise
 # the descent was stuck. Why here? Count the zeros: a ReLU at zero has no slope to follow.
@@ -409,7 +409,7 @@ show.images(
 #
 # An average of many starts would look smoother and more trustworthy. It would be neither.
 
-# %%
+# %% slide="subslide"
 assert mean_spread[0] < mean_spread[1] < mean_spread[2]
 print("spread from fire3 to fire8:", " ".join(f"{m:.3f}" for m in mean_spread))
 
@@ -441,7 +441,7 @@ closeness = [
 ]
 show.table(["λ", "distance of the codes", "PSNR in dB"], closeness)
 
-# %%
+# %% slide="subslide"
 by_photo = max(range(len(weights)), key=lambda i: closeness[i][2])
 print(f"closest to the code: λ = 0; closest to the photo: λ = {weights[by_photo]:g}")
 assert far[0] == min(far)

@@ -131,7 +131,7 @@ show.images([q.pixels for q in quilts], list(versions), height=3.4, alt=alt)
 # $$E_{ij} = e_{ij} + \min(E_{i-1,j-1},\; E_{i-1,j},\; E_{i-1,j+1}),$$
 # one line of code a row, and the best of all paths is read off backwards.
 
-# %%
+# %% slide="subslide"
 old, new = sample[:, 4:28, 10:22], sample[:, 20:44, 40:52]
 error = (old - new).square().sum(0)
 seam = texture.least_cost_seam(error)
@@ -253,7 +253,7 @@ def gram(features):
 # %% check="gram"
 check("gram", gram)
 
-# %%
+# %% slide="subslide"
 find_gram = yours_or_ours("gram", gram)
 shuffled = maps.flatten(2)[..., torch.randperm(vectors.shape[0])].view_as(maps)
 gap = (find_gram(maps) - find_gram(shuffled)).abs().max().item()
@@ -492,7 +492,7 @@ show.images(
     alt="one size: large pale and dark patches; three sizes: smaller ones",
 )
 
-# %%
+# %% slide="subslide"
 far = [texture.repetition(p.clamp(0, 1), 40) for p in (simple, *leaves)]
 print("largest autocorrelation beyond 40 pixels:", [f"{f:.2f}" for f in far])
 assert far[2] < far[1]
@@ -511,7 +511,7 @@ flat = [picture for row in rows for picture in row]
 titles = ["sample", "pixel by pixel", "quilt", "linear filters", "Gram matrices"] * 2
 show.images(flat, titles, columns=5, height=2.3, alt="two samples, four textures each")
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # | | copies | describes | keeps shapes | new content | any size |
 # |---|---|---|---|---|---|
 # | pixel by pixel | pixels | – | if the window is large enough | hardly | yes, slowly |

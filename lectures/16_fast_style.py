@@ -85,7 +85,7 @@ pictures = {"the photo itself": start, "A": by_pixels.image, "B": in_one_pass[No
 with torch.no_grad():
     terms = {name: loss.terms(picture, target) for name, picture in pictures.items()}
 
-# %%
+# %% slide="subslide"
 took = {"the photo itself": 0, "A": round(1e3 * slow), "B": round(1e3 * fast)}
 rows = [
     [name, took[name], found["content"], found["style"], loss.total(found)]
@@ -157,7 +157,7 @@ show.table(["part", "channels x height x width", "weights"], rows)
 # And on the way up it doubles the pixels and then convolves. The textbook's transposed convolution
 # does both at once. **Question.** What does it make of a plain grey input?
 
-# %%
+# %% slide="subslide"
 flat = torch.ones(1, 1, 8, 8)
 kernel = torch.rand(1, 1, 3, 3, generator=torch.Generator().manual_seed(1))
 transposed = functional.conv_transpose2d(flat, kernel, stride=2)
@@ -241,7 +241,7 @@ check("training_step", training_step)
 # Now train with it. Forty steps, four photos at a time, a convolution of 7 x 7 that starts as "leave
 # the photo as it is".
 
-# %%
+# %% slide="subslide"
 step = yours_or_ours("training_step", training_step)
 first_layers, style = net.module.features[:4], net.normalize(painting[None].to(net.device))
 size = first_layers(style).square().mean().sqrt()
@@ -363,7 +363,7 @@ def instance_norm(x, scale, shift, eps):
 # %% check="instance_norm"
 check("instance_norm", instance_norm)
 
-# %%
+# %% slide="subslide"
 norm = yours_or_ours("instance_norm", instance_norm)
 first = painter.down[0]
 with torch.no_grad():
@@ -518,7 +518,7 @@ def steadied(frames: list[torch.Tensor], step: int, share: float = 0.7) -> list[
     return done
 
 
-# %%
+# %% slide="subslide"
 calm = steadied(painted, step=2)
 before, after = (fast_style.flicker(frames, 2) for frames in (painted, calm))
 print(f"flicker {before:.3f} frame by frame, {after:.3f} blended")
