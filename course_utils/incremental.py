@@ -164,12 +164,6 @@ class Incremental(fx.Interpreter):
         fresh = node.op == "call_module" and isinstance(self.fetch_attr(node.target), nn.Conv2d)
         return fresh and len(node.users) == 1
 
-    def side_by_side(
-        self, parts: list[Footprint], top: np.ndarray, left: np.ndarray, *size: int
-    ) -> Tensor:
-        """The channels of several maps after one another, written straight to their place."""
-        return torch.cat([part.crop(top, left, *size) for part in parts], dim=3)
-
     def unit_by_unit(self, module: nn.Module, value: Footprint) -> Footprint:
         """Activation, normalisation: every unit depends on itself alone."""
         if isinstance(module, nn.ReLU) and self.is_ours(self.node.args[0]):
@@ -219,7 +213,7 @@ class _Recorder(fx.Interpreter):
 
 def _narrow(traced: fx.GraphModule, classes: list[int], base: dict[fx.Node, Tensor]) -> bool:
     """Leave only some classes in the last layer with weights, if nothing after it mixes them."""
-    nodes, module = list(traced.graph.nodes), None
+    nodes = list(traced.graph.nodes)
     for node in reversed(nodes):
         module = traced.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1):
@@ -258,8 +252,10 @@ def _mean(module: nn.Module, value: Footprint) -> Tensor:
     if not _is_mean(module):
         raise NoGeometry(type(module).__name__)
     (rows, columns), (h, w) = value.base.shape[:2], value.patch.shape[1:3]
-    r, c = np.arange(rows) - value.top[:, None], np.arange(columns) - value.left[:, None]
-    replaced = ((r >= 0) & (r < h))[:, :, None] & ((c >= 0) & (c < w))[:, None]
+    start = np.zeros_like(value.top)
+    _, _, hit_r, _ = _along(start, value.top, rows, h, rows)
+    _, _, hit_c, _ = _along(start, value.left, columns, w, columns)
+    replaced = hit_r[:, :, None] & hit_c[:, None]
     units = value.base.flatten(0, 1)
     old = torch.from_numpy(replaced).to(units).flatten(1) @ units
     mean = units.mean(0) + (value.patch.sum((1, 2)) - old) / len(units)

@@ -349,8 +349,7 @@ def test_bombs_and_what_stays_behind(grade):
     assert points["saliency_map"] == points["gradient_times_input"] == 0
     assert points["smoothgrad"] == FULL  # a right answer; its children end with the worker
     assert "MemoryError" in found["saliency_map"]["reason"]
-    # Between two looks at the memory the children go on; unwatched, 64 of them take 20 GiB.
-    assert found["peak_memory_mib"] < 6000
+    assert found["peak_memory_mib"] < 3000
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert "98765.25" not in listed
 

@@ -1,6 +1,6 @@
 """Lecture 05: occlusion, recomputing only what the square can reach."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,21 +20,20 @@ ALL = "the course, scores of all 1000 classes"
 
 def course_occlusion(scene: Scene) -> Callable[[], Tensor]:
     """The mean drop of the score for the squares over each pixel, as captum returns it."""
-    return lambda: drop_in_score(scene, [scene.target])
+    return lambda: drop_in_score(scene, [scene.target], 0)
 
 
 def course_all_classes(scene: Scene) -> Callable[[], Tensor]:
     """The same from the scores of all classes, as probabilities need them."""
-    return lambda: drop_in_score(scene, range(1000))
+    return lambda: drop_in_score(scene, None, scene.target)
 
 
-def drop_in_score(scene: Scene, classes: Sequence[int]) -> Tensor:
-    """(H,W), from the logits of some classes with the target among them."""
+def drop_in_score(scene: Scene, classes: list[int] | None, place: int) -> Tensor:
+    """(H,W), from the logits of some classes, or all; the target is the one at `place`."""
     with torch.no_grad():
-        before = scene.model(scene.x)[0, list(classes)]
-    place = classes.index(scene.target)
-    wanted = classes if len(classes) < 1000 else None
-    after = occlusion.occlusion_logits(scene.model, scene.x, WINDOW, STRIDE, classes=wanted)
+        before = scene.model(scene.x)[0]
+    after = occlusion.occlusion_logits(scene.model, scene.x, WINDOW, STRIDE, classes=classes)
+    before = before if classes is None else before[classes]
     lost = occlusion.drop(before, after, place, probability=False)
     return occlusion.to_pixels(lost, WINDOW, STRIDE, *scene.x.shape[2:])
 
