@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from course_utils import paths
+
 _JUPYTER = Path(__file__).resolve().parent / "jupyter"
 
 
@@ -38,7 +40,7 @@ def arguments(
         f"--ServerApp.root_dir={work.resolve()}",
         f"--LabApp.default_url=/lab/tree/{notebook}",
         # A layout of its own: tabs of the user's other projects do not exist below work/.
-        f"--LabApp.workspaces_dir={Path(sys.prefix) / 'var' / 'course' / 'workspaces'}",
+        f"--LabApp.workspaces_dir={paths.state() / 'workspaces'}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",

@@ -1,6 +1,7 @@
 """Where the course's files are, from whichever directory Python was started."""
 
 import os
+import sys
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parent.parent
@@ -44,3 +45,12 @@ def work() -> Path:
     """The folder of the student's own copies (ignored by git): `COURSE_WORK`, else `work/`."""
     named = os.environ.get("COURSE_WORK")
     return Path(named).expanduser() if named else root() / "work"
+
+
+def state() -> Path:
+    """Where the course keeps what is no one's work, such as JupyterLab's open tabs.
+
+    `COURSE_STATE` where it is set, as it is for tests; else `var/course` of the environment.
+    """
+    named = os.environ.get("COURSE_STATE")
+    return Path(named).expanduser() if named else Path(sys.prefix) / "var" / "course"

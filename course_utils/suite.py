@@ -117,7 +117,7 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
     """Variables for the steps: one thread a process, and nothing of the user's own settings.
 
     Args:
-        folder: an empty folder for Jupyter's and IPython's settings.
+        folder: an empty folder for Jupyter's and IPython's settings and what they remember.
         device: "cpu" or "cuda"; automatic by default.
     """
     threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
@@ -128,6 +128,7 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([tests, path] if path else [tests]),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
         "IPYTHONDIR": str(folder / "ipython"),
+        "COURSE_STATE": str(folder / "state"),
     }
     return {
         **os.environ,

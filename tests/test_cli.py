@@ -186,6 +186,16 @@ def test_jupyterlab_asks_nobody_for_news_updates_or_extensions(tmp_path, monkeyp
     assert notification == {"checkForUpdates": False, "fetchNews": "false"}
 
 
+def test_open_tabs_are_remembered_where_course_state_says(tmp_path, monkeypatch):
+    """So that a test, or a second class, neither sees nor leaves a user's tabs."""
+    monkeypatch.delenv("COURSE_STATE", raising=False)
+    kept = f"--LabApp.workspaces_dir={Path(sys.prefix) / 'var' / 'course' / 'workspaces'}"
+    assert kept in lab.arguments(tmp_path, "06_saliency.ipynb")
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    kept = f"--LabApp.workspaces_dir={tmp_path / 'state' / 'workspaces'}"
+    assert kept in lab.arguments(tmp_path, "06_saliency.ipynb")
+
+
 def test_a_port_that_was_asked_for_is_not_exchanged(tmp_path):
     assert "--ServerApp.port_retries=0" in lab.arguments(tmp_path, "x.ipynb", port=9000)
     assert not any(g.startswith("--ServerApp.port") for g in lab.arguments(tmp_path, "x.ipynb"))
@@ -248,6 +258,7 @@ def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_pa
     assert variables["COURSE_DEVICE"] == "cuda"
     assert variables["PYTHONPATH"].split(os.pathsep)[0] == str(paths.root() / "tests")
     assert variables["IPYTHONDIR"].startswith(str(tmp_path))
+    assert variables["COURSE_STATE"].startswith(str(tmp_path))
 
 
 def python(code):

@@ -399,18 +399,24 @@ def test_the_same_seed_learns_the_same_filters(patches):
     assert not torch.allclose(first, other, atol=1e-3)
 
 
-def test_a_planted_dictionary_is_found():
-    """Patches that are sums of two of eight templates give these templates back."""
-    templates = torch.linalg.qr(tiny.array(0, 48, 8)).Q.T
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_planted_dictionary_is_found(seed):
+    """Patches that are sums of two of eight templates give these templates back.
+
+    Twelve atoms, not eight: with as many atoms as templates two of them often share one, and which
+    ones do hangs on the last bits of a sum, so on the processor (.53 to .99 over eight seeds). With
+    half as many again the worst of eight seeds is .94; random directions of the same space
+    reach .6.
+    """
+    templates = torch.linalg.qr(tiny.array(seed, 48, 8)).Q.T
     codes = torch.zeros(3000, 8)
-    random = np.random.RandomState(0)
+    random = np.random.RandomState(seed)
     for code in codes:
         code[random.choice(8, 2, replace=False)] = torch.tensor(random.choice([-1.0, 1], 2)).float()
     patches = 0.5 + 0.5 * (codes @ templates).view(-1, 3, 4, 4)
-    found = filters.learn_filters(patches, 8, sparsity=0.5, rounds=10).flatten(1)
+    found = filters.learn_filters(patches, 12, sparsity=0.5, seed=seed, rounds=10).flatten(1)
     cosines = torch.nn.functional.normalize(found, dim=1) @ templates.T
-    assert cosines.abs().amax(0).median() > 0.95
-    assert cosines.abs().amax(0).min() > 0.7  # random directions reach 0.4
+    assert cosines.abs().amax(0).min() > 0.85
 
 
 def test_scrambling_keeps_the_spectrum_and_loses_the_edges():

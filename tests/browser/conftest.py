@@ -35,7 +35,7 @@ class Server:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.work, self.token = folder / "work", secrets.token_hex(16)
-        self.log = folder / "server.log"
+        self.state, self.log = folder / "state", folder / "server.log"
         config = folder / "jupyter"
         config.mkdir(parents=True)
         # So that a test can ask the page what the kernel is doing.
@@ -45,6 +45,8 @@ class Server:
             self.port = probe.getsockname()[1]
         variables = {
             "COURSE_WORK": str(self.work),
+            # Neither tabs that a user of this .venv left open, nor tabs left for one.
+            "COURSE_STATE": str(self.state),
             "JUPYTER_CONFIG_DIR": str(config),
             "JUPYTER_TOKEN": self.token,
             "OMP_NUM_THREADS": "1",

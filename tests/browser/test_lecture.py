@@ -83,6 +83,7 @@ def test_lab_runs_the_lecture_and_a_slider_changes_the_picture(page, lab, screen
     assert changed_by(page, lambda: page.get_by_label("method").select_option("SmoothGrad"))
     assert changed_by(page, lambda: drag(page, "noisy copies"))
     screenshot("smoothgrad")
+    assert list((lab.state / "workspaces").iterdir()), "the tabs are remembered somewhere else"
 
 
 @pytest.fixture
