@@ -527,7 +527,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted; the same command goes on from here.", file=sys.stderr)
         return 130
-    command = [str(venv_python(venv)), "-P", "-m", "course_utils.cli", *verb]
+    command = [str(venv_python(venv)), "-P", "-m", "course_utils.commands.cli", *verb]
     return run(command, child_environment(venv))
 
 

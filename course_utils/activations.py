@@ -11,7 +11,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from course_utils import layers
-from course_utils.batches import CHUNK
+from course_utils.common.batches import CHUNK
 from course_utils.models import Network
 
 

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import layers
-from course_utils.batches import in_chunks
-from course_utils.models import Network
-from course_utils.optimise import (
+from course_utils.common.batches import in_chunks
+from course_utils.common.optimise import (
     Fourier,
     Parameterisation,
     Result,
@@ -29,7 +28,8 @@ from course_utils.optimise import (
     scale,
     total_variation,
 )
-from course_utils.scores import class_indices, class_scores
+from course_utils.common.scores import class_indices, class_scores
+from course_utils.models import Network
 
 SIZE = 128
 """Side of the pictures made live, in pixels: a third of the time of 224."""

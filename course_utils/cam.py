@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from course_utils import guided, layers
-from course_utils.scores import class_indices, class_scores
+from course_utils.common.scores import class_indices, class_scores
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels; bottom and right excluded, as in a slice."""

@@ -14,8 +14,8 @@ from torchvision.transforms.v2 import functional as tvf
 from tqdm.auto import tqdm
 
 from course_utils import images, layers
+from course_utils.common.optimise import Rule, blur, clamp, jitter, normalised_step, optimise
 from course_utils.models import Network
-from course_utils.optimise import Rule, blur, clamp, jitter, normalised_step, optimise
 
 Objective = Callable[[Tensor], Tensor]
 """Images (N,3,H,W) -> a loss, one number: what `optimise` minimises."""

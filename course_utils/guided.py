@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from course_utils import layers
-from course_utils.errors import unknown
+from course_utils.common.errors import unknown
+from course_utils.common.scores import class_scores
 from course_utils.models import Network
-from course_utils.scores import class_scores
 
 
 def backprop_relu(x: Tensor, gradient: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils import paths
-from course_utils.errors import unknown
+from course_utils.common import paths
+from course_utils.common.errors import unknown
 
 MAX_PIXELS = 100_000_000
 """Larger files are refused before they are decoded: 100 megapixels are 1.2 GB as a float tensor."""

@@ -15,9 +15,8 @@ from skimage import metrics
 from torch import Tensor, nn
 
 from course_utils import layers, models
-from course_utils.errors import unknown
-from course_utils.models import Network
-from course_utils.optimise import (
+from course_utils.common.errors import unknown
+from course_utils.common.optimise import (
     Fourier,
     Parameterisation,
     Pixels,
@@ -29,6 +28,7 @@ from course_utils.optimise import (
     optimise,
     total_variation,
 )
+from course_utils.models import Network
 
 VGG_LADDER = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_1")
 """The last ReLU of each block of VGG-16; of block 5 the course's file has one convolution only."""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import images, layers
-from course_utils.batches import in_chunks
+from course_utils.common.batches import in_chunks
 from course_utils.models import Network
 
 COLOURS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from course_utils.errors import unknown
+from course_utils.common.errors import unknown
 
 
 def names(model: nn.Module) -> list[str]:

@@ -23,8 +23,9 @@ from torchvision.models import SqueezeNet1_1_Weights, WeightsEnum
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils import images, paths
-from course_utils.errors import unknown
+from course_utils import images
+from course_utils.common import paths
+from course_utils.common.errors import unknown
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from course_utils import layers
-from course_utils.batches import CHUNK
+from course_utils.common.batches import CHUNK
 
 GREY = 0.5
 """What a patch shows where its field leaves the photo."""

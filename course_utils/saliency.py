@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_utils import layers
-from course_utils.batches import in_chunks
+from course_utils.common.batches import in_chunks
+from course_utils.common.scores import class_indices, class_scores
 from course_utils.models import Network
-from course_utils.scores import class_indices, class_scores
 
 BATCH = 8
 """Images per forward and backward pass: 16 are no faster on a CPU, and take twice the memory."""

@@ -16,7 +16,7 @@ import torch
 from matplotlib import figure
 from torch import Tensor
 
-from course_utils import optimise
+from course_utils.common import optimise
 from course_utils.images import Picture
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils import images, layers, timing
-from course_utils.errors import unknown
-from course_utils.models import Network
-from course_utils.optimise import (
+from course_utils import images, layers
+from course_utils.common import timing
+from course_utils.common.errors import unknown
+from course_utils.common.optimise import (
     Fourier,
     Parameterisation,
     Pixels,
@@ -26,6 +26,7 @@ from course_utils.optimise import (
     optimise,
     total_variation,
 )
+from course_utils.models import Network
 from course_utils.texture import features, gram
 
 VGG_STYLES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

@@ -34,7 +34,8 @@ from functools import partial
 
 import torch
 
-from course_utils import composites, images, layers, models, occlusion, show, timing, widgets
+from course_utils import images, layers, models, occlusion, show, widgets
+from course_utils.common import composites, timing
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]

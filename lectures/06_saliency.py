@@ -32,7 +32,8 @@ if importlib.util.find_spec("course_utils") is None:
 # %% slide="skip"
 import torch
 
-from course_utils import composites, images, models, saliency, show, timing, widgets
+from course_utils import images, models, saliency, show, widgets
+from course_utils.common import composites, timing
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]

@@ -33,7 +33,8 @@ if importlib.util.find_spec("course_utils") is None:
 import torch
 import torchvision
 
-from course_utils import cam, composites, guided, images, layers, models, show, widgets
+from course_utils import cam, guided, images, layers, models, show, widgets
+from course_utils.common import composites
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]

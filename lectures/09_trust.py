@@ -32,7 +32,8 @@ if importlib.util.find_spec("course_utils") is None:
 # %% slide="skip"
 import torch
 
-from course_utils import composites, images, models, show, trust, trust_table, widgets
+from course_utils import images, models, show, trust, widgets
+from course_utils.common import composites
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]
@@ -45,7 +46,7 @@ from course_utils.exercises import check, yours_or_ours
 
 # %%
 net = models.load("squeezenet1_1")
-methods = trust_table.METHODS
+methods = trust.METHODS
 quick = ["saliency", "SmoothGrad", "guided backprop", "Grad-CAM", "edges", "centre"]
 x = net.preprocess([images.photo(name) for name in ("scarlet_macaw", "koala", "panda")])
 with torch.no_grad():
@@ -76,7 +77,7 @@ show.maps([m[0] for m in maps.values()], numbers, photo=net.denormalize(x)[0], c
 # of the trained network. Every weight is drawn anew with the mean and spread of its layer.
 
 # %%
-stages = trust_table.STAGES[net.name]
+stages = trust.STAGES[net.name]
 forgotten = [[name for stage in stages[:k] for name in stage] for k in range(len(stages) + 1)]
 networks = [trust.randomised(net, names) for names in forgotten]
 for names in forgotten:
@@ -122,7 +123,7 @@ assert abs(by_hand - ours.item()) < 1e-3
 
 # %% slide="subslide"
 cheap = [name for name in methods if 0 < methods[name].passes <= 4]
-found = {name: trust_table.cascade(net, methods[name], x, classes) for name in cheap}
+found = {name: trust.cascade(net, methods[name], x, classes) for name in cheap}
 ranks = {name: [1.0, *one["ranks"].mean(1).tolist()] for name, one in found.items()}
 alt = "rank correlation falls by a different amount for each method; guided backprop stays highest"
 steps = range(len(captions))
@@ -142,8 +143,8 @@ assert abs(last["Grad-CAM"]) < 0.2
 # 08, first the order of the pixels, then the look.
 
 # %%
-full = trust_table.stored(net.name)
-asking = [name for name in full if name not in trust_table.BASELINES]
+full = trust.stored(net.name)
+asking = [name for name in full if name not in trust.BASELINES]
 alt = "stored rank correlations of nine methods: guided backprop and SmoothGrad end highest"
 curves = {name: (steps, [1, *full[name]["ranks"]]) for name in asking}
 show.lines(curves, "random down to", "rank correlation", alt, **ticks)
@@ -194,8 +195,8 @@ assert all(abs(kept[name]) < 0.2 for name in ("occlusion", "CAM", "Grad-CAM"))
 # **Question.** How much of a map that knows nothing lies in the right cell?
 
 # %%
-pixels, labels, names = trust_table.confident_photos(net)
-collages = trust_table.grids(pixels, labels, n=3, seed=1)
+pixels, labels, names = trust.confident_photos(net)
+collages = trust.grids(pixels, labels, n=3, seed=1)
 grid, asked = collages[0][0], collages[1][0]
 alt = f"a collage of four photos: {', '.join(net.labels[c] for c in asked)}"
 show.images([grid], ["above: 0, 1; below: 2, 3"], height=3.6, alt=alt)
@@ -413,7 +414,7 @@ show.table(["", "energy inside", "times the object's area", "hits"], rows)
 
 # %%
 gain = energy["guided backprop"] - energy["centre"]
-mean, low, high = trust_table.mean_interval(gain)
+mean, low, high = trust.mean_interval(gain)
 print(f"guided backprop minus centre: {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}")
 assert low > 0
 
@@ -429,10 +430,10 @@ assert low > 0
 # %%
 some = ("guided backprop", "Grad-CAM", "centre")
 chosen = {name: methods[name] for name in some}
-live = trust_table.measure(net, scenes, collages, (net.denormalize(x), classes), chosen)
+live = trust.measure(net, scenes, collages, (net.denormalize(x), classes), chosen)
 
 # %%
-show.table(trust_table.HEADER, trust_table.as_rows(live))
+show.table(trust.HEADER, trust.as_rows(live))
 
 # %% [markdown]
 # ## The table, in full
@@ -440,7 +441,7 @@ show.table(trust_table.HEADER, trust_table.as_rows(live))
 # Sixty scenes, twelve collages (each with four questions), twelve photos for the randomisation.
 
 # %% slide="subslide"
-show.table(trust_table.HEADER, trust_table.as_rows(full))
+show.table(trust.HEADER, trust.as_rows(full))
 
 # %% [markdown]
 # ## Reading it

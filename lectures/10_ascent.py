@@ -37,7 +37,8 @@ from pathlib import Path
 
 import torch
 
-from course_utils import ascent, images, models, optimise, show, widgets
+from course_utils import ascent, images, models, show, widgets
+from course_utils.common import optimise
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]

@@ -33,15 +33,7 @@ from collections import Counter
 
 import torch
 
-from course_utils import (
-    adversarial,
-    adversarial_reach,
-    adversarial_smallest,
-    images,
-    models,
-    show,
-    widgets,
-)
+from course_utils import adversarial, images, models, show, widgets
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]
@@ -236,7 +228,7 @@ show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.1", "p(ostr
 # %%
 targets, chosen = ["ostrich", "tabby", "hammer", "dam"], [0, 1, 3, 5]
 starts = torch.cat([photos[chosen], noise])
-table = adversarial_reach.l2_needed(f, starts, targets)
+table = adversarial.l2_needed(f, starts, targets)
 rows = [
     [n, *r] for n, r in zip([*(names[i] for i in chosen), "noise"], table.tolist(), strict=True)
 ]
@@ -368,9 +360,9 @@ show.images(torch.cat(panels), titles, height=2.7, alt=alt)
 
 # %% slide="subslide"
 some = test[:3]
-linear = adversarial_smallest.smallest_linear(f, some)
+linear = adversarial.smallest_linear(f, some)
 found = adversarial.measure(f, some, linear)
-searched = adversarial_smallest.smallest_lbfgs(f, some, found.classes, searches=4, steps=8)
+searched = adversarial.smallest_lbfgs(f, some, found.classes, searches=4, steps=8)
 other = adversarial.measure(f, some, searched, found.classes)
 
 # %%
@@ -390,7 +382,7 @@ assert found.survives.sum() == 0
 # eight other photos. Its table was made once and is stored with the command that made it.
 
 # %% slide="subslide"
-stored = adversarial_reach.stored()
+stored = adversarial.stored()
 methods = stored["smallest"]["methods"].items()
 middle = [torch.tensor(one["lengths"]).median() for _, one in methods]
 rows = [
@@ -407,7 +399,7 @@ show.table([stored["made_by"], "fooled", "median length", "forward passes a phot
 # to the ostrich:
 
 # %% slide="subslide"
-far = [adversarial_smallest.smallest_linear(f, panda, "ostrich", steps=n) for n in (12, 30)]
+far = [adversarial.smallest_linear(f, panda, "ostrich", steps=n) for n in (12, 30)]
 lengths = [facts.l2[0].item(), *((p - panda).norm().item() for p in far)]
 show.table(["ascent to 90 %", "linearised, 12 steps", "30 steps"], [lengths])
 
@@ -421,7 +413,7 @@ assert lengths[2] < lengths[1] < lengths[0]
 # class needs a lead in score; we raise it until the *saved* picture fools.
 
 # %% slide="subslide"
-saved, leads = adversarial_smallest.smallest_saved(f, some, leads=[1, 2, 4, 8])
+saved, leads = adversarial.smallest_saved(f, some, leads=[1, 2, 4, 8])
 kept = adversarial.measure(f, some, saved)
 rows = zip([net.labels[c] for c in truth[:3]], found.l2, leads, kept.l2, strict=True)
 show.table(["photo", "smallest length", "lead needed", "length once saved"], rows)
@@ -443,7 +435,7 @@ print(f"surviving costs {(kept.l2 / found.l2).median():.0f} times the length")
 # %% slide="subslide"
 squares = [images.square(images.photo(n).pixels(), 448) for n in names]
 sizes = [96, 160, 224, 320, 448]
-found_by_size = adversarial_reach.first_order(f, squares, sizes, epsilon=0.5 / 255)
+found_by_size = adversarial.first_order(f, squares, sizes, epsilon=0.5 / 255)
 rows = [
     [o.size, o.size**2 * 3, o.norm, o.lead, o.promised, o.lost, o.random] for o in found_by_size
 ]
@@ -478,7 +470,7 @@ every = adversarial.eight_bits(net.crop_pixels(once)).to(net.device)
 before = adversarial.probabilities(f, every).max(1)
 every, before = every[before.values > 0.5], before.indices[before.values > 0.5]
 making, held_out = every[::2], every[1::2]
-r = adversarial_reach.universal(f, making, epsilon=10 / 255)
+r = adversarial.universal(f, making, epsilon=10 / 255)
 chance = adversarial.random_signs(torch.full_like(r, 0.5), 10 / 255) - 0.5
 
 
@@ -525,7 +517,7 @@ chosen = right.nonzero()[:, 0][::4]
 both = adversarial.probabilities(other_net, pixels[chosen]).argmax(1) == labels[chosen]
 shared, names_shared = pixels[chosen][both], labels[chosen][both]
 strengths, nets = [2, 8, 16], [f, other_net]
-shares = adversarial_reach.transfer(nets, shared, [e / 255 for e in strengths], "FGSM")
+shares = adversarial.transfer(nets, shared, [e / 255 for e in strengths], "FGSM")
 
 
 # %% slide="subslide"
@@ -560,7 +552,7 @@ assert (across[2] > across[0]).all()
 # (2020) puts squares of $\pm\epsilon$ at random places, and keeps those after which the lead is smaller.
 
 # %%
-asked = [adversarial_reach.square_attack(f, p[None], 8 / 255, queries=400) for p in shared[:6]]
+asked = [adversarial.square_attack(f, p[None], 8 / 255, queries=400) for p in shared[:6]]
 squared = torch.cat([changed for changed, _ in asked])
 facts = adversarial.measure(f, shared[:6], adversarial.eight_bits(squared))
 names_now = [
@@ -598,11 +590,11 @@ assert facts.fooled.sum() >= 4
 # %%
 filters = {
     "nothing": lambda p: p,
-    "JPEG, quality 30": adversarial_reach.jpeg(30),
-    "blur, 1 pixel": adversarial_reach.blurred(1.0),
-    "6 levels": adversarial_reach.few_colours(6),
+    "JPEG, quality 30": adversarial.jpeg(30),
+    "blur, 1 pixel": adversarial.blurred(1.0),
+    "6 levels": adversarial.few_colours(6),
 }
-guards = {name: adversarial_reach.Defended(f, one) for name, one in filters.items()}
+guards = {name: adversarial.Defended(f, one) for name, one in filters.items()}
 
 
 # %% slide="subslide"

@@ -36,8 +36,8 @@ import torch
 from torch.nn import functional
 
 from course_utils import dream, images, layers, models, show, widgets
+from course_utils.common.optimise import clamp, jitter, normalised_step, optimise, save_animation
 from course_utils.exercises import check, yours_or_ours
-from course_utils.optimise import clamp, jitter, normalised_step, optimise, save_animation
 
 # %% [markdown]
 # ## A photo, a layer

@@ -32,7 +32,8 @@ if importlib.util.find_spec("course_utils") is None:
 # %% slide="skip"
 import torch
 
-from course_utils import images, inversion, layers, models, optimise, show, widgets
+from course_utils import images, inversion, layers, models, show, widgets
+from course_utils.common import optimise
 from course_utils.exercises import check, yours_or_ours
 
 # %% [markdown]

@@ -38,9 +38,10 @@ from types import SimpleNamespace
 import torch
 from torch.nn import functional
 
-from course_utils import fast_style, images, layers, models, show, texture, timing, widgets
+from course_utils import fast_style, images, layers, models, show, texture, widgets
+from course_utils.common import timing
+from course_utils.common.optimise import adam, clamp, optimise
 from course_utils.exercises import check, yours_or_ours
-from course_utils.optimise import adam, clamp, optimise
 
 # %% [markdown]
 # ## A hundred evaluations for one picture

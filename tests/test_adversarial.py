@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from course_utils import (
-    adversarial,
-    adversarial_reach,
-    adversarial_smallest,
-    images,
-    models,
-    widgets,
-)
+from course_utils import adversarial, images, models, widgets
 from course_utils.bench.rows import adversarial as bench
 
 REFERENCE = np.load(Path(__file__).parent / "reference" / "adversarial.npz")
@@ -73,9 +66,9 @@ def test_attacks_on_a_photo_are_those_of_torchattacks(squeezenet, name, least):
 
 
 def test_smallest_changes_are_as_small_as_foolboxes(squeezenet, eight):
-    ours = adversarial_smallest.smallest_linear(squeezenet, eight)
+    ours = adversarial.smallest_linear(squeezenet, eight)
     facts = adversarial.measure(squeezenet, eight, ours)
-    foolbox = adversarial_reach.stored()["smallest"]["methods"]["foolbox, DeepFool"]
+    foolbox = adversarial.stored()["smallest"]["methods"]["foolbox, DeepFool"]
     lengths = torch.tensor(foolbox["lengths"])
     assert foolbox["fooled"] == facts.fooled.sum() == 8
     assert facts.l2.median().cpu() <= 1.05 * lengths.median()
@@ -109,7 +102,7 @@ def test_the_lead_is_over_the_strongest_rival():
 
 def test_a_linear_networks_lead_falls_by_epsilon_times_the_sum_of_its_slopes():
     net, pixels = linear(), torch.full((1, 3, 6, 6), 0.5)
-    (row,) = adversarial_reach.first_order(net, [pixels[0]], [6], 0.001)
+    (row,) = adversarial.first_order(net, [pixels[0]], [6], 0.001)
     own = answers(net, pixels).item()
     logits = net(pixels)[0]
     rival = logits.clone().index_fill(0, torch.tensor(own), -torch.inf).argmax()
@@ -125,9 +118,9 @@ def test_a_linear_networks_smallest_change_is_the_distance_to_the_boundary():
     w = net[1].weight[own] - net[1].weight[1 - own]
     logits = net(pixels)[0]
     distance = ((logits[own] - logits[1 - own]) / w.norm()).item()
-    found = adversarial_smallest.smallest_linear(net, pixels)
+    found = adversarial.smallest_linear(net, pixels)
     assert distance < (found - pixels).norm().item() < 1.05 * distance
-    found = adversarial_smallest.smallest_lbfgs(net, pixels, 1 - own, searches=12, steps=20)
+    found = adversarial.smallest_lbfgs(net, pixels, 1 - own, searches=12, steps=20)
     facts = adversarial.measure(net, pixels, found, 1 - own)
     assert facts.fooled.all()
     assert distance * 0.999 < facts.l2.item() < 1.15 * distance
@@ -142,7 +135,7 @@ def test_attacks_stay_in_their_budget_and_are_pictures(epsilon, seed, targeted):
         adversarial.pgd(net, pixels, (own + 1) % 5 if targeted else own, epsilon, steps=3,
                         targeted=targeted, seed=seed),
         adversarial.random_signs(pixels, epsilon, seed),
-        adversarial_reach.square_attack(net, pixels[:1], epsilon, queries=20)[0],
+        adversarial.square_attack(net, pixels[:1], epsilon, queries=20)[0],
     ]  # fmt: skip
     for changed in made:
         assert changed.min() >= 0
@@ -208,11 +201,11 @@ def test_ascent_ends_within_its_budget(budget, word):
 
 
 def test_the_smallest_changes_do_not_survive_saving_and_those_with_a_lead_do(squeezenet, eight):
-    smallest = adversarial_smallest.smallest_linear(squeezenet, eight[:4])
+    smallest = adversarial.smallest_linear(squeezenet, eight[:4])
     facts = adversarial.measure(squeezenet, eight[:4], smallest)
     assert facts.fooled.all()
     assert not facts.survives.any()
-    saved, leads = adversarial_smallest.smallest_saved(squeezenet, eight[:4])
+    saved, leads = adversarial.smallest_saved(squeezenet, eight[:4])
     kept = adversarial.measure(squeezenet, eight[:4], saved)
     assert kept.survives.all()
     assert (kept.l2 > facts.l2).all()
@@ -222,7 +215,7 @@ def test_the_smallest_changes_do_not_survive_saving_and_those_with_a_lead_do(squ
 
 def test_what_does_not_survive_is_said():
     net, pixels = tiny.network(), adversarial.eight_bits(tiny.pixels())
-    saved, leads = adversarial_smallest.smallest_saved(net, pixels, leads=[1e6], steps=1)
+    saved, leads = adversarial.smallest_saved(net, pixels, leads=[1e6], steps=1)
     assert leads.isnan().all()
     assert torch.equal(saved, pixels)
 
@@ -243,7 +236,7 @@ def test_facts_are_those_of_the_pictures():
 
 def test_the_table_of_lengths_leaves_out_what_is_there_already(squeezenet, eight):
     given_class = answers(squeezenet, eight[:1]).item()
-    table = adversarial_reach.l2_needed(squeezenet, eight[:2], [given_class, "ostrich"])
+    table = adversarial.l2_needed(squeezenet, eight[:2], [given_class, "ostrich"])
     assert table.shape == (2, 2)
     assert table[0, 0].isnan()
     assert table[:, 1].isfinite().all()
@@ -252,10 +245,10 @@ def test_the_table_of_lengths_leaves_out_what_is_there_already(squeezenet, eight
 
 def test_a_universal_change_is_one_change_in_its_budget():
     net, pixels = tiny.network(), tiny.pixels(n=6)
-    r = adversarial_reach.universal(net, pixels, 0.1, epochs=2)
+    r = adversarial.universal(net, pixels, 0.1, epochs=2)
     assert r.shape == (1, 3, 16, 16)
     assert r.abs().max() <= 0.1 + 1e-6
-    assert torch.equal(r, adversarial_reach.universal(net, pixels, 0.1, epochs=2))
+    assert torch.equal(r, adversarial.universal(net, pixels, 0.1, epochs=2))
     before, _ = adversarial.loss_gradient(net, pixels, answers(net, pixels))
     after, _ = adversarial.loss_gradient(net, (pixels + r).clamp(0, 1), answers(net, pixels))
     assert after.mean() > before.mean()
@@ -263,7 +256,7 @@ def test_a_universal_change_is_one_change_in_its_budget():
 
 def test_transfer_to_itself_is_the_attack_itself():
     nets, pixels = [tiny.network(0), tiny.network(1)], tiny.pixels(n=6)
-    table = adversarial_reach.transfer(nets, pixels, [0.02, 0.1], "FGSM")
+    table = adversarial.transfer(nets, pixels, [0.02, 0.1], "FGSM")
     assert table.shape == (2, 2, 2)
     made = adversarial.fgsm(nets[1], pixels, answers(nets[1], pixels), 0.1)
     assert table[1, 1, 1] == adversarial.measure(nets[1], pixels, made).fooled.float().mean()
@@ -286,20 +279,20 @@ class Counting(nn.Module):
 @pytest.mark.parametrize("queries", [2, 7, 60])
 def test_the_square_attack_only_asks_and_counts_truly(queries):
     net = Counting(tiny.network())
-    changed, asked = adversarial_reach.square_attack(net, tiny.pixels(n=1), 0.02, queries)
+    changed, asked = adversarial.square_attack(net, tiny.pixels(n=1), 0.02, queries)
     assert asked == net.asked <= max(2, queries)
     assert changed.shape == (1, 3, 16, 16)
 
 
 def test_the_square_attack_fools_the_network(squeezenet, eight):
-    changed, asked = adversarial_reach.square_attack(squeezenet, eight[:1], 12 / 255, 300)
+    changed, asked = adversarial.square_attack(squeezenet, eight[:1], 12 / 255, 300)
     assert adversarial.measure(squeezenet, eight[:1], changed).fooled.all()
     assert asked < 300
 
 
 def test_a_filter_is_seen_forwards_and_not_backwards():
     net, pixels = tiny.network(), tiny.pixels()
-    defended = adversarial_reach.Defended(net, adversarial_reach.few_colours(4))
+    defended = adversarial.Defended(net, adversarial.few_colours(4))
     few = (pixels * 3).round() / 3
     assert torch.allclose(defended(pixels), net(few), atol=1e-5)
     x, y = pixels.clone().requires_grad_(), few.clone().requires_grad_()
@@ -308,8 +301,8 @@ def test_a_filter_is_seen_forwards_and_not_backwards():
 
 
 @pytest.mark.parametrize(
-    "made", [adversarial_reach.jpeg(60), adversarial_reach.few_colours(6),
-             adversarial_reach.blurred(1.5)]
+    "made", [adversarial.jpeg(60), adversarial.few_colours(6),
+             adversarial.blurred(1.5)]
 )  # fmt: skip
 def test_filters_return_pictures_near_the_original(made, squeezenet, eight):
     filtered = made(eight[:2])
@@ -326,11 +319,11 @@ ATTACKS = {
     "fgsm": lambda net, p, c: adversarial.fgsm(net, p, c, 0.1),
     "pgd": lambda net, p, c: adversarial.pgd(net, p, c, 0.1),
     "targeted_ascent": lambda net, p, c: adversarial.targeted_ascent(net, p, c, 0.1, 0.9, 5),
-    "smallest_linear": adversarial_smallest.smallest_linear,
-    "smallest_lbfgs": adversarial_smallest.smallest_lbfgs,
-    "smallest_saved": adversarial_smallest.smallest_saved,
-    "universal": lambda net, p, c: adversarial_reach.universal(net, p, 0.1),
-    "square_attack": lambda net, p, c: adversarial_reach.square_attack(net, p, 0.1),
+    "smallest_linear": adversarial.smallest_linear,
+    "smallest_lbfgs": adversarial.smallest_lbfgs,
+    "smallest_saved": adversarial.smallest_saved,
+    "universal": lambda net, p, c: adversarial.universal(net, p, 0.1),
+    "square_attack": lambda net, p, c: adversarial.square_attack(net, p, 0.1),
     "loss_gradient": adversarial.loss_gradient,
 }
 TARGETED = ("targeted_ascent", "smallest_linear", "smallest_lbfgs", "smallest_saved")
@@ -376,8 +369,8 @@ def test_a_budget_that_is_none_is_refused(epsilon):
     for attack in (
         lambda: adversarial.fgsm(net, ONE, 1, epsilon),
         lambda: adversarial.pgd(net, ONE, 1, epsilon),
-        lambda: adversarial_reach.universal(net, ONE, epsilon),
-        lambda: adversarial_reach.square_attack(net, ONE, epsilon),
+        lambda: adversarial.universal(net, ONE, epsilon),
+        lambda: adversarial.square_attack(net, ONE, epsilon),
         lambda: adversarial.random_signs(ONE, epsilon),
     ):
         with pytest.raises(ValueError, match=r"epsilon=.* accepted: above 0, up to 1"):
@@ -406,15 +399,15 @@ def test_other_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="2 images came"):
         adversarial.targeted_ascent(net, two, 1, 0.1, 0.9, 5)
     with pytest.raises(ValueError, match="2 images came"):
-        adversarial_reach.square_attack(net, two, 0.1)
+        adversarial.square_attack(net, two, 0.1)
     with pytest.raises(ValueError, match="changed"):
         adversarial.measure(net, two, two[:1])
     with pytest.raises(ValueError, match="classes: 3 came for 2 images"):
         adversarial.fgsm(net, two, CLASSES, 0.1)
     for make, words in (
-        (lambda: adversarial_reach.jpeg(0), "quality=0"),
-        (lambda: adversarial_reach.few_colours(1), "levels=1"),
-        (lambda: adversarial_reach.blurred(0), "sigma=0"),
+        (lambda: adversarial.jpeg(0), "quality=0"),
+        (lambda: adversarial.few_colours(1), "levels=1"),
+        (lambda: adversarial.blurred(0), "sigma=0"),
     ):
         with pytest.raises(ValueError, match=words):
             make()
@@ -425,7 +418,7 @@ def test_photos_of_any_size_can_be_attacked(shape):
     net, pixels = tiny.network(), torch.rand(1, 3, *shape)
     changed = adversarial.pgd(net, pixels, answers(net, pixels), 0.1, steps=2)
     assert changed.shape == pixels.shape
-    assert adversarial_reach.square_attack(net, pixels, 0.1, 5)[0].shape == pixels.shape
+    assert adversarial.square_attack(net, pixels, 0.1, 5)[0].shape == pixels.shape
 
 
 # ------------------------------------------------------------------ networks for pixels

@@ -6,7 +6,8 @@ import tiny
 import torch
 from torch import nn
 
-from course_utils import ascent, images, layers, models, optimise, widgets
+from course_utils import ascent, images, layers, models, widgets
+from course_utils.common import optimise
 
 CLASSES = [1, 3]
 

@@ -12,11 +12,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from course_utils import cli, images, models, paths
+from course_utils import images, models
 from course_utils.bench import machine, memory, page, rounds, rows, run
 from course_utils.bench.memory import Memory
 from course_utils.bench.row import Contender, Finding, Row, equal, largest_difference
 from course_utils.bench.rows import adversarial, ascent, cam, last_layer, occlusion, saliency, scene
+from course_utils.commands import cli
+from course_utils.common import paths
 
 ABOUT = {
     "date": "2026-01-02 03:04 UTC", "quick": False, "cpu": "Abacus 9000", "cores": 2, "physical": 1,

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional as F
 from torchvision.models import SqueezeNet1_1_Weights
 
-from course_utils import paths
+from course_utils.common import paths
 
 DATA = paths.root() / "data"
 README = (DATA / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils import dream, images, layers, models, optimise, widgets
+from course_utils import dream, images, layers, models, widgets
+from course_utils.common import optimise
 
 
 def tiny_network(seed=0):

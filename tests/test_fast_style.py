@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from course_utils import cli, fast_style, images, models, paths, texture, widgets
+from course_utils import fast_style, images, models, texture, widgets
+from course_utils.commands import cli
+from course_utils.common import paths
 from course_utils.fast_style import Recipe, TransformNetwork
 
 SHIPPED = fast_style.styles()
@@ -296,14 +299,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(saved, tmp_path):
     tensors = load_file(saved)
     tensors["paint.1.weight"] = torch.zeros(3, 9, 9, 9)
     other = tmp_path / "other.safetensors"
-    with fast_style.safe_open(saved, "pt") as file:
+    with safe_open(saved, "pt") as file:
         save_file(tensors, other, file.metadata())
     with pytest.raises(
         ValueError, match=r"other.safetensors does not fit .*paint.1.weight is \(3, 9"
     ):
         fast_style.load(other)
     del tensors["paint.1.weight"]
-    with fast_style.safe_open(saved, "pt") as file:
+    with safe_open(saved, "pt") as file:
         save_file(tensors, other, file.metadata())
     with pytest.raises(ValueError, match="paint.1.weight is missing"):
         fast_style.load(other)
@@ -402,7 +405,7 @@ def test_a_shipped_style_is_small_and_says_how_it_was_made(name):
     assert {v.dtype for k, v in load_file(path).items() if "num_" not in k} == {torch.float16}
     found = fast_style.training_log(name)
     recipe, facts = found["recipe"], found["facts"]
-    with fast_style.safe_open(path, "pt") as file:
+    with safe_open(path, "pt") as file:
         assert json.loads(file.metadata()["recipe"]) == recipe
     assert fast_style.is_free(fast_style.style_picture(recipe["style"]))
     assert facts["steps done"] == recipe["steps"] == found["log"]["step"][-1]

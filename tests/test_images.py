@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from course_utils import images, paths
+from course_utils import images
+from course_utils.common import paths
 
 COLOUR = (204, 102, 51)  # in the palette that Pillow gives mode P
 EXPECTED = torch.tensor(COLOUR)[:, None, None] / 255

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from course_utils import images, inversion, layers, models, widgets
+from course_utils.common.optimise import adam, total_variation
 from course_utils.models import Network
-from course_utils.optimise import adam, total_variation
 
 
 @pytest.fixture(scope="module")

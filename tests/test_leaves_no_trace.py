@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 import course_utils
-from course_utils import ascent, composites, fast_style, images, models
-from course_utils.trust_table import METHODS
+from course_utils import ascent, fast_style, images, models
+from course_utils.common import composites
+from course_utils.trust.table import METHODS
 
 
 @dataclasses.dataclass
@@ -155,26 +156,24 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         **{"pixels": c.pixels[:1], "target": other(c)[0], "rate": 0.1},
         **{"confidence": 0.9, "steps": 2},
     },
-    "adversarial_reach.Defended": Example(
+    "adversarial.Defended": Example(
         lambda c: {"filter": lambda pixels: pixels.round()}, graph=True, use=shown_pixels
     ),
-    "adversarial_reach.first_order": lambda c: {
+    "adversarial.first_order": lambda c: {
         **{"photos": list(c.pixels), "sizes": [8, 16], "epsilon": 0.1}
     },
-    "adversarial_reach.l2_needed": Example(
+    "adversarial.l2_needed": Example(
         lambda c: {"starts": c.pixels, "targets": [0, 1], "steps": 2}, use=comparable
     ),
-    "adversarial_reach.square_attack": lambda c: {
+    "adversarial.square_attack": lambda c: {
         **{"pixels": c.pixels[:1], "epsilon": 0.01, "queries": 5}
     },
-    "adversarial_reach.universal": lambda c: attack(c) | {"epsilon": 0.1, "epochs": 1},
-    "adversarial_smallest.smallest_lbfgs": lambda c: (
+    "adversarial.universal": lambda c: attack(c) | {"epsilon": 0.1, "epochs": 1},
+    "adversarial.smallest_lbfgs": lambda c: (
         attack(c) | {**{"target": other(c), "searches": 2, "steps": 2}}
     ),
-    "adversarial_smallest.smallest_linear": lambda c: attack(c) | {"steps": 2},
-    "adversarial_smallest.smallest_saved": Example(
-        lambda c: attack(c) | {"steps": 2}, use=comparable
-    ),
+    "adversarial.smallest_linear": lambda c: attack(c) | {"steps": 2},
+    "adversarial.smallest_saved": Example(lambda c: attack(c) | {"steps": 2}, use=comparable),
     "cam.cam": classify,
     "cam.channel_weights": lambda c: classify(c) | {"layer": c.layer},
     "cam.grad_cam": lambda c: classify(c) | {"layer": c.layer},
@@ -218,7 +217,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "guided.unit_views": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
     "guided.with_rule": Example(lambda c: {"rule": "guided"}, use=forward),
     "guided.zeroed": lambda c: classify(c) | {"rule": "guided"},
-    "incremental.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
+    "occlusion.Incremental": Example(lambda c: {"x": c.x[:1]}, use=patched),
     "inversion.features": Example(lambda c: {"x": c.x, "layer": c.layer}, graph=True),
     "inversion.invert": lambda c: {"photo": c.pixels[0], "layer": c.layer, "steps": 2},
     "last_layer.features": lambda c: {"pixels": c.pixels, "names": [c.layer]},
@@ -288,26 +287,26 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         classify(c) | {"maps": c.pixels.mean(1), "steps": 2, "sigma": 2.0}
     ),
     "trust.randomised": Example(lambda c: {"stages": ["conv2", "classifier"]}, use=forward),
-    "trust_table.cascade": lambda c: (
+    "trust.cascade": lambda c: (
         classify(c) | {"method": METHODS["saliency"], "stages": (["classifier"], ["conv2"])}
     ),
-    "trust_table.centre": classify,
-    "trust_table.confident_photos": lambda c: {"above": 0.0, "pictures": few_photos()},
-    "trust_table.edges": classify,
-    "trust_table.grid_scores": lambda c: {
+    "trust.centre": classify,
+    "trust.confident_photos": lambda c: {"above": 0.0, "pictures": few_photos()},
+    "trust.edges": classify,
+    "trust.grid_scores": lambda c: {
         "method": METHODS["saliency"],
         "pixels": c.pixels[:1],
         "classes": torch.tensor([[0, 1, 2, 3]], device="cpu"),
     },
-    "trust_table.measure": lambda c: {
+    "trust.measure": lambda c: {
         "scenes": scenes_of(c),
         "collages": (c.pixels[:1], torch.tensor([[0, 1, 2, 3]], device="cpu")),
         "photos": (c.pixels, torch.tensor(c.classes, device="cpu")),
         "methods": {"saliency": METHODS["saliency"]},
         "stages": (["classifier"], ["conv2"]),
     },
-    "trust_table.noise": classify,
-    "trust_table.scene_scores": lambda c: {
+    "trust.noise": classify,
+    "trust.scene_scores": lambda c: {
         "method": METHODS["saliency"],
         "pixels": c.pixels,
         "masks": c.pixels[:, 0] > 0.5,
@@ -333,18 +332,23 @@ def network_argument(function: Callable) -> str | None:
     return None
 
 
+# `models` makes networks of one's own; the others are no helpers.
+NO_HELPERS = {"models", "bench", "checking", "commands", "exercises", "grading", "widgets"}
+
+
 def discover() -> dict[str, Callable]:
     """Every public function and class of the course's modules that takes a network."""
     found = {}
-    for info in pkgutil.iter_modules(course_utils.__path__):
-        # `models` makes networks of one's own; exercises, grading and widgets are no helpers.
-        if info.ispkg or info.name == "models":
+    for info in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
+        room, _, part = info.name.removeprefix("course_utils.").partition(".")
+        if info.ispkg or room in NO_HELPERS:
             continue
-        module = importlib.import_module(f"course_utils.{info.name}")
+        module = importlib.import_module(info.name)
         for name, member in vars(module).items():
             own = getattr(member, "__module__", "") == module.__name__
             if callable(member) and own and not name.startswith("_") and network_argument(member):
-                found[f"{info.name}.{name}"] = member
+                # A lecture's folder is one name; of `common` each module is.
+                found[f"{part if room == 'common' else room}.{name}"] = member
     return found
 
 

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import SqueezeNet1_1_Weights
 
-from course_utils import images, layers, models, paths
+from course_utils import images, layers, models
+from course_utils.common import paths
 
 # The known accuracies were measured on 87 photos; these four labels were withdrawn afterwards,
 # because no class of ImageNet fits them, and the cat came later.

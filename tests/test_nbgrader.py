@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import exercises, paths
+from course_utils import exercises
+from course_utils.common import paths
 
 pytest.importorskip("nbgrader", exc_type=ImportError)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="nbgrader does not grade on Windows")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from course_utils import images, layers, saliency, scores
+from course_utils import images, layers, saliency
+from course_utils.common import scores
 
 REFERENCE = np.load(Path(__file__).parent / "reference" / "saliency.npz")
 CLASSES = [0, 3, 4]

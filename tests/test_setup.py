@@ -18,7 +18,8 @@ import yaml
 from packaging.markers import default_environment
 from packaging.version import Version
 
-from course_utils import paths, pins
+from course_utils.commands import pins
+from course_utils.common import paths
 
 ROOT = paths.root()
 SPEC = importlib.util.spec_from_file_location("course", ROOT / "course.py")
@@ -162,7 +163,7 @@ def test_the_first_call_says_what_it_does_installs_and_hands_over(machine, capsy
     assert pip[pip.index("-e") + 1] == f"{machine.root}[lab]"
     assert pip[-2:] == ["--proxy", "p"]
     (verb,) = machine.handed_over
-    assert verb[-5:] == ["-m", "course_utils.cli", "lab", "06", "--no-browser"]
+    assert verb[-5:] == ["-m", "course_utils.commands.cli", "lab", "06", "--no-browser"]
 
 
 def test_later_calls_do_nothing_but_hand_over(machine, capsys):
@@ -207,7 +208,7 @@ def test_bench_has_an_environment_of_its_own(bench_machine):
     assert not (bench_machine.root / ".venv").exists()
     (verb,) = bench_machine.handed_over
     assert verb[0] == str(course.venv_python(bench_machine.venv))
-    assert verb[-3:] == ["course_utils.cli", "bench", "--quick"]
+    assert verb[-3:] == ["course_utils.commands.cli", "bench", "--quick"]
 
 
 def test_another_peer_updates_only_the_environment_of_the_benchmarks(bench_machine):

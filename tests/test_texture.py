@@ -204,7 +204,8 @@ def nearest_pixels(sample, size, window):
 
 
 def test_by_pixels_is_the_search_with_loops(monkeypatch):
-    monkeypatch.setattr(texture, "_draw", lambda distance, tolerance, random: distance.argmin())
+    nearest = lambda distance, tolerance, random: distance.argmin()  # noqa: E731
+    monkeypatch.setattr(texture.copying, "_draw", nearest)
     sample = small_sample()[:, :9, :8]
     made = texture.by_pixels(sample, 6, window=3)
     torch.testing.assert_close(made.pixels, nearest_pixels(sample, 6, 3))
@@ -278,8 +279,8 @@ def test_the_seam_is_the_cheapest_of_all():
 
 def test_the_distances_are_sums_of_squared_differences():
     sample, old = tiny.array(1, 3, 9, 8), tiny.array(2, 3, 4, 4)
-    shared = texture._shared(4, 2, 1)
-    found = texture._distances(sample, old, shared)
+    shared = texture.copying._shared(4, 2, 1)
+    found = texture.copying._distances(sample, old, shared)
     for y, x in itertools.product(range(6), range(5)):
         gap = (sample[:, y : y + 4, x : x + 4] - old).square().sum(0)
         assert found[y, x].item() == pytest.approx((gap * shared).sum().item(), abs=1e-4)

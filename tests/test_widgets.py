@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from course_utils import images, show, widgets
-from course_utils.widgets import choosers, pictures
+from course_utils.widgets.kit import choosers, pictures
 
 RED, GREY = torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 8, 8), torch.full((3, 8, 8), 0.5)
 
@@ -37,7 +37,7 @@ def displayed(explorer, monkeypatch):
     """What the explorer hands to the notebook, in order."""
     shown = []
     monkeypatch.setattr(
-        "course_utils.widgets.explorer.display", lambda data, raw: shown.append(data)
+        "course_utils.widgets.kit.explorer.display", lambda data, raw: shown.append(data)
     )
     explorer._ipython_display_()
     return shown

@@ -10,7 +10,7 @@ without the references.
 import sys
 from collections.abc import Callable
 
-from course_utils.exercises.core import Exercise, all_, get, points
+from course_utils.checking.core import Exercise, all_, get, points
 
 __all__ = ["Exercise", "all_", "check", "get", "points", "yours_or_ours"]
 
@@ -28,7 +28,7 @@ def check(name: str, function: Callable | None = None) -> float | None:
     Raises:
         ValueError: no such exercise; near spellings are suggested.
     """
-    from course_utils.exercises import notebook
+    from course_utils.checking import notebook
 
     return notebook.check(name, function)
 
@@ -39,7 +39,7 @@ def yours_or_ours(name: str, function: Callable) -> Callable:
     Raises:
         ValueError: no such exercise; near spellings are suggested.
     """
-    from course_utils.exercises import notebook
+    from course_utils.checking import notebook
 
     return notebook.yours_or_ours(name, function)
 
@@ -48,7 +48,7 @@ def _listen() -> None:
     """From the first import in a notebook on, remember the cells that run: `check` reads them."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None:
-        from course_utils.exercises import history
+        from course_utils.checking import history
 
         history.start(shell)
 

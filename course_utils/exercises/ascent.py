@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course_utils import ascent, images, models, optimise, saliency
-from course_utils.exercises import drawing, networks
-from course_utils.exercises.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils import ascent, images, models, saliency
+from course_utils.checking import drawing, networks
+from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils.common import optimise
 from course_utils.exercises.saliency import SCORES, chosen, gradient
 
 LECTURE = "10_ascent"

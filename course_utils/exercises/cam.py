@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import cam, images, layers, models
-from course_utils.exercises import drawing, networks
-from course_utils.exercises.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils.checking import drawing, networks
+from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 from course_utils.exercises.saliency import SCORES, chosen
 
 LECTURE = "08_cam"

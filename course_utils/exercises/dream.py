@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import dream, images, layers, models
-from course_utils.exercises import drawing, networks
-from course_utils.exercises.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils.checking import drawing, networks
+from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 
 LECTURE = "12_dream"
 Shift = tuple[int, int]

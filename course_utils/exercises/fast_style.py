@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import fast_style, images
-from course_utils.exercises import drawing, networks
-from course_utils.exercises.core import Case, Exercise, Mistake, Picture, register
+from course_utils.checking import drawing, networks
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 from course_utils.texture import gram
 
 LECTURE = "16_fast_style"

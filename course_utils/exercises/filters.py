@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils import filters, images, models
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, Picture, register
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "01_filters"
 

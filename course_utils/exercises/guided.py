@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import guided, images, layers, models
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, Picture, register
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 from course_utils.exercises.saliency import SCORES, chosen, first, photo_case
 from course_utils.exercises.saliency import cases as score_cases
 

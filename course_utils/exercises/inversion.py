@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_utils import inversion, optimise
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, register
-from course_utils.optimise import total_variation
+from course_utils import inversion
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, register
+from course_utils.common import optimise
+from course_utils.common.optimise import total_variation
 
 LECTURE = "13_inversion"
 

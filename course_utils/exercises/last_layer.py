@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from course_utils import last_layer
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, register
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, register
 
 LECTURE = "04_last_layer"
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import images, models, saliency
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 
 LECTURE = "06_saliency"
 

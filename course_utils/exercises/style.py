@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from course_utils import style
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, register
-from course_utils.optimise import total_variation
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, register
+from course_utils.common.optimise import total_variation
 from course_utils.texture import gram
 
 LECTURE = "15_style"

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from course_utils import layers, models, texture
-from course_utils.exercises import drawing
-from course_utils.exercises.core import Case, Exercise, Mistake, Picture, register
+from course_utils.checking import drawing
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "14_texture"
 

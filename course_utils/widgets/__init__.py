@@ -8,19 +8,19 @@ from course_utils.widgets.activations import activations_explorer
 from course_utils.widgets.adversarial import adversarial_explorer
 from course_utils.widgets.ascent import ascent_explorer
 from course_utils.widgets.cam import cam_explorer
-from course_utils.widgets.choosers import ClassChooser, Photo, PhotoChooser
-from course_utils.widgets.controls import choice, slider, switch
 from course_utils.widgets.dream import dream_explorer
-from course_utils.widgets.explorer import Explorer, explore, remember
 from course_utils.widgets.fast_style import fast_style_explorer
 from course_utils.widgets.filters import filter_explorer
-from course_utils.widgets.frames import scrub
 from course_utils.widgets.guided import guided_explorer
 from course_utils.widgets.inversion import inversion_explorer
+from course_utils.widgets.kit.choosers import ClassChooser, Photo, PhotoChooser
+from course_utils.widgets.kit.controls import choice, slider, switch
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.frames import scrub
+from course_utils.widgets.kit.pictures import coloured
 from course_utils.widgets.last_layer import last_layer_explorer
 from course_utils.widgets.occlusion import occlusion_explorer
 from course_utils.widgets.patches import patches_explorer
-from course_utils.widgets.pictures import coloured
 from course_utils.widgets.saliency import saliency_explorer
 from course_utils.widgets.style import style_explorer
 from course_utils.widgets.texture import texture_explorer

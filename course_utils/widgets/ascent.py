@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import ipywidgets
 from torch import Tensor
 
-from course_utils import ascent, optimise
+from course_utils import ascent
+from course_utils.common import optimise
+from course_utils.common.optimise import Result
 from course_utils.models import Network
-from course_utils.optimise import Result
-from course_utils.widgets.controls import WIDTH, choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
-from course_utils.widgets.frames import drawn_curve, marked
+from course_utils.widgets.kit.controls import WIDTH, choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.frames import drawn_curve, marked
 
 SIDE, STEPS, KEPT = 96, 40, 21
 CLASSES = ("goldfish", "volcano", "cock", "castle")

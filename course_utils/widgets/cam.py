@@ -10,10 +10,10 @@ from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import cam, guided, images, layers, show
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
-from course_utils.widgets.pictures import coloured
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.pictures import coloured
 
 METHODS = ("Grad-CAM", "CAM", "guided Grad-CAM")
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from course_utils import dream, images
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("bayterek", "monument3", "opera_house", "geothermal")
 LAYERS = ("relu1", *(f"fire{i}" for i in range(2, 10)))

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from course_utils import fast_style, images
 from course_utils.fast_style import TransformNetwork
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("citede_carcassonne", "chelsea", "panda", "eiffel_tower")
 

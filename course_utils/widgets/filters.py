@@ -7,10 +7,10 @@ from torch import Tensor
 
 from course_utils import filters, images, show
 from course_utils.models import IMAGENET_MEAN, IMAGENET_STD
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
-from course_utils.widgets.pictures import coloured
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.pictures import coloured
 
 PHOTOS = ("scarlet_macaw", "tower_bridge_london", "hawa_mahal", "koala")
 PARTS = ("both signs", "positive part", "negative part")

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from course_utils import guided, layers
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("lemur", "scarlet_macaw", "kitten", "butterfly")
 RANKS = 16

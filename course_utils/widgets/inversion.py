@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from course_utils import images, inversion
+from course_utils.common.optimise import Result
 from course_utils.models import Network
-from course_utils.optimise import Result
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("red_panda", "kingfisher", "crab", "kitten", "butterfly")
 WEIGHTS = {"0": 0.0, "1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4, "1e-3": 1e-3}

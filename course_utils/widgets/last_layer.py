@@ -9,9 +9,9 @@ from torch import Tensor
 
 from course_utils import images, last_layer
 from course_utils.models import Network
-from course_utils.widgets import controls
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit import controls
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("panda", "fish1", "windmill2", "scissors1", "taj_mahal", "owl")
 NEIGHBOURS, TILE, SMALL = 8, 208, 40

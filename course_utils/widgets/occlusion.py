@@ -8,9 +8,9 @@ from torch import Tensor
 
 from course_utils import occlusion, show
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("koala", "panda", "scarlet_macaw", "penguin")
 COLOURS = {"white": (1.0, 1.0, 1.0), "red": (1.0, 0.0, 0.0)}

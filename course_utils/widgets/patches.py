@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from course_utils import layers, patches, show
 from course_utils.models import Network
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 LAYER, CHANNEL, SHOWN = "fire5", 150, 9
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from course_utils import saliency, show
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
-from course_utils.widgets.pictures import coloured
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.pictures import coloured
 
 PHOTOS = ("panda", "koala", "scarlet_macaw")
 METHODS = ("saliency", "gradient x input", "SmoothGrad")

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from course_utils import images, paths, style
+from course_utils import images, style
+from course_utils.common import paths
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, switch
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, switch
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTO, PAINTING = "neuschwanstein_castle", "church_at_auvers"
 """The pair whose pictures are stored, both free of rights."""

@@ -6,10 +6,10 @@ from functools import partial
 from torch import Tensor
 
 from course_utils import texture
+from course_utils.common.optimise import Result
 from course_utils.models import Network
-from course_utils.optimise import Result
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 STATISTICS = {"Gram matrix": texture.gram, "covariance": texture.covariance}
 SIDE, STEPS = 96, 20

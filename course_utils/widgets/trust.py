@@ -6,12 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from course_utils import trust, trust_table
+from course_utils import trust
 from course_utils.models import Network
-from course_utils.widgets.choosers import Photo
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.explorer import Explorer, explore, remember
-from course_utils.widgets.pictures import coloured
+from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.pictures import coloured
 
 PHOTOS = ("scarlet_macaw", "koala", "panda")
 SIGNED = ("occlusion", "gradient x input", "CAM")
@@ -21,13 +21,13 @@ def randomisation_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> 
     """The trained network's map beside that of the same network with some layers random.
 
     Args:
-        network: a network of `trust_table.STAGES`.
+        network: a network of `trust.STAGES`.
         photos: names of the course's photos.
 
     Returns:
         The explorer. Every new setting costs the passes that the method needs.
     """
-    stages = trust_table.STAGES[network.name]
+    stages = trust.STAGES[network.name]
     heat = remember(partial(heat_map, network))
 
     def draw(
@@ -51,28 +51,24 @@ def randomisation_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> 
         draw,
         photo=photos,
         network=network,
-        method=choice(tuple(trust_table.METHODS), "guided backprop"),
+        method=choice(tuple(trust.METHODS), "guided backprop"),
         groups=slider(0, len(stages), len(stages), label="random groups"),
     )
 
 
 def heat_map(network: Network, photo: Photo, class_index: int, method: str, groups: int) -> Tensor:
     """A method's map (H,W) of one photo while the last `groups` stages are random."""
-    forgotten = [s for stage in trust_table.STAGES[network.name][:groups] for s in stage]
+    forgotten = [s for stage in trust.STAGES[network.name][:groups] for s in stage]
     model = trust.randomised(network, forgotten) if forgotten else network
     classes = torch.tensor([class_index], device=network.device)
-    return (
-        trust_table.METHODS[method]
-        .explain(model, network.preprocess(photo.pixels), classes)[0]
-        .cpu()
-    )
+    return trust.METHODS[method].explain(model, network.preprocess(photo.pixels), classes)[0].cpu()
 
 
 def deletion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explorer:
     """A photo that loses the pixels a map calls important, and one that has only those.
 
     Args:
-        network: a network of `trust_table.STAGES`.
+        network: a network of `trust.STAGES`.
         photos: names of the course's photos.
 
     Returns:
@@ -106,6 +102,6 @@ def deletion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         draw,
         photo=photos,
         network=network,
-        method=choice(tuple(trust_table.METHODS), "Grad-CAM"),
+        method=choice(tuple(trust.METHODS), "Grad-CAM"),
         percent=slider(0, 100, 15, label="pixels, %"),
     )

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from course_utils import suite
+from course_utils.commands import suite
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -51,7 +51,7 @@ class Server:
             "JUPYTER_TOKEN": self.token,
             "OMP_NUM_THREADS": "1",
         }
-        verb = [sys.executable, "-m", "course_utils.cli", *words]
+        verb = [sys.executable, "-m", "course_utils.commands.cli", *words]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*verb, "--no-browser", "--port", str(self.port)],

@@ -5,8 +5,8 @@ import torch
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import dream, exercises, layers
-from course_utils.exercises import judging, running
-from course_utils.exercises.core import RIGHT
+from course_utils.checking import judging, running
+from course_utils.checking.core import RIGHT
 
 
 def by_energy(model, x, layer, rate, shift):

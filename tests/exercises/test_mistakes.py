@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 
-from course_utils import exercises, paths
-from course_utils.exercises import judging, running, sources
-from course_utils.exercises.comparing import difference
-from course_utils.exercises.core import RIGHT, WRONG
+from course_utils import exercises
+from course_utils.checking import judging, running, sources
+from course_utils.checking.comparing import difference
+from course_utils.checking.core import RIGHT, WRONG
+from course_utils.common import paths
 
 NAMES = [e.name for e in exercises.all_()]
 PAIRS = [(e.name, m.name) for e in exercises.all_() for m in e.mistakes]

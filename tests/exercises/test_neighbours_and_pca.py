@@ -8,9 +8,9 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from course_utils import exercises
-from course_utils.exercises import judging, running
+from course_utils.checking import judging, running
+from course_utils.checking.core import RIGHT, WRONG
 from course_utils.exercises import last_layer as module
-from course_utils.exercises.core import RIGHT, WRONG
 
 
 def by_rule(projected):

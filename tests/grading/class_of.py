@@ -25,9 +25,9 @@ from pathlib import Path
 
 import psutil
 
-from course_utils import paths
-from course_utils.grading import engine, report, sandbox
-from course_utils.grading.journal import Journal
+from course_utils.common import paths
+from course_utils.grading.trusted import engine, report, sandbox
+from course_utils.grading.trusted.journal import Journal
 
 LECTURE, SEED = "06_saliency", 7
 WRONG = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from submitted import EXERCISES, RIGHT, code, notebook
 
 from course_utils import exercises
-from course_utils.exercises import core, judging
+from course_utils.checking import core, judging
 
 PATCH = "import torch, numpy, builtins, sys, os, time, signal"
 
@@ -156,7 +156,8 @@ SURROUNDINGS = {
     ),
     "patches-builtins": attack("builtins.all = builtins.abs = builtins.max = lambda *a, **k: 0"),
     "patches-worker": attack(
-        "import course_utils.grading.wire as wire, course_utils.exercises.running as running\n"
+        "import course_utils.grading.sandboxed.wire as wire\n"
+        "import course_utils.checking.running as running\n"
         "running.plain = lambda value, depth=0: value\n"
         "wire.encode = lambda *a, **k: b'CWR1' + bytes(12)"
     ),

@@ -1,4 +1,4 @@
-"""Takes the place of `course_utils.grading.marker`: answers at once, and ends as it is told to.
+"""Takes the place of the marker process: answers at once, and ends as it is told to.
 
 What a student's name says happens: "kills ..." ends the process, "hangs ..." never answers,
 "raises ..." is an error, "no sandbox ..." is refused. What kills only once leaves a file behind.

@@ -1,6 +1,6 @@
-"""Notebooks to submit, as `course_utils.build` makes them, and limits short enough for tests."""
+"""Notebooks to submit, as `course build` makes them, and limits short enough for tests."""
 
-from course_utils.grading import sandbox
+from course_utils.grading.trusted import sandbox
 
 EXERCISES = ("saliency_map", "gradient_times_input", "smoothgrad")
 LIMITS = sandbox.Limits(call=20, total=120, memory=1 << 30, together=2 << 30, processes=40)
@@ -43,7 +43,7 @@ def code(source, cell_id, metadata=None):
 
 
 def notebook(answers, added=()):
-    """A lecture-06 notebook as `course_utils.build` makes it, with these answers and cells."""
+    """A lecture-06 notebook as `course build` makes it, with these answers and cells."""
     cells = [code("import torch\nfrom course_utils import models", "06-imports")]
     cells += [code(source, f"added-{i}") for i, source in enumerate([GRADIENT, *added])]
     for name in EXERCISES:

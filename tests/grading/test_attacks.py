@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from submitted import LIMITS, RIGHT
 
-from course_utils import exercises, paths
+from course_utils import exercises
+from course_utils.common import paths
 
 FULL = 1
 
@@ -143,7 +144,7 @@ def saliency_map(model, x, classes):
 """,
     "gradient_times_input": """
 def gradient_times_input(model, x, classes):
-    import course_utils.exercises.running as running, course_utils.grading.wire as wire
+    import course_utils.checking.running as running, course_utils.grading.sandboxed.wire as wire
     running.equal = wire.equal = lambda *a: True
     model.features.conv1.weight.data.zero_()
     type(model).forward = lambda self, x: x.flatten(1)[:, :5] * 0

@@ -10,8 +10,8 @@ import dishonest
 import pytest
 from typer.testing import CliRunner
 
-from course_utils import cli
-from course_utils.grading import engine, report, sandbox
+from course_utils.commands import cli
+from course_utils.grading.trusted import engine, report, sandbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

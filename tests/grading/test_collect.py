@@ -8,9 +8,9 @@ import zipfile
 import pytest
 from submitted import RIGHT, notebook
 
-from course_utils.grading import collect, submission
-from course_utils.grading.collect import CollectError, Handed
-from course_utils.grading.submission import SubmissionError
+from course_utils.grading.trusted import collect, submission
+from course_utils.grading.trusted.collect import CollectError, Handed
+from course_utils.grading.trusted.submission import SubmissionError
 
 GOOD = json.dumps(notebook(RIGHT))
 

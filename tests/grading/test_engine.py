@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from submitted import RIGHT, notebook
 
-from course_utils import paths
-from course_utils.grading import engine, sandbox
-from course_utils.grading.engine import EngineError, Settings
-from course_utils.grading.journal import NAME, Journal, JournalError
+from course_utils.common import paths
+from course_utils.grading.trusted import engine, sandbox
+from course_utils.grading.trusted.engine import EngineError, Settings
+from course_utils.grading.trusted.journal import NAME, Journal, JournalError
 
 HERE = Path(__file__).parent
 
@@ -135,7 +135,7 @@ def test_judges_at_a_time():
 
 KILLED = """
 from pathlib import Path
-from course_utils.grading import engine, sandbox
+from course_utils.grading.trusted import engine, sandbox
 {before}
 settings = engine.Settings(jobs=2, seed=7, draw={draw})
 engine.grade(Path({folder!r}), Path({out!r}), settings, progress=False)

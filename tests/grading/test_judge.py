@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from course_utils import exercises
-from course_utils.exercises import core, judging
-from course_utils.exercises.core import Fault, Opaque, Outcome
-from course_utils.grading import judge
+from course_utils.checking import core, judging
+from course_utils.checking.core import Fault, Opaque, Outcome
+from course_utils.grading.trusted import judge
 
 EXERCISE = exercises.get("saliency_map")
 CASES = EXERCISE.cases(11)

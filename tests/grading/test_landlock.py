@@ -15,9 +15,10 @@ import torch
 from submitted import LIMITS, RIGHT, notebook
 from test_attacks import BOMBS, PATCHED, PATCHES, SABOTAGE
 
-from course_utils import paths
-from course_utils.grading import judge, landlock, sandbox, syscalls
-from course_utils.grading.sandbox import Worker
+from course_utils.common import paths
+from course_utils.grading.sandboxed import landlock
+from course_utils.grading.trusted import judge, sandbox, syscalls
+from course_utils.grading.trusted.sandbox import Worker
 
 CODE = """
 import ctypes, errno, os, pathlib, resource, signal, socket, subprocess, tempfile, threading, torch

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from course_utils import exercises
-from course_utils.grading import judge, replay, report, sandbox
-from course_utils.grading.report import Row
+from course_utils.grading.trusted import judge, replay, report, sandbox
+from course_utils.grading.trusted.report import Row
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=y>'
 

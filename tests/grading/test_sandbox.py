@@ -11,9 +11,11 @@ import torch
 from submitted import LIMITS, RIGHT, notebook
 from typer.testing import CliRunner
 
-from course_utils import cli, paths
-from course_utils.grading import judge, landlock, sandbox, syscalls
-from course_utils.grading.sandbox import Walls, Worker
+from course_utils.commands import cli
+from course_utils.common import paths
+from course_utils.grading.sandboxed import landlock
+from course_utils.grading.trusted import judge, sandbox, syscalls
+from course_utils.grading.trusted.sandbox import Walls, Worker
 
 PROBE = """
 import os, threading, time, signal, resource

@@ -6,8 +6,9 @@ import os
 import pytest
 from submitted import EXERCISES, RIGHT, code, notebook
 
-from course_utils.grading import judge, outline, submission
-from course_utils.grading.submission import SubmissionError
+from course_utils.grading.sandboxed import outline
+from course_utils.grading.trusted import judge, submission
+from course_utils.grading.trusted.submission import SubmissionError
 
 
 @pytest.fixture

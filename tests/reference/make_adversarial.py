@@ -77,19 +77,17 @@ class Counting(nn.Module):
 
 def smallest() -> dict[str, object]:
     """The smallest changes by three methods."""
-    from course_utils import adversarial, adversarial_smallest
+    from course_utils import adversarial
     from course_utils.bench.rows import adversarial as rows
     from course_utils.models import on_pixels
 
     scene, found = rows.eight(), {}
-    nearest = adversarial_smallest.smallest_linear(scene.model, scene.pixels)
+    nearest = adversarial.smallest_linear(scene.model, scene.pixels)
     targets = adversarial.measure(scene.model, scene.pixels, nearest).classes
     methods = {
         "foolbox, DeepFool": lambda net: rows.foolbox_smallest(net, scene)(),
-        "linearised": lambda net: adversarial_smallest.smallest_linear(net, scene.pixels),
-        "L-BFGS": lambda net: adversarial_smallest.smallest_lbfgs(
-            net, scene.pixels, targets, 5, 10
-        ),
+        "linearised": lambda net: adversarial.smallest_linear(net, scene.pixels),
+        "L-BFGS": lambda net: adversarial.smallest_lbfgs(net, scene.pixels, targets, 5, 10),
     }
     for name, method in methods.items():
         counting = Counting(on_pixels(scene.model)).eval()
@@ -113,7 +111,7 @@ def main() -> None:
 
 def write_tables() -> None:
     """Writes data/adversarial.json, a list of numbers on one line."""
-    from course_utils import paths
+    from course_utils.common import paths
 
     made_by = f"foolbox {importlib.metadata.version('foolbox')}"
     tables = {"made_by": made_by, "command": "python tests/reference/make_adversarial.py"}

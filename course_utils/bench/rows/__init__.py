@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from course_utils.bench.row import Row
-from course_utils.errors import unknown
+from course_utils.common.errors import unknown
 
 MODULES = (
     *("last_layer", "occlusion", "saliency", "guided", "cam"),

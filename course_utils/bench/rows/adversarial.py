@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from course_utils import adversarial, adversarial_smallest, images, models
+from course_utils import adversarial, images, models
 from course_utils.bench.row import Contender, Finding, Row
 from course_utils.bench.rows import scene as scenes
 
@@ -110,9 +110,9 @@ def foolbox_smallest(model: nn.Module, scene: Eight) -> Callable[[], Tensor]:
 
 def course_lbfgs(scene: Eight) -> Callable[[], Tensor]:
     """The course's `smallest_lbfgs`, to the class that the linearised one reaches."""
-    nearest = adversarial_smallest.smallest_linear(scene.model, scene.pixels)
+    nearest = adversarial.smallest_linear(scene.model, scene.pixels)
     targets = adversarial.measure(scene.model, scene.pixels, nearest).classes
-    return lambda: adversarial_smallest.smallest_lbfgs(scene.model, scene.pixels, targets)
+    return lambda: adversarial.smallest_lbfgs(scene.model, scene.pixels, targets)
 
 
 # ------------------------------------------------------------------ agreement
@@ -234,7 +234,7 @@ ROWS = [
         (
             Contender(
                 "the course",
-                lambda s: lambda: adversarial_smallest.smallest_linear(s.model, s.pixels),
+                lambda s: lambda: adversarial.smallest_linear(s.model, s.pixels),
             ),
             Contender("the course, L-BFGS", course_lbfgs),
             *both("foolbox", foolbox_smallest),

@@ -7,8 +7,8 @@ import torch
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import images, last_layer, layers, models
-from course_utils.batches import in_chunks
 from course_utils.bench.row import Contender, Finding, Row
+from course_utils.common.batches import in_chunks
 
 PHOTOS, PERPLEXITY = 200, 30
 NEIGHBOURS = 10

@@ -1,0 +1,16 @@
+"""How an answer is judged.
+
+    core.py         what an exercise is: cases, known mistakes, verdicts
+    sources.py      from a notebook's cells to the code that one function needs
+    running.py      a student's function on the cases: alone, watched, stopped in time
+    networks.py     networks for cases, from a specification
+    comparing.py    equal within a tolerance?
+    judging.py      from outcomes to a verdict
+    describing.py   true words about a wrong result that is no known mistake
+    drawing.py      target, yours and difference as pictures
+    history.py      the cells that have run in this kernel
+    notebook.py     `check` and `yours_or_ours` as a notebook uses them
+    handin.py       `course check` and `course submit`
+
+What is asked, and which mistakes are known, stands in `exercises`: a module a lecture.
+"""

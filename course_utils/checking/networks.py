@@ -1,0 +1,64 @@
+"""Networks for exercises, made from a specification: tiny, random and the same everywhere."""
+
+from collections import OrderedDict
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from course_utils import models
+from course_utils.checking.core import NetworkSpec
+
+
+def build(spec: NetworkSpec) -> nn.Module:
+    """The network that `spec` describes: in eval mode, frozen, on the CPU for the tiny one.
+
+    A name of the zoo with "/pixels" behind it is that network for pixels in 0-1.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if spec.name == "tiny_cnn":
+        return tiny_cnn(spec)
+    name, _, space = spec.name.partition("/")
+    return models.on_pixels(models.load(name)) if space == "pixels" else models.load(spec.name)
+
+
+def tiny_cnn(spec: NetworkSpec) -> nn.Sequential:
+    """Two convolutions, each with a ReLU, a mean over positions and a linear layer.
+
+    Takes (N,3,H,W) of any size from 4x4, gives (N,classes). Its layers: features.conv1,
+    features.relu1, features.conv2, features.relu2, head.pool, head.flatten, head.fc.
+    """
+    generator = torch.Generator().manual_seed(spec.seed)
+    bare = partial(nn.utils.skip_init, device="cpu")  # no global random numbers are used up
+    conv1 = bare(nn.Conv2d, 3, 6, 3, padding=1)
+    conv2 = bare(nn.Conv2d, 6, 8, 3, stride=2, padding=1)
+    pool, fc = nn.AdaptiveAvgPool2d(1), bare(nn.Linear, 8, spec.classes)
+    for weight in [*conv1.parameters(), *conv2.parameters(), *fc.parameters()]:
+        fan = weight[0].numel() if weight.ndim > 1 else 4
+        weight.data = torch.randn(weight.shape, generator=generator) * (2 / fan) ** 0.5
+    fc.weight.data *= 3  # logits some units apart, as a trained network's are
+    features = {"conv1": conv1, "relu1": nn.ReLU(), "conv2": conv2, "relu2": nn.ReLU()}
+    head = {"pool": pool, "flatten": nn.Flatten(), "fc": fc}
+    parts = {"features": features, "head": head}
+    blocks = OrderedDict((k, nn.Sequential(OrderedDict(part))) for k, part in parts.items())
+    return nn.Sequential(blocks).eval().requires_grad_(False)
+
+
+def margin(model: nn.Module, x: Tensor) -> float:
+    """How far the input of the ReLU nearest to its kink is from zero, for images (N,3,H,W).
+
+    Below float noise the gradient may come out differently on another machine: draw again.
+    """
+    nearest = []
+    watch = lambda module, args: nearest.append(args[0].abs().min().item())  # noqa: E731
+    relus = [part for part in model.modules() if isinstance(part, nn.ReLU)]
+    handles = [relu.register_forward_pre_hook(watch) for relu in relus]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return min(nearest)

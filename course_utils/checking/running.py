@@ -1,0 +1,370 @@
+"""Running a student's function on cases: alone, watched, and stopped when it does not return."""
+
+import _thread
+import contextlib
+import ctypes
+import importlib
+import io
+import linecache
+import numbers
+import os
+import signal
+import sys
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from course_utils.checking import networks
+from course_utils.checking.core import Case, Fault, NetworkSpec, Opaque, Outcome
+from course_utils.checking.sources import Pieces
+
+FILE = "<your code>"
+OPEN = ("models", "images", "layers")
+"""Modules of the course that an exercise may use; the others hold what is to be written."""
+
+PRINTED = 2000  # characters kept of what a function writes to the screen
+
+
+class ClosedHelper(Exception):
+    """A helper of the course was called in an exercise."""
+
+
+class TimeLimit(Exception):
+    """The function was stopped because it did not return."""
+
+
+def answers(pieces: Pieces, cases: Sequence[Case], seconds: float | None = None) -> list[Outcome]:
+    """What the function gives for each case, in a clean namespace.
+
+    Args:
+        pieces: its code, from `sources.assemble`.
+        cases: the arguments.
+        seconds: for all cases together; after that the rest are `TimeLimit` faults.
+
+    Returns:
+        One outcome a case; never an exception, except the user's own KeyboardInterrupt.
+    """
+    if pieces.fault or not pieces.source:
+        fault = pieces.fault or Fault("NameError", "not defined", name=pieces.name)
+        return [Outcome(fault=fault)] * len(cases)
+    linecache.cache[FILE] = (len(pieces.source), None, pieces.source.splitlines(True), FILE)
+    function: list[Callable] = []
+    outcomes: list[Outcome] = []
+    with limited(seconds) as stopped:
+        fault = _guarded(lambda: function.append(namespace(pieces)[pieces.name]))[1]
+        if fault is None:
+            for case in cases:
+                outcomes.append(run(function[0], case))
+                if stopped():
+                    break
+    if stopped():
+        fault = Fault("TimeLimit", f"{seconds:g}")
+        outcomes = outcomes[: len(cases) - 1]
+    return outcomes + [Outcome(fault=fault)] * (len(cases) - len(outcomes))
+
+
+def answers_of(
+    function: Callable, cases: Sequence[Case], seconds: float | None = None
+) -> list[Outcome]:
+    """As `answers`, for a live function with whatever namespace it has."""
+    outcomes: list[Outcome] = []
+    with limited(seconds) as stopped:
+        for case in cases:
+            outcomes.append(run(function, case))
+            if stopped():
+                break
+    if stopped():
+        outcomes = outcomes[: len(cases) - 1]
+    fault = Fault("TimeLimit", f"{seconds or 0:g}")
+    return outcomes + [Outcome(fault=fault)] * (len(cases) - len(outcomes))
+
+
+# ------------------------------------------------------------------ a clean namespace
+
+
+def namespace(pieces: Pieces) -> dict[str, object]:
+    """Runs the pieces on their own; the names they define.
+
+    Raises:
+        Exception: whatever the code raises.
+    """
+    builtins = dict(vars(importlib.import_module("builtins")))
+    builtins |= {"__import__": _import, "display": lambda *args, **kwargs: None}
+    space = {"__name__": "exercise", "__builtins__": builtins}
+    with open_sandbox():
+        exec(compile(pieces.source, FILE, "exec"), space)
+    return space
+
+
+class _Closed(types.ModuleType):
+    """Stands for a module of the course that an exercise may not use."""
+
+    __all__ = ()
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        path = f"{self.__name__.removeprefix('course_utils.')}.{name}"
+
+        def closed(*args: object, **kwargs: object) -> None:
+            raise ClosedHelper(path)
+
+        return closed
+
+
+class _Course(types.ModuleType):
+    """The package `course_utils`, with most of its modules closed."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        full = f"course_utils.{name}"
+        return importlib.import_module(full) if name in OPEN else _Closed(full)
+
+
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    if level or name.split(".")[0] != "course_utils":
+        return __import__(name, globals, locals, fromlist, level)
+    package = _Course("course_utils")
+    module = name.split(".")[1:2]
+    return getattr(package, module[0]) if fromlist and module else package
+
+
+# ------------------------------------------------------------------ one call
+
+
+def run(function: Callable, case: Case) -> Outcome:
+    """Calls the function on one case; with `case.repeat` a second time on the same arguments.
+
+    Args:
+        function: takes the arguments by position.
+        case: its arguments; tensors are copied and networks made for this call.
+
+    Returns:
+        The outcome, never an exception, except KeyboardInterrupt.
+    """
+    args = {name: made(value) for name, value in case.args.items()}
+    before = {name: state(value) for name, value in args.items()}
+    printed, again = io.StringIO(), None
+    with open_sandbox(printed):
+        value, fault = _guarded(lambda: plain(function(*args.values())), function)
+        traces = [t for name in args for t in _traces(name, before[name], args[name])]
+        if case.repeat and fault is None:
+            again, fault = _guarded(lambda: plain(function(*args.values())), function)
+    return Outcome(value, fault, tuple(traces), printed.getvalue()[:PRINTED], again)
+
+
+@contextlib.contextmanager
+def open_sandbox(printed: io.StringIO | None = None) -> Iterator[None]:
+    """Nothing on the screen, no warnings, and the global random numbers as they were after it."""
+    quiet = io.StringIO() if printed is None else printed
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(quiet))
+        # Progress bars and warnings go to stderr, which nbgrader takes for a failure.
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.enable_grad())
+        torch.default_generator.manual_seed(0)  # `torch.manual_seed` looks for every accelerator
+        yield
+
+
+def made(value: object) -> object:
+    """An argument as the function gets it: its own copy, a specification as a network."""
+    if isinstance(value, NetworkSpec):
+        return networks.build(value)
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: made(part) for key, part in value.items()}
+    return [made(part) for part in value] if isinstance(value, list) else value
+
+
+def state(value: object) -> dict[str, object]:
+    """What an argument must still be after the call."""
+    if isinstance(value, Tensor):
+        return {"input": value.detach().clone(), "grad": value.grad}
+    if isinstance(value, nn.Module):
+        hooks = sum(len(h) for part in value.modules() for h in _hooks(part))
+        weights = [w.detach().clone() for w in value.state_dict().values()]
+        return {"hook": hooks, "mode": [m.training for m in value.modules()], "weights": weights}
+    return {"input": plain(value)} if isinstance(value, list | dict) else {}
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two arguments are equal, tensors within lists and dictionaries included."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(v, other[k]) for k, v in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
+
+
+def _hooks(part: nn.Module) -> list[dict]:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [getattr(part, kind, {}) for kind in kinds]
+
+
+def _traces(name: str, before: dict, value: object) -> list[tuple[str, str]]:
+    """What a call left behind on an argument: pairs (kind, argument)."""
+    after, found = state(value), []
+    if isinstance(value, Tensor):
+        found += [] if same(before["input"], after["input"]) else ["input"]
+        found += ["gradient"] if value.grad is not None else []
+    elif isinstance(value, nn.Module):
+        found += [kind for kind in ("hook", "mode") if before[kind] != after[kind]]
+        pairs = zip(before["weights"], after["weights"], strict=False)
+        found += [] if all(torch.equal(a, b) for a, b in pairs) else ["weights"]
+        found += ["gradient"] if any(w.grad is not None for w in value.parameters()) else []
+    elif not same(before, after):
+        found.append("input")
+    return [(kind, name) for kind in found]
+
+
+def _guarded(call: Callable, function: Callable | None = None) -> tuple[object, Fault | None]:
+    """The value of a call, or what went wrong in it."""
+    try:
+        return call(), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return None, fault_of(error, function)
+
+
+def fault_of(error: BaseException, function: Callable | None = None) -> Fault:
+    """What went wrong, with the student's own line."""
+    files = {FILE, getattr(getattr(function, "__code__", None), "co_filename", FILE)}
+    line, inside, trace = "", "", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename in files:
+            line = linecache.getline(code.co_filename, trace.tb_lineno).strip()
+            inside = code.co_name
+        trace = trace.tb_next
+    name = getattr(error, "name", None) if isinstance(error, NameError | ImportError) else inside
+    name = str(error) if isinstance(error, ClosedHelper) else name
+    return Fault(type(error).__name__, str(error)[:500], line, name or "")
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """A result as data: tensors detached and on the CPU, anything that is no data as `Opaque`."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().as_subclass(Tensor)
+        return (value.to_dense() if value.is_sparse else value).clone()
+    if isinstance(value, np.ndarray | np.generic):
+        numeric = value.dtype.kind in "biufc"
+        return torch.from_numpy(np.array(value)) if numeric else Opaque(f"{value.dtype} array")
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Number):
+        return value
+    if depth < 8 and isinstance(value, list | tuple):
+        return [plain(part, depth + 1) for part in value[:10_000]]
+    if depth < 8 and isinstance(value, dict):
+        return {str(k): plain(part, depth + 1) for k, part in value.items()}
+    return Opaque(type(value).__name__)
+
+
+# ------------------------------------------------------------------ a limit on the time
+
+
+@contextlib.contextmanager
+def limited(seconds: float | None) -> Iterator[Callable[[], bool]]:
+    """Stops what runs inside the block after so many seconds, on every system.
+
+    Yields:
+        A function that says whether the time was up. The KeyboardInterrupt with which the block is
+        stopped ends with it; one that the user sends goes on as ever.
+    """
+    clock = _Clock()
+    if not seconds or seconds <= 0:
+        yield lambda: False
+        return
+    with _interruptible():
+        timer = threading.Thread(target=clock.wait, args=(seconds,), daemon=True)
+        timer.start()
+        try:
+            yield lambda: clock.up
+        except KeyboardInterrupt:
+            if not clock.up:
+                raise
+        finally:
+            clock.stop()
+
+
+class _Clock:
+    """Interrupts the thread that made it, again each half second until it is stopped.
+
+    Again, because `except:` in a loop swallows the first interruption.
+    """
+
+    def __init__(self) -> None:
+        self.thread, self.up, self.sent = threading.get_ident(), False, 0
+        self.done, self.lock = threading.Event(), threading.Lock()
+
+    def wait(self, seconds: float) -> None:
+        while not self.done.wait(seconds):
+            with self.lock:
+                if self.done.is_set():
+                    return
+                self.up = True
+                _interrupt(self.thread)
+            seconds = 0.5
+
+    def stop(self) -> None:
+        try:
+            with self.lock:
+                self.done.set()
+            if self.up:
+                time.sleep(0.01)  # an interruption on its way arrives here, not later
+        except KeyboardInterrupt:
+            self.done.set()
+
+
+def _interrupt(thread: int) -> None:
+    if thread != threading.main_thread().ident:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+        )
+    elif hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGINT)  # also wakes a thread that sleeps
+    else:
+        _thread.interrupt_main()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Python's own handler of the interrupt signal, where another one is installed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def seconds_allowed() -> float:
+    """The limit of a check: `COURSE_CHECK_SECONDS`, else 20.
+
+    Raises:
+        ValueError: it is set to something that is no positive number.
+    """
+    text = os.environ.get("COURSE_CHECK_SECONDS", "20")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < sys.maxsize:
+        raise ValueError(f"COURSE_CHECK_SECONDS={text!r}; accepted: seconds, above 0")
+    return seconds

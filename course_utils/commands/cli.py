@@ -1,0 +1,356 @@
+"""The command `course`: one function a verb; what a verb needs is imported when it is called."""
+
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="A course on seeing what convolutional networks see.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+DeviceOption = Annotated[
+    Device | None,
+    typer.Option(help="Where the networks run; automatic by default (also: COURSE_DEVICE)."),
+]
+
+
+def fail(message: object) -> typer.Exit:
+    """Say what went wrong; to be raised."""
+    print(message, file=sys.stderr)
+    return typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def course(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("seeing-what-cnns-see"))
+        raise typer.Exit
+    from course_utils.common import paths
+
+    try:
+        paths.root()
+    except FileNotFoundError as error:
+        raise fail(error) from None
+
+
+@app.command()
+def lab(
+    lecture: Annotated[str, typer.Argument(help="e.g. 06 or saliency; the first one else.")] = "",
+    device: DeviceOption = None,
+    port: Annotated[int | None, typer.Option(help="Exactly this port.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open the notebooks in JupyterLab: your own copies, in work/."""
+    from course_utils.commands import lab, student
+    from course_utils.common import lectures, paths
+
+    work = paths.work()
+    try:
+        changes = student.sync(paths.root() / "notebooks", work)
+        name = lectures.find(lecture) if lecture else lectures.names()[0]
+    except (student.WorkError, ValueError) as error:
+        raise fail(error) from None
+    for change in changes:
+        print(change.message, flush=True)
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    lab.start(work, f"{name}.ipynb", port, browser)
+
+
+@app.command()
+def slides(
+    lecture: Annotated[str, typer.Argument(help="e.g. 06 or saliency.")],
+    solutions: Annotated[
+        bool, typer.Option("--solutions", help="The solved notebook; a copy, thrown away after.")
+    ] = False,
+    device: DeviceOption = None,
+    port: Annotated[int | None, typer.Option(help="Exactly this port.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Present a lecture as live slides, its widgets included: your own copy, from work/."""
+    from course_utils.commands import slides, student
+    from course_utils.common import lectures, paths
+
+    try:
+        name = lectures.find(lecture)
+        changes = [] if solutions else student.sync(paths.root() / "notebooks", paths.work())
+    except (student.WorkError, ValueError) as error:
+        raise fail(error) from None
+    for change in changes:
+        print(change.message, flush=True)
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    if solutions:
+        print("changes made during the talk are not kept", flush=True)
+        slides.present_copy(paths.root() / "solutions" / f"{name}.ipynb", port, browser)
+    else:
+        slides.start(paths.work(), f"{name}.ipynb", port, browser)
+
+
+@app.command()
+def build(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on drift.")] = False,
+) -> None:
+    """Make notebooks/ and solutions/ from lectures/."""
+    from course_utils.commands import build
+
+    try:
+        changed = build.build(check=check)
+    except build.BuildError as error:
+        raise fail(error) from None
+    for name in changed:
+        print(f"{'not up to date' if check else 'changed'}: {name}")
+    if not changed:
+        print("notebooks/ and solutions/ are up to date")
+    elif check:
+        raise fail("Run `course build` and commit what it writes.")
+
+
+@app.command()
+def check(
+    notebook: Annotated[
+        str, typer.Argument(help="A notebook or a lecture, e.g. 06; all of work/ else.")
+    ] = "",
+) -> None:
+    """Say which exercises are right, and what is wrong with the others."""
+    from course_utils.checking import handin
+    from course_utils.common import paths
+
+    failed = False
+    try:
+        for path in handin.notebooks(notebook, paths.work()):
+            try:
+                print("\n".join(handin.lines(path, handin.table(path))), flush=True)
+            except handin.HandInError as error:  # the other notebooks can still be looked at
+                print(error, file=sys.stderr)
+                failed = True
+    except (handin.HandInError, ValueError) as error:
+        raise fail(error) from None
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    notebook: Annotated[str, typer.Argument(help="A lecture, e.g. 06, or a notebook.")],
+) -> None:
+    """Pack a notebook into a zip to hand in, and say what is in it."""
+    from course_utils.checking import handin
+    from course_utils.common import paths
+
+    try:
+        (path,) = handin.notebooks(notebook, paths.work())
+        rows = handin.table(path)
+        zipped = handin.pack(path)
+    except (handin.HandInError, ValueError) as error:
+        raise fail(error) from None
+    print("\n".join(handin.lines(path, rows)))
+    print(f"Hand in {zipped}\nIn it: {path.name}, as it was last saved.")
+    if missing := handin.unfinished(rows):
+        print(f"Not right yet: {', '.join(missing)}. You can go on and pack it again.")
+
+
+@app.command()
+def test(
+    quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The long tests too.")] = False,
+    device: DeviceOption = None,
+    expression: Annotated[str, typer.Option("-k", help="Only tests that match, as pytest.")] = "",
+) -> None:
+    """Check the course: style, layers, tests, drift, every notebook, the browser."""
+    if quick and full:
+        raise fail("--quick and --full exclude each other")
+    from course_utils.commands import suite
+
+    raise typer.Exit(suite.run(suite.steps(quick, full, expression), device, bool(expression)))
+
+
+@app.command()
+def bench(
+    rows: Annotated[
+        str, typer.Option(help="Only these, separated by commas, e.g. saliency,occlusion.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Few rounds; writes nothing.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Measure nothing; write the page from the figures.")
+    ] = False,
+) -> None:
+    """Time the helpers beside other libraries; writes docs/benchmarks.md, which explains it."""
+    from course_utils.common import paths
+
+    root = paths.root()
+    if Path(sys.prefix).name != ".venv-bench":
+        # The libraries compared with live in an environment of their own; course.py makes it.
+        flags = {"--quick": quick, "--page": page}
+        given = [*(["--rows", rows] if rows else []), *(name for name in flags if flags[name])]
+        command = [sys.executable, str(root / "course.py"), "bench", *given]
+        raise typer.Exit(subprocess.run(command).returncode)
+    from course_utils.bench import rows as known
+    from course_utils.bench import run
+
+    try:
+        chosen = [known.find(name.strip()) for name in rows.split(",") if name.strip()]
+        chosen = [] if page else chosen or known.every()
+        wrong = run.bench(chosen, known.every(), root / "docs", quick)
+    except ValueError as error:
+        raise fail(error) from None
+    if wrong:
+        raise fail("\n".join(wrong))
+
+
+@app.command()
+def grade(
+    submissions: Annotated[
+        Path | None,
+        typer.Argument(help="A notebook; a folder, also one of students' folders; a zip of these."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where results are stored.")] = Path("results"),
+    student: Annotated[str, typer.Option(help="Whose a single notebook is; its name else.")] = "",
+    lecture: Annotated[str, typer.Option(help="e.g. 06; what the notebooks say else.")] = "",
+    seed: Annotated[
+        int | None, typer.Option(help="Of the inputs; that of the last run, or a new secret one.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="At a time; all processors else.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what has not changed.")] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw wrong answers on a photo; takes seconds for each.")
+    ] = True,
+    replay: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="STUDENT EXERCISE", help="Show a stored result case by case."),
+    ] = ("", ""),
+    trust: Annotated[
+        bool,
+        typer.Option("--trust-submissions", help="Run code without walls where none can be made."),
+    ] = False,
+) -> None:
+    """Grade notebooks in a sandbox; a run that was stopped goes on. See docs/grading.md."""
+    from course_utils.common import lectures
+    from course_utils.grading.trusted import desk, engine
+
+    if submissions is None and not any(replay):
+        raise fail("SUBMISSIONS is missing: a notebook, a folder or a zip.")
+    try:
+        if any(replay):
+            print(desk.appeal(out, *replay, trust))
+            return
+        lecture = lectures.find(lecture) if lecture else ""
+        settings = engine.Settings(
+            **{"student": student, "lecture": lecture, "seed": seed, "trust": trust},
+            **{"jobs": jobs, "again": again, "draw": pictures},
+        )
+        complete = desk.grade(submissions, out, settings)
+    except (ValueError, RuntimeError) as error:  # no sandbox, nothing there, another run at work
+        raise fail(error) from None
+    except KeyboardInterrupt:
+        raise fail("Stopped. The same command goes on where it was.") from None
+    if not complete:
+        raise typer.Exit(1)
+
+
+@app.command("train-style")
+def train_style(
+    style: Annotated[str, typer.Argument(help="A painting of the course, e.g. night_cafe.")],
+    steps: Annotated[int, typer.Option(help="Of training.")] = 500,
+    norm: Annotated[str, typer.Option(help="instance or batch.")] = "instance",
+    seed: Annotated[int, typer.Option(help="Of the first weights and the crops.")] = 0,
+    side: Annotated[int, typer.Option(help="Of the crops of photos, in pixels.")] = 96,
+    style_side: Annotated[
+        int, typer.Option(help="The painting's longer side in pixels: the size of the strokes.")
+    ] = 256,
+    style_weight: Annotated[
+        float, typer.Option(help="How much style counts; content counts 1.")
+    ] = 2.5,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder; build/styles of the course by default.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Train a network that paints photos in the style of a painting; lecture 16."""
+    from course_utils import fast_style
+    from course_utils.common import paths
+
+    given = {"steps": steps, "norm": norm, "seed": seed, "side": side}
+    given |= {"style_side": style_side, "style_weight": style_weight}
+    try:
+        recipe = fast_style.Recipe(style=style, **given)
+        picture = fast_style.style_picture(style)
+        folder = out or paths.root() / "build" / "styles"
+        trained, path = fast_style.train_and_save(picture, recipe, folder, device)
+    except (ValueError, FileExistsError) as error:
+        raise fail(error) from None
+    print(f"{trained.steps} steps in {trained.seconds:.0f} s; wrote {path} and its log")
+
+
+@app.command()
+def trust(
+    networks: Annotated[list[str] | None, typer.Argument(help="By default both.")] = None,
+    scenes: Annotated[int, typer.Option(help="Composites to score the maps on.")] = 60,
+    collages: Annotated[int, typer.Option(help="Collages for the grid pointing game.")] = 12,
+    photos: Annotated[int, typer.Option(help="Photos for the randomisation.")] = 12,
+    out: Annotated[Path | None, typer.Option(help="A file; data/trust.json else.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure every attribution method by every score: lecture 09's tables (10 minutes each)."""
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    import torch
+
+    from course_utils import models, trust
+    from course_utils.common import composites
+
+    settings = {"scenes": scenes, "collages": collages, "photos": photos}
+    settings["torch"] = torch.__version__.split("+")[0]
+    try:
+        for name in networks or trust.STAGES:
+            network = models.load(name)
+            pixels, classes, _ = trust.confident_photos(network)
+            table = trust.measure(
+                network,
+                composites.recognised_composites(network, scenes),
+                trust.grids(pixels, classes, collages),
+                (pixels[:photos], classes[:photos]),
+            )
+            print(f"{name}: wrote {trust.store(name, table, settings, out)}")
+    except ValueError as error:
+        raise fail(error) from None
+
+
+@app.command()
+def pins() -> None:
+    """Write constraints.txt anew from the packages installed here."""
+    from course_utils.commands import pins
+    from course_utils.common import paths
+
+    file = paths.root() / "constraints.txt"
+    try:
+        text = pins.render(file.read_text(encoding="utf-8"))
+    except (LookupError, ValueError) as error:
+        raise fail(error) from None
+    file.write_text(text, encoding="utf-8", newline="\n")
+    print(f"wrote {file.name}: {len(pins.read(text))} packages")
+
+
+if __name__ == "__main__":
+    app(prog_name="course")

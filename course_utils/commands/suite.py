@@ -1,0 +1,194 @@
+"""The course checking itself: the steps of `course test`, run one after the other."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from course_utils.commands import lab, offline
+from course_utils.common import paths
+
+CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out by a dead kernel
+WORKERS = 2  # two processes of one thread each do 1.4 times the work of one with two threads
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+_NOTHING_SELECTED = 5  # pytest's exit code
+_PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check: commands that must all succeed, or the reason it is left out."""
+
+    name: str
+    commands: list[list[str]] = field(default_factory=list)
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended: "passed", "failed" or "skipped", in how many seconds, and a word on it."""
+
+    step: str
+    outcome: str
+    seconds: float = 0.0
+    note: str = ""
+
+
+def steps(quick: bool = False, full: bool = False, expression: str = "") -> list[Step]:
+    """The steps of a run.
+
+    Args:
+        quick: no slow tests, and of the notebooks only lecture 00: under 3 minutes.
+        full: the long tests too.
+        expression: pytest's -k, for the tests and the notebooks.
+    """
+    only = ["-k", expression] if expression else []
+    return [
+        Step("ruff", [_python("ruff", "check", "."), _python("ruff", "format", "--check", ".")]),
+        Step("layers", [_lint_imports()]),
+        Step(
+            "unit tests",
+            [[*_PYTEST, "tests", "--ignore=tests/browser", *_marks(quick, full)] + only],
+        ),
+        Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
+        _notebooks("00_" if quick else "", only),
+        _browser(quick, only),
+    ]
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _lint_imports() -> list[str]:
+    # Its script in the environment would not survive a move of the course's folder.
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+    return [sys.executable, "-c", code, "--no-logo"]
+
+
+def _marks(quick: bool, full: bool) -> list[str]:
+    """Which marked tests are left out; see the markers in pyproject.toml."""
+    if full:
+        return []
+    return ["-m", "not slow and not long" if quick else "not long"]
+
+
+def _notebooks(prefix: str, only: list[str]) -> Step:
+    """Every notebook, run from top to bottom with the network cut off."""
+    root = paths.root()
+    found = [
+        str(path.relative_to(root))
+        for folder in ("notebooks", "solutions")
+        for path in sorted((root / folder).glob(f"{prefix}*.ipynb"))
+    ]
+    nbval = ["-p", "nbval_mends", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    whole = ["--dist", "loadfile"]  # otherwise one notebook's cells go to several workers
+    # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
+    command = [*_PYTEST, *nbval, *whole, *(found or ["notebooks"]), *only]
+    return Step("notebooks", [offline.command(command)])
+
+
+def _browser(quick: bool, only: list[str]) -> Step:
+    """The tests in a headless browser, where there are such tests, playwright and Chromium."""
+    if quick:
+        return Step("browser", skipped="left out by --quick")
+    if not (paths.root() / "tests" / "browser").is_dir():
+        return Step("browser", skipped="there are no browser tests")
+    if find_spec("playwright") is None:
+        return Step("browser", skipped="playwright is not installed")
+    if chromium() is None:
+        return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
+    return Step("browser", [[sys.executable, "-m", "pytest", "-q", "tests/browser", *only]])
+
+
+def chromium() -> str | None:
+    """The browser to test with: `COURSE_CHROMIUM`, or the first one installed; None without."""
+    return os.environ.get("COURSE_CHROMIUM") or next(
+        filter(None, map(shutil.which, _CHROMIUM)), None
+    )
+
+
+def environment(folder: Path, device: str | None = None) -> dict[str, str]:
+    """Variables for the steps: one thread a process, and nothing of the user's own settings.
+
+    Args:
+        folder: an empty folder for Jupyter's and IPython's settings and what they remember.
+        device: "cpu" or "cuda"; automatic by default.
+    """
+    threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
+    tests = str(paths.root() / "tests")
+    path = os.environ.get("PYTHONPATH")
+    own = {
+        **{f"{library}_NUM_THREADS": "1" for library in threads},
+        "PYTHONPATH": os.pathsep.join([tests, path] if path else [tests]),
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "COURSE_STATE": str(folder / "state"),
+    }
+    return {
+        **os.environ,
+        **lab.environment(),
+        **own,
+        **({"COURSE_DEVICE": device} if device else {}),
+    }
+
+
+def run_step(step: Step, variables: dict[str, str], filtered: bool = False) -> Result:
+    """Run one step in the course's folder, its output shown as it comes.
+
+    Args:
+        step: what to run; all its commands, even after one fails.
+        variables: the whole environment.
+        filtered: tests were picked by -k, so finding none is no failure.
+    """
+    if step.skipped:
+        return Result(step.name, "skipped", note=step.skipped)
+    began = time.monotonic()
+    codes = [subprocess.run(c, cwd=paths.root(), env=variables).returncode for c in step.commands]
+    seconds = time.monotonic() - began
+    if filtered and codes == [_NOTHING_SELECTED]:
+        return Result(step.name, "skipped", seconds, "-k selects nothing here")
+    bad = [code for code in codes if code]
+    return Result(
+        step.name, "failed" if bad else "passed", seconds, f"exit {bad[0]}" if bad else ""
+    )
+
+
+def run(chosen: Iterable[Step], device: str | None = None, filtered: bool = False) -> int:
+    """Run steps, going on after one that fails, and print a table at the end.
+
+    Returns:
+        0 if nothing failed, 1 if a step did, 130 after Ctrl-C.
+    """
+    results: list[Result] = []
+    interrupted = False
+    with tempfile.TemporaryDirectory(prefix="course-test-") as folder:
+        variables = environment(Path(folder), device)
+        try:
+            for step in chosen:
+                print(f"\n== {step.name} " + "=" * (70 - len(step.name)), flush=True)
+                results.append(run_step(step, variables, filtered))
+                print(line(results[-1]), flush=True)
+        except KeyboardInterrupt:
+            interrupted = True
+    print("\n" + summary(results), flush=True)
+    return 130 if interrupted else int(any(r.outcome == "failed" for r in results))
+
+
+def line(result: Result) -> str:
+    """A result in one line."""
+    note = f"  ({result.note})" if result.note else ""
+    return f"{result.step:<12} {result.outcome:<8} {result.seconds:7.1f} s{note}"
+
+
+def summary(results: list[Result]) -> str:
+    """The table of all steps, and the counts in the last line."""
+    counts = [sum(r.outcome == o for r in results) for o in ("passed", "failed", "skipped")]
+    total = "steps: {} passed, {} failed, {} skipped".format(*counts)
+    return "\n".join([*map(line, results), "", total])

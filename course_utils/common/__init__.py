@@ -1,0 +1,11 @@
+"""What several lectures and rooms share.
+
+batches.py      large batches in chunks that fit
+composites.py   cut-out objects on photos, with their masks
+errors.py       messages that suggest near spellings
+lectures.py     the lectures by name
+optimise.py     one loop for everything that descends or climbs, and its rules
+paths.py        where the course's files are
+scores.py       the scores of chosen classes
+timing.py       how long a call takes
+"""

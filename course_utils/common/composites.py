@@ -1,0 +1,86 @@
+"""Pictures of which it is known where the object is, and that the object is what decides."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from course_utils import images
+from course_utils.common.batches import in_chunks
+from course_utils.models import Network
+
+
+@dataclass(frozen=True)
+class Composites:
+    """Cut-outs on photos that a network recognises because of the object.
+
+    Attributes:
+        pixels: (n,3,S,S) in 0-1.
+        masks: (n,S,S) bool, True on the object.
+        classes: (n,) the class the network names.
+        confidence: (n,) its probability.
+        names: the cut-out and the background of each.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    classes: Tensor
+    confidence: Tensor
+    names: list[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def recognised_composites(
+    model: Network, n: int = 12, seed: int = 0, with_object: float = 0.3, without: float = 0.02
+) -> Composites:
+    """Random cut-outs on photos of buildings and power plants, kept where the object decides.
+
+    Size, place and background are drawn at random. A composite is kept if the network gives its
+    first class a probability above `with_object`, and gives the same class less than `without` on
+    the bare background.
+
+    Args:
+        model: a network of the zoo with a classifier.
+        n: how many to find, 1 to 500.
+        seed: the same seed gives the same pictures.
+        with_object, without: the two probabilities.
+
+    Raises:
+        ValueError: `n` out of range, or fewer than `n` found in 40 * n draws.
+    """
+    if not 1 <= n <= 500:
+        raise ValueError(f"n={n}; accepted: 1 to 500")
+    draw = random.Random(seed)
+    objects = images.cutouts()
+    backgrounds = images.photos("building") + images.photos("energy")
+    kept: list[tuple] = []
+    for _ in range(40):
+        picks = [(draw.choice(objects), draw.choice(backgrounds)) for _ in range(max(8, n))]
+        scenes = [_scene(o, b, model.crop, draw) for o, b in picks]
+        bare = torch.stack([images.square(b.pixels(), model.crop) for _, b in picks])
+        with_it = _probabilities(model, torch.stack([p for p, _ in scenes]))
+        without_it = _probabilities(model, bare)
+        best = with_it.max(1)
+        for i, ((o, b), (pixels, mask)) in enumerate(zip(picks, scenes, strict=True)):
+            c = best.indices[i]
+            if best.values[i] > with_object and without_it[i, c] < without:
+                kept.append((pixels, mask, c, best.values[i], (o.name, b.name)))
+        if len(kept) >= n:
+            columns = list(zip(*kept[:n], strict=True))
+            return Composites(*(torch.stack(c) for c in columns[:4]), names=list(columns[4]))
+    raise ValueError(f"only {len(kept)} of {n} composites found that {model.name} recognises so")
+
+
+def _scene(
+    cutout: images.Cutout, background: images.Picture, side: int, draw: random.Random
+) -> tuple[Tensor, Tensor]:
+    place = (draw.uniform(0.5, 0.8), (draw.random(), draw.random()))
+    return images.composite(cutout, background, side, *place)
+
+
+def _probabilities(model: Network, pixels: Tensor) -> Tensor:
+    with torch.no_grad():
+        return in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)

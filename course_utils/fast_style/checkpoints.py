@@ -1,0 +1,157 @@
+"""Trained networks as files: the recipe, the log and the weights."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from course_utils import models
+from course_utils.common import paths
+from course_utils.common.errors import unknown
+from course_utils.fast_style.loss import Recipe
+from course_utils.fast_style.network import TransformNetwork
+from course_utils.fast_style.training import Trained, train
+from course_utils.images import Picture
+
+
+def save(trained: Trained, folder: str | Path, name: str) -> Path:
+    """Writes NAME.safetensors (16-bit weights, the recipe with them) and NAME.json (the log).
+
+    Returns:
+        The path of the former. Existing files are replaced.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = trained.network.state_dict()
+    half = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in state.items()}
+    recipe = dataclasses.asdict(trained.recipe)
+    facts = {"steps done": trained.steps, "seconds": round(trained.seconds, 1)}
+    facts["processor seconds"] = round(trained.processor_seconds, 1)
+    facts |= {"torch": torch.__version__.split("+")[0], "threads": torch.get_num_threads()}
+    facts["device"] = next(trained.network.parameters()).device.type
+    metadata = {
+        "kind": KIND,
+        "architecture": json.dumps(trained.network.architecture),
+        "recipe": json.dumps(recipe),
+        "facts": json.dumps(facts),
+    }
+    path = folder / f"{name}.safetensors"
+    save_file({k: v.contiguous() for k, v in half.items()}, path, metadata)
+    log = {"recipe": recipe, "facts": facts, "photos": trained.photos, "log": trained.log}
+    (folder / f"{name}.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def train_and_save(
+    picture: Picture, recipe: Recipe, folder: str | Path, device: str | torch.device | None = None
+) -> tuple[Trained, Path]:
+    """Trains on the course's free photos; writes the checkpoint again and again while it runs.
+
+    Args:
+        picture: the style.
+        recipe: how.
+        folder: where `save` writes, under the style's name, with "_batch" for that norm.
+        device: where to train; the course's by default.
+
+    Raises:
+        FileExistsError: there is such a checkpoint; it is left as it is.
+    """
+    name = picture.name + ("" if recipe.norm == "instance" else f"_{recipe.norm}")
+    path = Path(folder) / f"{name}.safetensors"
+    if path.exists():
+        raise FileExistsError(f"out: {path} is there already; move it away, or name another folder")
+
+    def keep(trained: Trained) -> None:
+        save(trained, folder, name)  # a cut-off loses at most the steps since the last one
+        last = {term: trained.log[f"unseen_{term}"][-1] for term in ("style", "content")}
+        said = ", ".join(f"{term} {value:.3f}" for term, value in last.items())
+        print(f"step {trained.steps}, {trained.seconds:.0f} s: on unseen photos {said}", flush=True)
+
+    trained = train(picture, recipe, device=device, callback=keep, every=50)
+    return trained, save(trained, folder, name)
+
+
+KIND = "transform network of one style, 1"
+"""What a checkpoint says it is; another number once older ones can no longer be read."""
+
+
+def styles() -> list[str]:
+    """The names of the shipped checkpoints: a painting's, or a painting's and another norm's."""
+    return sorted(path.stem for path in paths.data("styles").glob("*.safetensors"))
+
+
+def load(style: str | Path, device: str | torch.device | None = None) -> TransformNetwork:
+    """A trained transform network, in eval mode and frozen.
+
+    Args:
+        style: one of `styles()`, or the file that `course train-style` wrote.
+        device: where to put it; the course's by default.
+
+    Raises:
+        ValueError: no such style (near spellings are suggested), or a file that is no checkpoint of
+            a transform network, or one whose tensors do not fit its architecture.
+        FileNotFoundError: no such file.
+    """
+    path = _checkpoint(style)
+    network, metadata, tensors = _opened(path)
+    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in tensors.items()}
+    if wanted != found:
+        odd = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        raise ValueError(
+            f"style: {path.name} does not fit its own description {metadata['architecture']}: "
+            f"{odd[0]} is {found.get(odd[0], 'missing')}, expected {wanted.get(odd[0], 'nothing')}"
+        )
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    network.eval().requires_grad_(False)
+    return network.to(models.default_device() if device is None else torch.device(device))
+
+
+def _checkpoint(style: str | Path) -> Path:
+    if isinstance(style, str) and style in styles():
+        return paths.data("styles", f"{style}.safetensors")
+    path = Path(style)
+    if path.suffix != ".safetensors":
+        what = "styles; or give a file that ends in .safetensors"
+        raise ValueError(unknown("style", style, styles(), what))
+    if not path.is_file():
+        raise FileNotFoundError(f"style: there is no file {path}")
+    return path
+
+
+def _opened(path: Path) -> tuple[TransformNetwork, dict[str, str], dict[str, Tensor]]:
+    """An untrained network of the file's architecture, its metadata and its tensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"style: {path.name} is no safetensors file, or damaged ({error})"
+        ) from None
+    if metadata.get("kind") != KIND:
+        first = ", ".join(list(tensors)[:3])
+        raise ValueError(
+            f"style: {path.name} is no checkpoint of a transform network (it has {len(tensors)} "
+            f"tensors, {first} ...); accepted: what `course train-style` writes"
+        )
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
+        network = TransformNetwork(**json.loads(metadata["architecture"]))
+    return network, metadata, tensors
+
+
+def training_log(name: str) -> dict:
+    """The log of a shipped checkpoint: "recipe", "facts", "photos", and "log" as in `Trained`.
+
+    Raises:
+        ValueError: no such style; near spellings are suggested.
+    """
+    if name not in styles():
+        raise ValueError(unknown("name", name, styles(), "styles"))
+    return json.loads(paths.data("styles", f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,198 @@
+"""Training a transform network."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from course_utils import images, models
+from course_utils.fast_style.loss import PerceptualLoss, Recipe
+from course_utils.fast_style.network import TransformNetwork
+from course_utils.fast_style.photos import HELD_OUT, Crops, training_photos
+from course_utils.images import Picture
+from course_utils.texture import gram
+
+TERMS = ("content", "style", "smooth")
+
+
+@dataclass
+class Trained:
+    """A trained network and how it came about.
+
+    Attributes:
+        network: in eval mode, frozen.
+        recipe: what was asked for.
+        log: "step" and the three losses, each the mean since the entry before; "unseen_step" and
+            "unseen_content", "unseen_style": the losses on photos it is not trained on, in eval
+            mode.
+        seconds, processor_seconds: of training, on the clock and of the processors.
+        steps: that were done; fewer than the recipe's after an interrupt.
+        photos: names of the pictures it was trained on.
+    """
+
+    network: TransformNetwork
+    recipe: Recipe
+    log: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    steps: int = 0
+    photos: list[str] = field(default_factory=list)
+
+
+def train(
+    painting: object,
+    recipe: Recipe | None = None,
+    photos: Sequence[object] | None = None,
+    device: str | torch.device | None = None,
+    callback: Callable[[Trained], object] | None = None,
+    every: int = 100,
+    progress: str | None = "training",
+) -> Trained:
+    """Trains a transform network for one style. No target pictures: the loss is the teacher.
+
+    An interrupt (Ctrl-C, the stop button) ends it early; what it has learned is returned.
+
+    Args:
+        painting: the style, an image as `images.read` accepts it.
+        recipe: how; `Recipe()` by default.
+        photos: to train on, as `images.read` accepts them; `training_photos()` by default.
+        device: where; the course's by default.
+        callback: called every `every` steps with the network as it is; ends the training by
+            returning something true.
+        every: steps between calls, and between looks at photos it is not trained on.
+        progress: caption of the progress bar; None for no bar.
+
+    Raises:
+        FloatingPointError: the loss became NaN or infinite; names the step.
+    """
+    recipe = recipe or Recipe()
+    photos = training_photos() if photos is None else photos
+    run = _Run(images.read(painting, recipe.style_side), recipe, photos, device)
+    bar = tqdm(range(1, recipe.steps + 1), desc=progress, disable=progress is None, leave=False)
+    try:
+        for step in bar:
+            run.step()
+            if step % every == 0 or step == recipe.steps:
+                run.look()
+                if callback is not None and callback(run.trained()):
+                    break
+    except KeyboardInterrupt:
+        print(f"Stopped after {run.done} of {recipe.steps} steps; what was learned is kept.")
+    return run.trained()
+
+
+class _Run:
+    """One training run: network, loss, optimizer, crops and log."""
+
+    def __init__(
+        self, painting: Tensor, recipe: Recipe, photos: Sequence[object], device: object
+    ) -> None:
+        looking = models.load(recipe.loss_network, device)
+        self.recipe, self.device = recipe, looking.device
+        self.loss = PerceptualLoss(looking, painting.to(self.device), recipe)
+        self.network = recipe.fresh().to(self.device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.crops = Crops(photos, recipe.side, recipe.seed)
+        self.names = [p.name for p in photos if isinstance(p, Picture)]
+        self.unseen = torch.stack(
+            [images.square(images.photo(name).pixels(), recipe.side) for name in HELD_OUT[:8]]
+        ).to(self.device)
+        unseen = ("unseen_step", "unseen_content", "unseen_style")
+        self.log: dict[str, list[float]] = {name: [] for name in ("step", *TERMS, *unseen)}
+        self.done, self.sums = 0, []
+        self.start = time.perf_counter(), time.process_time()
+
+    def _rate(self, step: int) -> float:
+        """Share of the rate: up in a straight line, then down along half a cosine."""
+        total = self.recipe.steps
+        warm = max(1, min(50, total // 10))
+        if step < warm:
+            return (step + 1) / warm
+        share = (step - warm) / max(1, total - warm)
+        return 0.5 + 0.5 * torch.cos(torch.tensor(share * torch.pi)).item()
+
+    def step(self) -> None:
+        """One batch of photos, one step of the optimizer."""
+        photos = self.crops.draw(self.recipe.batch).to(self.device)
+        self.network.train()
+        with torch.enable_grad():
+            terms = self.loss.terms(self.network(photos), self.loss.target(photos))
+            loss = self.loss.total(terms)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"the loss is {loss.item()} after {self.done} steps")
+            self.optimizer.zero_grad()
+            loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.done += 1
+        self.sums.append([terms[name].item() for name in TERMS])
+        if self.done % max(1, self.recipe.steps // 200) == 0:
+            self._write()
+
+    def _write(self) -> None:
+        means = torch.tensor(self.sums).mean(0).tolist()
+        self.log["step"].append(self.done)
+        for name, mean in zip(TERMS, means, strict=True):
+            self.log[name].append(float(f"{mean:.4g}"))
+        self.sums = []
+
+    def look(self) -> None:
+        """The losses on photos that are not trained on, as the network will be used."""
+        self.network.eval()
+        with torch.no_grad():
+            target = self.loss.target(self.unseen)
+            terms = self.loss.terms(self.network(self.unseen), target)
+        self.log["unseen_step"].append(self.done)
+        for name in ("content", "style"):
+            self.log[f"unseen_{name}"].append(float(f"{terms[name].item():.4g}"))
+
+    def trained(self) -> Trained:
+        """The network as it is now, a copy."""
+        network = self.recipe.fresh().to(self.device)
+        network.load_state_dict(self.network.state_dict())
+        network.eval().requires_grad_(False)
+        log = {name: list(values) for name, values in self.log.items()}
+        clock, processor = time.perf_counter() - self.start[0], time.process_time() - self.start[1]
+        return Trained(network, self.recipe, log, clock, processor, self.done, self.names)
+
+
+def training_step(
+    model: nn.Module,
+    weights: Tensor,
+    photos: Tensor,
+    target: Tensor,
+    style_weight: float,
+    rate: float,
+) -> tuple[Tensor, float]:
+    """One step of gradient descent on the weights of the smallest transform network.
+
+    That network is a single convolution, y = weights * x, padded so that the size stays:
+
+        loss = mean (F(y) - F(x))^2 + beta * mean over images of ||G(y) - target||^2
+        weights <- weights - rate * d loss / d weights
+
+    Args:
+        model: `model.features` gives feature maps (N,K,h,w); its own weights stay as they are.
+        weights: (3,3,k,k), k odd.
+        photos: x, normalised images (N,3,H,W).
+        target: the painting's Gram matrix (K,K), a mean over positions.
+        style_weight: beta.
+        rate: of the step.
+
+    Returns:
+        The new weights, and the loss before the step.
+    """
+    weights = weights.detach().requires_grad_()
+    with torch.enable_grad():
+        painted = functional.conv2d(photos.detach(), weights, padding=weights.shape[-1] // 2)
+        found, wanted = model.features(painted), model.features(photos.detach())
+        content = (found - wanted).square().mean()
+        style = (gram(found) - target).square().sum((1, 2)).mean()
+        loss = content + style_weight * style
+        (gradient,) = torch.autograd.grad(loss, weights)
+    return weights.detach() - rate * gradient, loss.item()

@@ -1,0 +1,270 @@
+"""What is made of the results: a page for each student, a table and statistics for the class.
+
+All of it is made anew from the stored results, so it can be thrown away. Every text of a student's
+is escaped, and the pages forbid scripts and every request. They do not hold the seed.
+"""
+
+import csv
+import html
+import io
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.checking import core, notebook
+from course_utils.grading.trusted import files
+from course_utils.grading.trusted.judge import FAILED, GRADED
+
+_STATES = (core.RIGHT, core.WRONG, core.NOT_ATTEMPTED, FAILED)
+_HEAVY = ("cells", "printed")
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
+table { border-collapse: collapse; } th, td { padding: .2rem .8rem .2rem 0; text-align: left;
+  vertical-align: top; } td.n, th.n { text-align: right; }
+section { border-left: 4px solid #767676; padding: .1rem 1rem; margin: 1rem 0; }
+section.right { border-color: #009E73; } section.wrong { border-color: #D55E00; }
+section.not-attempted { border-color: #0072B2; }
+figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
+img { max-width: 100%; } code, pre { font-size: .9em; background: #f4f4f4; }
+pre { padding: .5rem; overflow-x: auto; white-space: pre-wrap; }
+"""
+_CAPTIONS = {
+    False: "On a photo: what a right answer gives.",
+    True: "On a photo: what a right answer gives, what yours gives, and the difference.",
+}
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A result as the class's table has it, without what is heavy.
+
+    Attributes:
+        place: in the folder of results.
+        result: the stored result; no pictures, no cells.
+        counted: whether it counts; of several notebooks of one student for one lecture one does.
+    """
+
+    place: str
+    result: dict
+    counted: bool = True
+
+
+def write(out: Path, places: Sequence[str]) -> list[Path]:
+    """Writes all reports.
+
+    Args:
+        out: the folder of results.
+        places: the results that count, as `engine.Run.places`.
+
+    Returns:
+        The files: class.csv, statistics.csv, class.html.
+    """
+    rows = counted([Row(place, _light(r)) for place in places if (r := load(out, place))])
+    by_folder: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_folder[row.place.partition("/")[0]].append(row)
+    for folder, own in by_folder.items():
+        files.store(out / folder / "report.html", student_page(out, own))
+    return [
+        files.store(out / "class.csv", class_table(rows)),
+        files.store(out / "statistics.csv", statistics_table(rows)),
+        files.store(out / "class.html", class_page(rows)),
+    ]
+
+
+def load(out: Path, place: str) -> dict | None:
+    """A stored result; None where there is none, or none that can be read."""
+    try:
+        found = json.loads((out / f"{place}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "exercises" in found else None
+
+
+def _light(result: dict) -> dict:
+    """A result without what a class of hundreds would fill the memory with."""
+    exercises = [{k: v for k, v in one.items() if k != "picture"} for one in result["exercises"]]
+    kept = {key: value for key, value in result.items() if key not in _HEAVY}
+    return kept | {"exercises": exercises}
+
+
+def counted(rows: Iterable[Row]) -> list[Row]:
+    """The rows by student, and of several notebooks for one lecture only the last one counting.
+
+    The last by name, numbers in it read as such: "06 (2)" comes after "06", and "06 (10)" after
+    "06 (2)". A notebook that could not be read counts only where no other was handed in.
+    """
+    rows = sorted(rows, key=lambda row: (row.result["student"], *_counting_order(row)))
+    last: dict[tuple, str] = {}
+    graded = {row.result["student"] for row in rows if row.result["lecture"]}
+    for row in rows:
+        student, lecture = row.result["student"], row.result["lecture"]
+        if lecture or student not in graded:
+            last[(student, lecture)] = row.place
+    chosen = set(last.values())
+    return [Row(row.place, row.result, row.place in chosen) for row in rows]
+
+
+def _counting_order(row: Row) -> tuple:
+    name = row.result["notebook"].casefold().removesuffix(".ipynb")
+    parts = [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)]
+    ordered = tuple((isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in parts)
+    return (row.result["lecture"] or "", row.result["state"] == GRADED, ordered, row.place)
+
+
+# ------------------------------------------------------------------ tables
+
+
+def class_table(rows: Sequence[Row]) -> str:
+    """The class as CSV: a row for each notebook, a column for each exercise."""
+    names = list(dict.fromkeys(one["exercise"] for row in rows for one in row.result["exercises"]))
+    head = ["student", "notebook", "lecture", "counts", "state", "points", "max_points", "reason"]
+    lines = [[*head, *names]]
+    for row in rows:
+        result = row.result
+        points = {one["exercise"]: one["points"] for one in result["exercises"]}
+        said = [result[key] for key in ("student", "notebook", "lecture")]
+        said += ["yes" if row.counted else "no", result["state"], result["points"]]
+        lines.append([*said, result["max_points"], result["reason"], *map(points.get, names)])
+    return _csv(lines)
+
+
+def _csv(lines: Iterable[Sequence[object]]) -> str:
+    """CSV; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    with io.StringIO(newline="") as file:
+        writer = csv.writer(file)
+        for line in lines:
+            writer.writerow([_cell(value) for value in line])
+        return file.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def statistics(rows: Iterable[Row]) -> dict[str, dict[str, Counter]]:
+    """By exercise: how many answers are in each state, and how many are which known mistake."""
+    found: dict[str, dict[str, Counter]] = {}
+    for row in rows:
+        for one in row.result["exercises"] if row.counted else []:
+            own = found.setdefault(one["exercise"], {"states": Counter(), "mistakes": Counter()})
+            own["states"][one["state"]] += 1
+            if one["state"] == core.WRONG:
+                own["mistakes"][one["mistake"] or ""] += 1
+    return found
+
+
+def statistics_table(rows: Sequence[Row]) -> str:
+    """The statistics as CSV: a row for each exercise and state, and for each mistake."""
+    lines: list[list[object]] = [["exercise", "kind", "name", "answers"]]
+    for exercise, own in statistics(rows).items():
+        lines += [[exercise, "state", state, own["states"][state]] for state in _STATES]
+        known = own["mistakes"].most_common()
+        lines += [[exercise, "mistake", name or "(none known)", n] for name, n in known]
+    return _csv(lines)
+
+
+# ------------------------------------------------------------------ pages
+
+
+def _page(title: str, parts: Iterable[str]) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def student_page(out: Path, rows: Sequence[Row]) -> str:
+    """One student's page: every notebook, every exercise, what is wrong, and the pictures.
+
+    Args:
+        out: the folder of results, from which the pictures are read.
+        rows: the student's.
+    """
+    student = rows[0].result["student"]
+    parts = [f"<h1>{html.escape(student)}</h1>"]
+    for row in rows:
+        parts += _notebook(load(out, row.place) or row.result, row.counted)
+    return _page(student, parts)
+
+
+def _notebook(result: dict, counts: bool) -> Iterator[str]:
+    yield f"<h2>{html.escape(result['notebook'])}</h2>"
+    if not counts:
+        yield "<p>This notebook does not count: another one for the same lecture does.</p>"
+    if result["reason"]:
+        yield f"<p>{html.escape(result['reason'])}</p>"
+    if result["state"] == GRADED:
+        yield f"<p><strong>{result['points']:g} of {result['max_points']:g} points.</strong></p>"
+    for one in result["exercises"]:
+        yield from _exercise(one)
+    if result.get("printed", "").strip():
+        said = html.escape(result["printed"])
+        yield f"<details><summary>What your code printed</summary><pre>{said}</pre></details>"
+
+
+def _exercise(one: dict) -> Iterator[str]:
+    points = f"{one['points']:g} of {one['max_points']:g}"
+    yield f'<section class="{one["state"].replace(" ", "-")}"><h3>{html.escape(one["title"])}: '
+    yield f"<code>{html.escape(one['exercise'])}</code></h3>"
+    yield f"<p><strong>{html.escape(one['state'])}</strong>, {points} points</p>"
+    if one["reason"]:
+        yield f"<p>{notebook.marked(one['reason'])}</p>"
+    if one["state"] == core.WRONG:
+        cases = (f"<li>{html.escape(c['note'])}: {html.escape(c['state'])}" for c in one["cases"])
+        yield f"<ul>{''.join(cases)}</ul>"
+    picture = one.get("picture")
+    if picture:
+        alt = html.escape(picture["alt"], quote=True)
+        source = re.sub(r"[^A-Za-z0-9+/=]", "", picture["png"])
+        yield f'<figure><img alt="{alt}" src="data:image/png;base64,{source}">'
+        yield f"<figcaption>{_CAPTIONS[bool(picture.get('yours'))]}</figcaption></figure>"
+    yield "</section>"
+
+
+def class_page(rows: Sequence[Row]) -> str:
+    """The class's page: who has how many points, and what went wrong in each exercise."""
+    parts = ["<h1>The class</h1>", *_students(rows), "<h2>Exercises</h2>"]
+    for name, own in statistics(rows).items():
+        parts += _statistics(name, own)
+    return _page("The class", parts)
+
+
+def _students(rows: Sequence[Row]) -> Iterator[str]:
+    head = ["student", "notebook", "state", "points"]
+    yield "<table><tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"
+    for row in rows:
+        result = row.result
+        link = html.escape(f"{row.place.partition('/')[0]}/report.html".replace("%", "%25"))
+        who = f'<a href="{link}">{html.escape(result["student"])}</a>'
+        state = result["state"] if row.counted else f"{result['state']}, does not count"
+        points = f"{result['points']:g} of {result['max_points']:g}"
+        cells = [who, html.escape(result["notebook"]), html.escape(state)]
+        yield f'<tr><td>{"</td><td>".join(cells)}</td><td class="n">{points}</td></tr>'
+    yield "</table>"
+
+
+def _statistics(name: str, own: dict[str, Counter]) -> Iterator[str]:
+    total = sum(own["states"].values())
+    counts = [f"{own['states'][state]} {state}" for state in _STATES if own["states"][state]]
+    yield f"<h3><code>{html.escape(name)}</code></h3><p>Of {total}: {', '.join(counts)}.</p>"
+    sentences = {m.name: m.sentence for m in core.get(name).mistakes}
+    if own["mistakes"]:
+        yield '<table><tr><th class="n">answers</th><th>mistake</th></tr>'
+        for mistake, number in own["mistakes"].most_common():
+            said = notebook.marked(sentences.get(mistake, "no known mistake"))
+            label = f"<code>{html.escape(mistake)}</code> {said}" if mistake else said
+            yield f'<tr><td class="n">{number}</td><td>{label}</td></tr>'
+        yield "</table>"

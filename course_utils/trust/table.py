@@ -1,0 +1,397 @@
+"""Lecture 09's table: every method of lectures 05 to 08 by every score of `trust`."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from scipy import stats
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from course_utils import cam, guided, images, occlusion, saliency
+from course_utils.common import composites, paths
+from course_utils.common.batches import in_chunks
+from course_utils.models import Network
+from course_utils.trust import scores
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make maps, and what it costs.
+
+    Attributes:
+        explain: (network, x (N,3,H,W), classes (N,)) -> maps (N,H,W).
+        passes: forward and backward passes for one image of 224 pixels; 0 for a map that never
+            asks the network.
+    """
+
+    explain: Callable[[Network, Tensor, Tensor], Tensor]
+    passes: int
+
+
+LAST_MAPS = {"squeezenet1_1": "fire9", "efficientnet_lite0": "head"}
+"""The layer with each network's last feature maps: where Grad-CAM is taken."""
+
+
+def _smoothgrad(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return saliency.smoothgrad(model, x, classes, saliency.gaussian_noise(x, samples=15))
+
+
+def _occlusion(model: Network, x: Tensor, classes: Tensor, window: int = 32) -> Tensor:
+    found, answered = [], None
+    for one, c in zip(x.split(1), classes.tolist(), strict=True):
+        if answered is None or not torch.equal(
+            one, answered
+        ):  # one image may come for many classes
+            with torch.no_grad():
+                before = model(one)[0]
+            after = occlusion.occlusion_logits(model, one, window, window // 2)
+            answered = one
+        lost = occlusion.drop(before, after, c, probability=False)
+        found.append(occlusion.to_pixels(lost, window, window // 2, *one.shape[2:]))
+    return torch.stack(found).to(x.device)
+
+
+def _by_rule(rule: str) -> Callable[[Network, Tensor, Tensor], Tensor]:
+    """The saliency map with another rule for the ReLUs on the way back."""
+
+    def explain(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+        return guided.class_gradient(model, x, classes, rule).abs().amax(1)
+
+    return explain
+
+
+def _cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return cam.upsample(cam.cam(model, x, classes), tuple(x.shape[2:]))
+
+
+def _grad_cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    coarse = cam.grad_cam(model, x, classes, _of(model, LAST_MAPS))
+    return cam.upsample(coarse, tuple(x.shape[2:]))
+
+
+def _guided_grad_cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    return cam.guided_grad_cam(model, x, classes, _of(model, LAST_MAPS)).abs().amax(1)
+
+
+def _of(model: Network, known: dict[str, Any]) -> Any:
+    """What is known of a network by its name."""
+    if model.name not in known:
+        raise ValueError(f"model: {model.name}; accepted: {', '.join(known)}")
+    return known[model.name]
+
+
+def noise(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """Random numbers, (N,H,W), the same for every image: a map that never asks the network."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(x.shape[2:], generator=generator, device="cpu").to(x).expand(len(x), -1, -1)
+
+
+def edges(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """The size of the brightness gradient, (N,H,W): a map that never asks the network."""
+    grey = nnf.pad(x.detach().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    down, right = (grey.diff(dim=d) for d in (2, 3))
+    return (down[..., 1:, 1:-1] ** 2 + right[..., 1:-1, 1:] ** 2).sum(1).sqrt()
+
+
+def centre(model: Network, x: Tensor, classes: Tensor) -> Tensor:
+    """A bell in the middle, (N,H,W): photographers put their object there."""
+    rows, columns = (torch.linspace(-1, 1, n, device=x.device) for n in x.shape[2:])
+    return torch.exp(-(rows[:, None] ** 2 + columns**2) / 0.5).expand(len(x), -1, -1)
+
+
+METHODS = {
+    "occlusion": Method(_occlusion, 170),
+    "saliency": Method(saliency.saliency_map, 2),
+    "gradient x input": Method(saliency.gradient_times_input, 2),
+    "SmoothGrad": Method(_smoothgrad, 30),
+    "deconvnet": Method(_by_rule("deconvnet"), 2),
+    "guided backprop": Method(_by_rule("guided"), 2),
+    "CAM": Method(_cam, 1),
+    "Grad-CAM": Method(_grad_cam, 2),
+    "Guided Grad-CAM": Method(_guided_grad_cam, 4),
+    "noise": Method(noise, 0),
+    "edges": Method(edges, 0),
+    "centre": Method(centre, 0),
+}
+"""The methods of lectures 05 to 08, and three maps that never look at the network."""
+
+BASELINES = ("noise", "edges", "centre")
+"""Those three."""
+
+
+def confident_photos(
+    model: Network, above: float = 0.8, pictures: Sequence[images.Picture] | None = None
+) -> tuple[Tensor, Tensor, list[str]]:
+    """Photos whose hand-checked label the network gives with confidence.
+
+    Args:
+        model: a network of the zoo with a classifier.
+        above: the probability it must exceed.
+        pictures: to choose from; those without a label are passed over. All photos by default.
+
+    Returns:
+        pixels (n,3,S,S) in 0-1, classes (n,) int64, names.
+
+    Raises:
+        ValueError: fewer than four such photos.
+    """
+    pictures = images.photos() if pictures is None else pictures
+    pictures = [p for p in pictures if p.label_index is not None]
+    pixels = model.crop_pixels(pictures)
+    with torch.no_grad():
+        given = in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)
+    classes = torch.tensor([p.label_index for p in pictures], device="cpu")
+    sure = given.gather(1, classes[:, None])[:, 0] > above
+    if sure.sum() < 4:
+        raise ValueError(f"above={above}: {sure.sum()} photos; four different ones are needed")
+    names = [p.name for p, s in zip(pictures, sure.tolist(), strict=True) if s]
+    return pixels[sure.to(pixels.device)], classes[sure], names
+
+
+def grids(pixels: Tensor, classes: Tensor, n: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Collages for the grid pointing game: four photos of four classes each.
+
+    Args:
+        pixels, classes: of `confident_photos`, (m,3,S,S) and (m,).
+        n: how many collages.
+        seed: the same seed gives the same collages.
+
+    Returns:
+        pixels (n,3,2S,2S) in 0-1, so that each photo keeps its size; classes (n,4), in reading
+        order of the cells.
+
+    Raises:
+        ValueError: photos of fewer than four classes.
+    """
+    if len(set(classes.tolist())) < 4:
+        raise ValueError(f"classes: {classes.tolist()}; accepted: four different ones or more")
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    while len(found) < n:
+        four = torch.randperm(len(pixels), generator=generator, device="cpu")[:4]
+        if len(set(classes[four].tolist())) == 4:
+            a, b, c, d = pixels[four.to(pixels.device)]
+            whole = torch.cat([torch.cat([a, b], 2), torch.cat([c, d], 2)], 1)
+            found.append((whole, classes[four]))
+    return tuple(torch.stack(parts) for parts in zip(*found, strict=True))
+
+
+def scene_scores(
+    model: Network, method: Method, pixels: Tensor, masks: Tensor, classes: Tensor
+) -> dict[str, Tensor]:
+    """What one method scores on composites of which it is known where the object is.
+
+    Args:
+        model: a network of the zoo.
+        method: of `METHODS`, or your own.
+        pixels, masks, classes: of `composites.recognised_composites`.
+
+    Returns:
+        "energy", "hit", "deletion", "insertion": (n,) each. Deletion is better when small.
+    """
+    x = model.normalize(pixels)
+    maps = method.explain(model, x, classes.to(x.device)).float()
+    return {
+        "energy": scores.energy_inside(maps, masks).cpu(),
+        "hit": scores.pointing_hit(maps, masks).float().cpu(),
+        "deletion": scores.area(scores.deletion_curve(model, x, maps, classes)).cpu(),
+        "insertion": scores.area(scores.insertion_curve(model, x, maps, classes)).cpu(),
+    }
+
+
+def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor) -> Tensor:
+    """The pointing score of every photo of every collage of `grids`: (4n,)."""
+    found = []
+    for one, four in zip(model.normalize(pixels).split(1), classes, strict=True):
+        maps = method.explain(model, one.expand(4, -1, -1, -1), four.to(one.device)).float()
+        found.append(scores.pointing_score(maps, torch.arange(4, device="cpu")).cpu())
+    return torch.cat(found)
+
+
+def mean_interval(values: Tensor, seed: int = 0) -> tuple[float, float, float]:
+    """The mean over images and its 95 % confidence interval, by the bootstrap."""
+    numbers = values.double().numpy()
+    if np.ptp(numbers) == 0:  # nothing to resample: the interval would be undefined
+        return (numbers[0].item(),) * 3
+    found = stats.bootstrap((numbers,), np.mean, n_resamples=2000, rng=seed, method="percentile")
+    interval = found.confidence_interval
+    return numbers.mean().item(), interval.low.item(), interval.high.item()
+
+
+# ------------------------------------------------------------------ the whole table, stored
+
+STAGES = {
+    "squeezenet1_1": (
+        ("conv10",),
+        ("fire9", "fire8"),
+        ("fire7", "fire6"),
+        ("fire5", "fire4"),
+        ("fire3", "fire2"),
+        ("conv1",),
+    ),
+    "efficientnet_lite0": (
+        ("classifier",),
+        ("conv_head", "block7"),
+        ("block6",),
+        ("block5", "block4"),
+        ("block3", "block2", "block1"),
+        ("conv_stem",),
+    ),
+}
+"""The layers whose weights are randomised, from the last to the first, group after group."""
+
+
+def cascade(
+    model: Network,
+    method: Method,
+    x: Tensor,
+    classes: Tensor,
+    seed: int = 0,
+    stages: Sequence[Sequence[str]] | None = None,
+) -> dict[str, Tensor]:
+    """How far a method's maps change while more and more layers forget what they learned.
+
+    Args:
+        model: a classifier.
+        method: of `METHODS`, or your own.
+        x: normalised images (N,3,H,W).
+        classes: (N,) int64.
+        seed: of the random weights.
+        stages: groups of layers, each added to those before; by default the network's `STAGES`.
+
+    Returns:
+        Three comparisons with the trained network's maps, each (stages, N): "ranks", rank
+        correlation; "sizes", that of the absolute values; "similarity", structural similarity.
+
+    Raises:
+        ValueError: no stages given for a network that `STAGES` does not know.
+    """
+    trained = method.explain(model, x, classes).float()
+    forgotten, found = [], {"ranks": [], "sizes": [], "similarity": []}
+    for stage in stages or _of(model, STAGES):
+        forgotten += stage
+        maps = method.explain(scores.randomised(model, forgotten, seed), x, classes).float()
+        found["ranks"].append(scores.rank_correlation(trained, maps))
+        found["sizes"].append(scores.rank_correlation(trained.abs(), maps.abs()))
+        found["similarity"].append(scores.similarity(trained, maps))
+    return {name: torch.stack(rows) for name, rows in found.items()}
+
+
+def measure(
+    model: Network,
+    scenes: composites.Composites,
+    collages: tuple[Tensor, Tensor],
+    photos: tuple[Tensor, Tensor],
+    methods: dict[str, Method] | None = None,
+    stages: Sequence[Sequence[str]] | None = None,
+) -> dict[str, dict]:
+    """Every method by every score: the mean over images with its 95 % interval.
+
+    Args:
+        model: a network of the zoo with a classifier.
+        scenes: for energy, hits, deletion and insertion.
+        collages: pixels and classes of `grids`, for the grid pointing game.
+        photos: pixels and classes, for the cascade of randomised layers.
+        methods: those of `METHODS` by default.
+        stages: of the cascade, as there.
+
+    Returns:
+        method -> {"passes": ..., score: [mean, low, high], "ranks", "sizes" and "similarity" of
+        `cascade`: one mean for each stage}. The score "kept" is the rank correlation that is left
+        when every stage is random.
+    """
+    x, classes = model.normalize(photos[0]), photos[1].to(photos[0].device)
+    rows = {}
+    for name, method in tqdm((methods or METHODS).items(), desc=model.name, leave=False):
+        scored = scene_scores(model, method, scenes.pixels, scenes.masks, scenes.classes)
+        # The four photos of a collage share one picture: the collage is what is drawn at random.
+        pointing = grid_scores(model, method, *collages)
+        scored["grid"] = pointing.unflatten(0, (-1, 4)).mean(1)
+        changes = cascade(model, method, x, classes, stages=stages)
+        scored["kept"] = changes["ranks"][-1]
+        rows[name] = {
+            "passes": method.passes,
+            **{score: _rounded(mean_interval(values)) for score, values in scored.items()},
+            **{change: _rounded(values.mean(1).tolist()) for change, values in changes.items()},
+        }
+    return rows
+
+
+def _rounded(numbers: list[float] | tuple[float, ...]) -> list[float]:
+    return [round(number, 3) for number in numbers]
+
+
+def store(
+    name: str, table: dict[str, dict], settings: dict[str, object], path: Path | None = None
+) -> Path:
+    """Put a table where the lecture reads it, beside those of other networks; whole or not at all.
+
+    Args:
+        name: of the network.
+        table: what `measure` returned.
+        settings: how it was made, e.g. counts and versions.
+        path: the file; data/trust.json by default.
+    """
+    path = path or paths.data("trust.json")
+    tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    tables[name] = {"settings": settings, "methods": table}
+    new = path.with_name(path.name + ".new")
+    text = json.dumps(tables, indent=1, ensure_ascii=False)
+    new.write_text(_numbers_in_a_line(text) + "\n", encoding="utf-8", newline="\n")
+    new.replace(path)
+    return path
+
+
+def _numbers_in_a_line(text: str) -> str:
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text)
+
+
+def stored(name: str = "squeezenet1_1") -> dict[str, dict]:
+    """The table that `course trust` stored for a network: what `measure` returned.
+
+    Raises:
+        ValueError: a network without a stored table.
+    """
+    return _stored(name)["methods"]
+
+
+def stored_settings(name: str = "squeezenet1_1") -> dict[str, object]:
+    """How that table was made: "scenes", "collages", "photos", "torch".
+
+    Raises:
+        ValueError: as `stored`.
+    """
+    return _stored(name)["settings"]
+
+
+def _stored(name: str) -> dict[str, dict]:
+    tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))
+    if name not in tables:
+        raise ValueError(f"name={name!r}; accepted: {', '.join(tables)}")
+    return tables[name]
+
+
+HEADER = ("", "passes", "energy", "hit", "grid", "deletion ↓", "insertion", "kept ↓")
+"""The columns of `as_rows`; an arrow marks scores that are better when small."""
+
+
+def as_rows(table: dict[str, dict]) -> list[list[object]]:
+    """A table of `measure` as rows under `HEADER`: each score with its interval, as text."""
+    scores = [title.split()[0] for title in HEADER[2:]]
+    return [
+        [name, row["passes"], *(_with_interval(*row[score]) for score in scores)]
+        for name, row in table.items()
+    ]
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    """ ".46 (.41 to .51)", two decimals."""
+    mean, low, high = (f"{round(n, 2) + 0.0:.2f}" for n in (mean, low, high))  # no "-0.00"
+    return f"{mean} ({low} to {high})"

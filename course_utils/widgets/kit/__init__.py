@@ -1,0 +1,8 @@
+"""What explorers are made of.
+
+explorer.py   a function, its controls, its picture, its words
+controls.py   sliders, choices, switches
+choosers.py   a photo or a class, also one's own
+pictures.py   from numbers to a picture, quickly
+frames.py     the frames of a run under a slider
+"""

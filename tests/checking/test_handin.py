@@ -1,0 +1,101 @@
+"""`course check` and `course submit` on notebook files."""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+from typer.testing import CliRunner
+
+from course_utils import exercises
+from course_utils.checking import handin
+from course_utils.commands.cli import app
+from course_utils.common import paths
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    shutil.copy(paths.root() / "solutions/06_saliency.ipynb", tmp_path)
+    shutil.copy(paths.root() / "notebooks/00_start_here.ipynb", tmp_path)
+    return tmp_path
+
+
+def course(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def edit(path, name, change):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if cell["id"] == name:
+            cell["source"] = change("".join(cell["source"]))
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_check_prints_a_table_of_all_notebooks(work):
+    (work / "06_saliency.v0123456789ab.ipynb").write_text("a newer version put beside")
+    edit(work / "06_saliency.ipynb", "saliency_map", lambda s: s.replace(".abs()", ""))
+    result = course("check")
+    assert result.exit_code == 0
+    assert "00_start_here.ipynb: 0 of 2 points" in result.output
+    assert "top_classes    not attempted" in result.output
+    assert "saliency_map          wrong, because: The absolute value is missing" in result.output
+    assert "gradient_times_input  right" in result.output
+
+
+def test_check_one_lecture_or_file(work):
+    for wanted in ("06", "saliency", str(work / "06_saliency.ipynb")):
+        result = course("check", wanted)
+        assert result.output.startswith("06_saliency.ipynb: 3 of 3 points")
+        assert "00_start" not in result.output
+    assert "'06_saliency'" in course("check", "salency").output
+
+
+def test_lecture_cells_do_not_run(work):
+    content = json.loads((work / "06_saliency.ipynb").read_text(encoding="utf-8"))
+    loud = {"cell_type": "code", "id": "06-00000000", "source": "1 / 0", "metadata": {}}
+    content["cells"].insert(0, loud | {"outputs": [], "execution_count": None})
+    (work / "06_saliency.ipynb").write_text(json.dumps(content), encoding="utf-8")
+    assert "3 of 3 points" in course("check", "06").output
+
+
+def test_one_bad_file_does_not_hide_the_others(work):
+    (work / "00_start_here.ipynb").write_text("{")
+    result = course("check")
+    assert result.exit_code == 1
+    assert "cannot be read as a notebook" in result.output
+    assert "3 of 3 points" in result.output
+
+
+def test_submit_never_replaces_a_zip(work):
+    before = (work / "06_saliency.ipynb").read_bytes()
+    first, second = course("submit", "06"), course("submit", "06")
+    assert "06_saliency.zip" in first.output
+    assert "06_saliency-2.zip" in second.output
+    for name in ("06_saliency.zip", "06_saliency-2.zip"):
+        with zipfile.ZipFile(work / name) as file:
+            assert file.namelist() == ["06_saliency.ipynb"]
+            assert file.read("06_saliency.ipynb") == before
+    assert (work / "06_saliency.ipynb").read_bytes() == before
+    assert "Not right yet" not in first.output
+
+
+def test_submit_warns_about_unfinished_exercises(work):
+    result = course("submit", "start_here")
+    assert result.exit_code == 0
+    assert "Not right yet: capture_layer, top_classes." in result.output
+    assert (work / "00_start_here.zip").is_file()
+
+
+def test_submit_without_a_notebook(work):
+    (work / "06_saliency.ipynb").unlink()
+    result = course("submit", "06")
+    assert result.exit_code == 1
+    assert "course lab" in result.output
+
+
+def test_rows_follow_the_registry(work):
+    rows = handin.table(work / "00_start_here.ipynb")
+    assert [r.exercise for r in rows] == exercises.all_("00_start_here")
+    assert handin.lines(work / "x.ipynb", []) == ["x.ipynb: no exercises"]

@@ -1,0 +1,298 @@
+"""A student's code runs alone, is watched, and is stopped; the user's Ctrl-C stays one."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+import torch
+
+from course_utils import exercises, start_here
+from course_utils.checking import judging, networks, notebook, running, sources
+from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Case, NetworkSpec
+from course_utils.checking.sources import EXERCISE, LECTURE, STUDENT, SourceCell
+
+EXERCISE_ = exercises.get("saliency_map")
+LINES = """def saliency_map(model, x, classes):
+    x = x.detach().clone().requires_grad_()
+    model(x).gather(1, classes[:, None]).sum().backward()
+    return {result}
+"""
+GOOD = LINES.format(result="x.grad.abs().amax(1)")
+IMPORTS = SourceCell("import torch\nfrom course_utils import images, saliency", LECTURE)
+
+
+def own(source):
+    return SourceCell(source, EXERCISE, "saliency_map")
+
+
+def verdict(*cells, seconds=None):
+    pieces = sources.assemble(cells, "saliency_map")
+    cases = EXERCISE_.cases(0)
+    return judging.judge(EXERCISE_, cases, running.answers(pieces, cases, seconds), pieces)
+
+
+# ------------------------------------------------------------------ which code counts
+
+
+def test_uses_a_notebook_variable():
+    cells = [
+        IMPORTS,
+        SourceCell("scale = 2.0", LECTURE),
+        own(GOOD.replace("amax(1)", "amax(1)*scale")),
+    ]
+    found = verdict(*cells)
+    assert found.state == WRONG
+    assert "the notebook's variable `scale`" in found.reason
+    assert "`model`, `x`, `classes`" in found.reason
+
+
+def test_a_name_that_exists_nowhere():
+    found = verdict(IMPORTS, own(GOOD.replace("amax(1)", "amax(1)*scale")))
+    assert found.reason.startswith("The name `scale` is not defined (line `return x.grad")
+
+
+def test_helpers_the_student_added_count():
+    helper = SourceCell("scale = 1.0\ndef finish(g):\n    return scale * g.abs().amax(1)", STUDENT)
+    assert verdict(IMPORTS, own(LINES.format(result="finish(x.grad)")), helper).state == RIGHT
+
+
+def test_only_what_is_needed_runs():
+    loud = SourceCell("import time\nslow = time.sleep(30)\nother = open('/nowhere')", STUDENT)
+    started = time.monotonic()
+    assert verdict(IMPORTS, loud, own(GOOD)).state == RIGHT
+    assert time.monotonic() - started < 20
+
+
+def test_imports_in_try_and_magics():
+    first = (
+        "%matplotlib inline\ntry:\n    import torch as t\nexcept ImportError:\n    raise SystemExit"
+    )
+    code = LINES.format(result="t.amax(x.grad.abs(), 1)")
+    assert verdict(SourceCell(first, LECTURE), own("# mine\n!ls\n" + code)).state == RIGHT
+
+
+def test_another_exercise_that_is_not_written():
+    stub = "def saliency_map(model, x, classes):\n    raise NotImplementedError()"
+    code = (
+        "def smoothgrad(model, x, classes, noise):\n"
+        "    return sum(saliency_map(model, x + n, classes) for n in noise) / len(noise)"
+    )
+    exercise = exercises.get("smoothgrad")
+    for first, state in ((stub, WRONG), (GOOD, RIGHT)):
+        cells = [own(first), SourceCell(code, EXERCISE, "smoothgrad")]
+        pieces = sources.assemble(cells, "smoothgrad")
+        cases = exercise.cases(0)
+        found = judging.judge(exercise, cases, running.answers(pieces, cases), pieces)
+        assert found.state == state
+        assert ("`saliency_map`, which is not written" in found.reason) == (state == WRONG)
+
+
+def test_stub_and_what_is_left_of_it():
+    stub = "def saliency_map(model, x, classes):\n    '''Says.'''\n    # YOUR CODE HERE\n    {}"
+    for body in ("raise NotImplementedError()", "pass", "..."):
+        assert verdict(own(stub.format(body))).state == NOT_ATTEMPTED
+    half = verdict(own(stub.format("y = x\n    raise NotImplementedError()")))
+    assert half.state == WRONG
+    assert "Delete it" in half.reason
+    assert verdict().state == NOT_ATTEMPTED
+
+
+def test_solved_in_another_cell():
+    stub = "def saliency_map(model, x, classes):\n    raise NotImplementedError()"
+    assert verdict(own(stub), SourceCell(GOOD)).state == RIGHT
+    wrong = SourceCell("def saliency_map(model, x, classes):\n    return x")
+    assert verdict(own(GOOD), wrong).state == RIGHT
+
+
+def test_syntax_error():
+    found = verdict(own("def saliency_map(model, x, classes)\n    return x"))
+    assert found.state == WRONG
+    assert "not valid Python in the line `def saliency_map(model, x, classes)`" in found.reason
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "saliency.saliency_map(model, x, classes)",
+        "__import__('course_utils.saliency', fromlist=['x']).saliency_map(model, x, classes)",
+    ],
+)
+def test_course_functions_are_closed(call):
+    found = verdict(IMPORTS, own(f"def saliency_map(model, x, classes):\n    return {call}"))
+    assert "course's own `saliency.saliency_map`" in found.reason
+
+
+def test_imports_inside_the_function_are_closed_too():
+    code = (
+        "def saliency_map(model, x, classes):\n    import course_utils.saliency as s\n"
+        "    from course_utils.saliency import saliency_map as f\n    return f(model, x, classes)"
+    )
+    assert "course's own `saliency.saliency_map`" in verdict(own(code)).reason
+
+
+# ------------------------------------------------------------------ watched
+
+
+def test_namespace_networks_and_random_numbers_are_left_alone(capfd):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    loud = "import sys\n" + GOOD.replace(
+        "x = x", "print('hello')\n    sys.stderr.write('!')\n    x = x"
+    )
+    before = set(globals())
+    assert verdict(own(loud)).state == RIGHT
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.is_grad_enabled()
+    assert set(globals()) == before
+    assert "course_utils.saliency" in sys.modules
+    assert capfd.readouterr() == ("", "")
+
+
+def test_run_reports_what_was_printed_and_left():
+    spec = NetworkSpec(seed=1)
+
+    def careless(model, x):
+        print("here")
+        model.features.conv1.weight.data.add_(1)
+        return {"a": [x.sum(), (1, "b")], "f": careless}
+
+    outcome = running.run(careless, Case({"model": spec, "x": torch.ones(1, 3, 4, 4)}))
+    assert outcome.printed == "here\n"
+    assert outcome.traces == (("weights", "model"),)
+    assert outcome.value["a"][1] == [1, "b"]
+    assert outcome.value["f"].kind == "function"
+    fresh = networks.build(spec).features.conv1.weight
+    assert torch.equal(fresh, networks.build(spec).features.conv1.weight)
+
+
+def test_lists_and_dictionaries_of_tensors_are_copied_and_watched():
+    given = {"maps": {"a": torch.ones(2)}, "some": [torch.ones(2)]}
+
+    def doubles(maps, some):
+        maps["a"] *= 2
+        some[0] *= 2
+        return maps["a"] + some[0]
+
+    found = running.run(doubles, Case(given))
+    assert found.value.tolist() == [4, 4]
+    assert found.traces == (("input", "maps"), ("input", "some"))
+    assert given["maps"]["a"].tolist() == given["some"][0].tolist() == [1, 1]
+
+    def adds(maps, some):
+        maps["b"] = some[0]
+        return torch.zeros(1)
+
+    assert running.run(adds, Case(given)).traces == (("input", "maps"),)
+    assert running.run(lambda maps, some: maps["a"] + some[0], Case(given)).traces == ()
+
+
+# ------------------------------------------------------------------ stopped
+
+
+ENDLESS = {
+    "loops": "while True:\n        pass",
+    "sleeps": "import time\n    time.sleep(60)",
+    "swallows": "while True:\n        try:\n            pass\n"
+    "        except BaseException:\n            break\n    return x[:, 0]",
+}
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+def test_function_that_never_returns(how):
+    started = time.monotonic()
+    found = verdict(own(f"def saliency_map(model, x, classes):\n    {ENDLESS[how]}"), seconds=0.5)
+    assert found.state == WRONG
+    assert "had not returned after 0.5 seconds" in found.reason
+    assert time.monotonic() - started < 30
+    time.sleep(0.7)  # no interruption comes late
+    assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_module_level_loop_is_stopped():
+    cells = [
+        SourceCell("a = [0 for _ in iter(int, 1)]"),
+        own(GOOD.replace("amax(1)", "amax(1) + a")),
+    ]
+    assert "had not returned" in verdict(*cells, seconds=0.5).reason
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_the_users_interrupt_stays_one():
+    cases = EXERCISE_.cases(0)
+    pieces = sources.assemble(
+        [own(f"def saliency_map(a, b, c):\n    {ENDLESS['sleeps']}")], "saliency_map"
+    )
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        running.answers(pieces, cases, seconds=30)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_stopped_in_a_thread_too():
+    found = []
+    code = f"def saliency_map(model, x, classes):\n    {ENDLESS['loops']}"
+    thread = threading.Thread(target=lambda: found.append(verdict(own(code), seconds=0.5)))
+    thread.start()
+    thread.join(30)
+    assert "had not returned" in found[0].reason
+
+
+def test_limit_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("COURSE_CHECK_SECONDS", "3.5")
+    assert running.seconds_allowed() == 3.5
+    monkeypatch.setenv("COURSE_CHECK_SECONDS", "soon")
+    with pytest.raises(ValueError, match="COURSE_CHECK_SECONDS='soon'"):
+        running.seconds_allowed()
+
+
+# ------------------------------------------------------------------ check outside a notebook
+
+
+def test_check_prints(capsys):
+    def capture_layer(model, x, layer):
+        return start_here.capture_layer(model, x, layer)[:1]
+
+    assert exercises.check("capture_layer", capture_layer) is None
+    assert "capture_layer: wrong, because: Only the first image" in capsys.readouterr().out
+
+
+def test_course_functions_are_refused(capsys):
+    exercises.check("capture_layer", start_here.capture_layer)
+    assert "This is the course's own `capture_layer`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [(None, "without brackets"), (len, "graded is the function")]
+)
+def test_things_that_are_no_answer(given, words):
+    assert words in notebook.examine(EXERCISE_, given).verdict.reason
+
+
+def test_yours_or_ours(capsys):
+    space = {}
+    exec(GOOD, space)
+    mine = space["saliency_map"]
+    assert exercises.yours_or_ours("saliency_map", mine) is mine
+
+    def saliency_map(model, x, classes):
+        raise NotImplementedError()
+
+    assert exercises.yours_or_ours("saliency_map", saliency_map) is EXERCISE_.reference
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("From here on: your saliency_map")
+    assert said[1].startswith("From here on: the course's own saliency_map")
+
+
+def test_points_under_nbgrader(monkeypatch, capfd):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    space = {}
+    exec(GOOD.replace("x = x", "from tqdm import tqdm\n    list(tqdm(range(9)))\n    x = x"), space)
+    assert exercises.check("saliency_map", space["saliency_map"]) == 1.0
+    assert exercises.check("saliency_map", lambda m, x, c: x) == 0.0
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,238 @@
+"""Wrong answers that nobody listed get words, and the words are true."""
+
+import re
+
+import pytest
+import torch
+
+from course_utils import exercises, saliency, start_here, texture
+from course_utils.checking import judging, running
+from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG
+
+map_ = saliency.saliency_map
+
+
+def verdict(name, function):
+    exercise = exercises.get(name)
+    cases = exercise.cases(0)
+    return judging.judge(exercise, cases, [running.run(function, case) for case in cases])
+
+
+def said(name, function):
+    found = verdict(name, function)
+    assert found.state == WRONG
+    assert found.mistake is None
+    return found.reason
+
+
+UNLISTED_MAPS = {
+    "a constant factor": (lambda m, x, c: 3 * map_(m, x, c), "3 times the target everywhere"),
+    "another sign": (lambda m, x, c: -map_(m, x, c), "opposite sign everywhere"),
+    "a sum of one an image": (
+        lambda m, x, c: torch.stack([a / a.sum() for a in map_(m, x, c)]),
+        "another one for each",
+    ),
+    "a logarithm": (lambda m, x, c: (1e-3 + map_(m, x, c)).log(), "exactly the order"),
+    "plus one": (lambda m, x, c: map_(m, x, c) + 1, "plus a constant"),
+    "turned": (lambda m, x, c: map_(m, x, c).transpose(1, 2), "axes are in another order"),
+    "colours kept as one": (lambda m, x, c: map_(m, x, c)[:, None], "of length one too many"),
+    "reversed": (lambda m, x, c: map_(m, x, c).flip(0), "images are in another order"),
+    "mirrored": (lambda m, x, c: map_(m, x, c).flip(2), "left and right are exchanged"),
+    "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0, whatever the image"),
+    "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 NaN"),
+    "flat": (lambda m, x, c: map_(m, x, c).flatten(1), "arranged differently"),
+    "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of 1 tensors"),
+    "nothing": (lambda m, x, c: None, "returns nothing"),
+    "a text": (lambda m, x, c: "map", "You return a text"),
+    "a generator": (lambda m, x, c: (i for i in x), "type `generator`"),
+    "noise": (lambda m, x, c: map_(m, x, c) + torch.randn(x[:, 0].shape), "yours"),
+}
+
+
+@pytest.mark.parametrize("which", UNLISTED_MAPS)
+def test_unlisted_saliency_maps(which):
+    function, words = UNLISTED_MAPS[which]
+    assert words in said("saliency_map", function)
+
+
+def test_largest_difference_is_where_it_says():
+    def one_pixel_off(model, x, classes):
+        found = map_(model, x, classes)
+        found[0, 2, 3] += 5
+        return found
+
+    reason = said("saliency_map", one_pixel_off)
+    assert "image 0, row 2, column 3" in reason
+    yours, target = map(float, re.search(r"yours ([\d.]+), target ([\d.]+)\.", reason).groups())
+    assert yours - target == pytest.approx(5, abs=0.01)
+
+
+def test_signs_of_gradient_times_input():
+    right = saliency.gradient_times_input
+    cut = said("gradient_times_input", lambda m, x, c: right(m, x, c).clamp(min=0))
+    assert "negative values are cut off" in cut
+    whole = said("gradient_times_input", lambda m, x, c: right(m, x, c).round().long())
+    assert "whole numbers" in whole
+    odd = said("gradient_times_input", lambda m, x, c: right(m, x, c) * x[:, 0].sign())
+    assert re.search(r"\d+% of the values have the wrong sign", odd)
+
+
+def test_only_the_first_image_of_a_batch():
+    def mixed(model, x, classes):
+        found = map_(model, x, classes)
+        found[1:] = found[1:] + torch.rand(found[1:].shape)
+        return found
+
+    assert "Only the first image of a batch" in said("saliency_map", mixed)
+
+
+TOP = start_here.top_classes
+UNLISTED_LISTS = {
+    "one image too few": (lambda m, x, n, k: TOP(m, x, n, k)[1:], "has 0 entries, expected are 1"),
+    "one class too many": (lambda m, x, n, k: TOP(m, x, n, min(k + 1, len(n))), "has 4 entries"),
+    "in capitals": (
+        lambda m, x, n, k: [[(a.upper(), p) for a, p in row] for row in TOP(m, x, n, k)],
+        "expected is",
+    ),
+    "rounded": (
+        lambda m, x, n, k: [[(a, round(p, 1)) for a, p in row] for row in TOP(m, x, n, k)],
+        "not all numbers",
+    ),
+    "a dictionary": (lambda m, x, n, k: [dict(row) for row in TOP(m, x, n, k)], "a `dict`"),
+    "as texts": (
+        lambda m, x, n, k: [[(a, f"{p:.2f}") for a, p in row] for row in TOP(m, x, n, k)],
+        "is a text, not a number",
+    ),
+    "halved": (
+        lambda m, x, n, k: [[(a, p / 2) for a, p in row] for row in TOP(m, x, n, k)],
+        "0.5 times",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", UNLISTED_LISTS)
+def test_unlisted_lists_of_classes(which):
+    function, words = UNLISTED_LISTS[which]
+    assert words in said("top_classes", function)
+
+
+LOSS = texture.style_loss
+UNLISTED_NUMBERS = {
+    "three times": (lambda f, t, w: 3 * LOSS(f, t, w), "3 times the target in every call"),
+    "plus one": (lambda f, t, w: LOSS(f, t, w) + 1, "plus a constant in each call"),
+    "an axis of two": (lambda f, t, w: LOSS(f, t, w).expand(2), "a tensor of shape (2,)"),
+    "a text": (lambda f, t, w: "small", "You return a text"),
+    "not a number": (lambda f, t, w: LOSS(f, t, w) * torch.nan, "1 NaN"),
+    "something else": (lambda f, t, w: LOSS(f, t, w).sqrt() + len(f), "belongs"),
+}
+
+
+@pytest.mark.parametrize("which", UNLISTED_NUMBERS)
+def test_unlisted_numbers(which):
+    function, words = UNLISTED_NUMBERS[which]
+    assert words in said("style_loss", function)
+
+
+def test_a_plain_number_will_do():
+    assert verdict("style_loss", lambda f, t, w: LOSS(f, t, w).item()).state == RIGHT
+
+
+# ------------------------------------------------------------------ exceptions and manners
+
+
+def forgot_requires_grad(model, x, classes):
+    return torch.autograd.grad(model(x)[:, 0].sum(), x)[0]
+
+
+def many_scores(model, x, classes):
+    x = x.clone().requires_grad_()
+    model(x).gather(1, classes[:, None]).backward()
+    return x.grad.abs().amax(1)
+
+
+def divides(model, x, classes):
+    scale = 1 / 0
+    return scale
+
+
+def leaves(model, x, classes):
+    raise SystemExit
+
+
+def endless(model, x, classes):
+    return endless(model, x, classes)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (forgot_requires_grad, "ask for gradients before the forward pass"),
+        (divides, "ZeroDivisionError in your line `scale = 1 / 0`"),
+        (many_scores, "differentiates a single number"),
+        (leaves, "ends the whole program"),
+        (endless, "calls itself without end"),
+        (lambda model: model, "TypeError"),
+    ],
+)
+def test_exceptions_are_explained(function, words):
+    assert words in said("saliency_map", function)
+
+
+def test_a_second_call_must_give_the_same():
+    def on_the_callers_image(model, x, classes):
+        x.requires_grad_()
+        model(x).gather(1, classes[:, None]).sum().backward()
+        return x.grad.abs().amax(1)
+
+    reason = said("saliency_map", on_the_callers_image)
+    assert "second call" in reason
+    assert "`x`" in reason
+
+
+def test_a_harmless_gradient_is_a_remark():
+    def resets(model, x, classes):
+        x.requires_grad_()
+        x.grad = None
+        model(x).gather(1, classes[:, None]).sum().backward()
+        return x.grad.abs().amax(1)
+
+    found = verdict("saliency_map", resets)
+    assert found.state == RIGHT
+    assert "stays behind on `x`" in found.reason
+
+
+def test_what_is_left_behind_is_named():
+    def leaves_hook(model, x, layer):
+        kept = []
+        model.get_submodule(layer).register_forward_hook(lambda m, a, out: kept.append(out))
+        model(x)
+        return kept[0]
+
+    def trains(model, x, classes):
+        found = map_(model, x, classes)
+        model.train()
+        return found
+
+    def overwrites(model, x, classes):
+        found = map_(model, x, classes)
+        x.zero_()
+        return found
+
+    assert "leaves a hook on `model`" in said("capture_layer", leaves_hook)
+    assert "another mode" in said("saliency_map", trains)
+    assert "changes `x` itself" in said("saliency_map", overwrites)
+
+
+def test_three_states():
+    def unsolved(model, x, classes):
+        raise NotImplementedError()
+
+    assert verdict("saliency_map", unsolved).state == NOT_ATTEMPTED
+    assert verdict("saliency_map", lambda m, x, c: x).state == WRONG
+    assert verdict("saliency_map", lambda m, x, c: map_(m, x, c)).state == RIGHT
+
+
+def test_number_of_outcomes_must_fit():
+    exercise = exercises.get("saliency_map")
+    with pytest.raises(ValueError, match="0 came for 3 cases"):
+        judging.judge(exercise, exercise.cases(0), [])

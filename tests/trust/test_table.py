@@ -1,0 +1,201 @@
+"""The table of lecture 09: its scenes, its scores, and the file it is stored in."""
+
+import pytest
+import tiny
+import torch
+
+from course_utils import images, models, trust
+from course_utils.common import composites
+from course_utils.trust.table import BASELINES, METHODS, Method
+
+
+def oracle(masks):
+    """A method that knows the answer."""
+    return Method(lambda model, x, classes: masks.to(x), 0)
+
+
+@pytest.fixture(scope="module")
+def confident(squeezenet):
+    """Some photos that SqueezeNet is sure of: pixels and classes."""
+    pictures = [p for p in images.photos("animal") if p.label_index is not None][:16]
+    pixels, classes, _ = trust.confident_photos(squeezenet, pictures=pictures)
+    return pixels, classes
+
+
+@pytest.mark.parametrize("network", list(trust.STAGES))
+def test_every_method_gives_one_finite_map_for_each_image(network, confident):
+    net = models.load(network)
+    x, classes = net.normalize(confident[0][:2, :, :96, 16:112]), confident[1][:2]
+    for name, method in METHODS.items():
+        maps = method.explain(net, x, classes)
+        assert maps.shape == (2, 96, 96), name
+        assert torch.isfinite(maps).all(), name
+        assert (name in BASELINES) is (method.passes == 0)
+
+
+def test_a_method_is_told_the_class(squeezenet, confident):
+    x, classes = squeezenet.normalize(confident[0][:1, :, ::2, ::2]), confident[1]
+    for name, method in METHODS.items():
+        one, other = (method.explain(squeezenet, x, c) for c in (classes[:1], classes[:1] + 1))
+        assert torch.equal(one, other) is (name in BASELINES), name
+
+
+def test_occlusion_answers_many_classes_of_one_image_at_once(squeezenet, confident):
+    x = squeezenet.normalize(confident[0][:1, :, ::2, ::2])
+    explain, classes = METHODS["occlusion"].explain, torch.tensor([3, 388])
+    both = explain(squeezenet, x.expand(2, -1, -1, -1), classes)
+    for one, c in zip(both, classes, strict=True):
+        assert torch.allclose(one, explain(squeezenet, x, c[None])[0], atol=1e-4)
+
+
+def test_grad_cam_needs_to_know_the_last_maps(vgg, panda):
+    with pytest.raises(ValueError, match="squeezenet1_1"):
+        METHODS["Grad-CAM"].explain(vgg, panda, torch.tensor([0]))
+
+
+def test_collages_hold_four_classes_that_are_recognised(squeezenet, confident):
+    pixels, classes = trust.grids(*confident, 3)
+    assert pixels.shape == (3, 3, 448, 448)
+    assert all(len(set(four.tolist())) == 4 for four in classes)
+    cells = pixels[0].unflatten(2, (2, 224)).unflatten(1, (2, 224)).permute(1, 3, 0, 2, 4)
+    with torch.no_grad():
+        found = squeezenet(squeezenet.normalize(cells.reshape(4, 3, 224, 224))).softmax(1)
+    assert (found.gather(1, classes[0][:, None]) > 0.79).all()
+    again, _ = trust.grids(*confident, 3)
+    assert torch.equal(pixels, again)
+    with pytest.raises(ValueError, match="four different"):
+        trust.grids(confident[0][:3], confident[1][:3])
+
+
+def test_too_few_confident_photos_are_refused(squeezenet):
+    some = images.photos("animal")[:8]
+    with pytest.raises(ValueError, match="above"):
+        trust.confident_photos(squeezenet, above=0.99999999, pictures=some)
+
+
+def test_an_oracle_wins_and_its_opposite_loses(squeezenet):
+    found = composites.recognised_composites(squeezenet, 3)
+    good = trust.scene_scores(
+        squeezenet, oracle(found.masks), found.pixels, found.masks, found.classes
+    )
+    bad = trust.scene_scores(
+        squeezenet, oracle(~found.masks), found.pixels, found.masks, found.classes
+    )
+    assert good["energy"].tolist() == [1, 1, 1]
+    assert bad["energy"].tolist() == [0, 0, 0]
+    assert (good["hit"] > bad["hit"]).all()
+    assert good["deletion"].mean() < bad["deletion"].mean()
+    assert good["insertion"].mean() > bad["insertion"].mean()
+
+
+def test_a_map_that_never_asks_the_network_notices_nothing(squeezenet, panda):
+    classes = torch.tensor([388])
+    for values in trust.cascade(squeezenet, METHODS["edges"], panda, classes).values():
+        assert torch.allclose(values, torch.ones_like(values))
+    found = trust.cascade(squeezenet, METHODS["gradient x input"], panda, classes)
+    assert found["ranks"][-1].abs() < 0.2
+    assert found["sizes"][-1] > found["ranks"][-1]
+
+
+def test_a_cascade_needs_its_stages():
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    args = METHODS["saliency"], tiny.batch(), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="squeezenet1_1"):
+        trust.cascade(net, *args)
+    found = trust.cascade(net, *args, stages=[["classifier"], ["conv2", "conv1"]])
+    explain = METHODS["saliency"].explain
+    random = trust.randomised(net, ["classifier", "conv2", "conv1"])
+    maps = [explain(n, *args[1:]) for n in (net, random)]
+    assert torch.allclose(found["ranks"][1], trust.rank_correlation(*maps))
+
+
+def test_a_small_table_holds_the_means_of_its_scores():
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    pixels, classes = torch.rand(2, 3, 16, 16), torch.tensor([0, 3])
+    scenes = composites.Composites(pixels, pixels[:, 0] > 0.5, classes, classes, [("", "")] * 2)
+    grid = pixels[:1], torch.tensor([[0, 1, 2, 3]])
+    methods = {"saliency": METHODS["saliency"], "centre": METHODS["centre"]}
+    stages = [["classifier"], ["conv2"]]
+    table = trust.measure(net, scenes, grid, (pixels, classes), methods, stages)
+    assert list(table) == list(methods)
+    row = table["saliency"]
+    scored = trust.scene_scores(net, methods["saliency"], pixels, scenes.masks, classes)
+    assert row["energy"][0] == pytest.approx(scored["energy"].mean().item(), abs=6e-4)
+    assert row["energy"][1] <= row["energy"][0] <= row["energy"][2]
+    assert len(row["ranks"]) == len(row["sizes"]) == len(row["similarity"]) == 2
+    assert row["kept"][0] == row["ranks"][-1]
+    assert table["centre"]["kept"] == [1, 1, 1]
+    assert table["centre"]["grid"][0] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_the_interval_holds_the_mean():
+    mean, low, high = trust.mean_interval(torch.linspace(0, 1, 30))
+    assert low < mean < high
+    assert mean == pytest.approx(0.5)
+    assert 0.1 < high - low < 0.4
+    assert trust.mean_interval(torch.ones(4)) == (1, 1, 1)
+
+
+def test_a_table_is_stored_beside_the_others(tmp_path, monkeypatch):
+    path = tmp_path / "trust.json"
+    table = {"edges": {"passes": 0, "energy": [0.2, 0.1, 0.3]}}
+    trust.store("one", table, {"scenes": 1}, path)
+    trust.store("two", {}, {"scenes": 2}, path)
+    monkeypatch.setattr(trust.table.paths, "data", lambda name: tmp_path / name)
+    assert trust.stored("one") == table
+    assert trust.stored_settings("two") == {"scenes": 2}
+    assert "[ 0.2, 0.1, 0.3 ]" in path.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["trust.json"]
+    with pytest.raises(ValueError, match="one, two"):
+        trust.stored("lenet")
+
+
+@pytest.mark.parametrize("network", ["squeezenet1_1"])
+def test_the_stored_table_has_every_method_and_score(network):
+    table = trust.stored(network)
+    assert list(table) == list(METHODS)
+    for name, row in table.items():
+        assert row["passes"] == METHODS[name].passes
+        for score in ("energy", "hit", "grid", "deletion", "insertion", "kept"):
+            mean, low, high = row[score]
+            assert low <= mean <= high
+        for change in ("ranks", "sizes", "similarity"):
+            assert len(row[change]) == len(trust.STAGES[network])
+    assert trust.stored_settings(network)["scenes"] >= 24
+    assert trust.stored_settings()["scenes"] >= 60
+
+
+def test_what_never_asks_the_network_is_known_beforehand():
+    for name in BASELINES:
+        row = trust.stored()[name]
+        assert set(row["ranks"]) == {1}
+        assert row["grid"][0] == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_stored_row_can_be_measured_again(squeezenet, confident):
+    """The stored numbers belong to the code of today: one cheap score, made anew."""
+    pixels, classes, _ = trust.confident_photos(squeezenet)
+    x = squeezenet.normalize(pixels[: trust.stored_settings()["photos"]])
+    found = trust.cascade(
+        squeezenet, METHODS["Grad-CAM"], x, classes[: len(x)], stages=[("conv10",)]
+    )
+    stored = trust.stored()["Grad-CAM"]["ranks"][0]
+    assert found["ranks"].mean().item() == pytest.approx(stored, abs=0.01)
+
+
+def test_a_table_as_rows_of_text():
+    interval = [0.456, 0.404, -0.001]
+    row = {"passes": 2, **dict.fromkeys(("energy", "hit", "grid", "deletion"), interval)}
+    row |= {"insertion": interval, "kept": interval}
+    (cells,) = trust.as_rows({"saliency": row})
+    assert cells[:3] == ["saliency", 2, "0.46 (0.40 to 0.00)"]
+    assert len(cells) == len(trust.HEADER)
+
+
+def test_the_stages_cover_the_networks():
+    for name, groups in trust.STAGES.items():
+        net = models.load(name)
+        assert all(stage for group in groups for stage in group)
+        assert sum(len(g) for g in groups) >= 8, net.name
