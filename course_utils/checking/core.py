@@ -120,6 +120,11 @@ class Exercise:
         mistakes: known wrong answers.
         result: what is to be returned, in words, e.g. "one map (H,W) for each image".
         noun: what a result is called in a sentence, e.g. "map".
+        axes: what the axes of the result count, one word each, e.g. ("image", "row", "column");
+            for a result of several parts a tuple of such words for each; where `parts` are given
+            and `axes` is one tuple of words, they name the nested lists in which the parts lie.
+            A target with fewer axes has the first of them.
+        parts: what the parts of the result are called after "your", e.g. ("weights", "loss").
         hints: for a student who is stuck, from gentle to plain.
         points: for a right answer; a wrong one gets none.
         tolerance: the largest difference that still counts as right, as a share of the largest
@@ -135,6 +140,8 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     result: str
     noun: str = "result"
+    axes: tuple[str, ...] | tuple[tuple[str, ...], ...] = ()
+    parts: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     points: int = 1
     tolerance: float = 1e-3

@@ -218,6 +218,7 @@ register(
         mistakes=SPARSITY_MISTAKES,
         result="one share for each image and channel, so (N,K)",
         noun="share",
+        axes=("image", "channel"),
         hints=(
             "A comparison gives True and False. What is the mean of those, as numbers?",
             "Which two of the four axes count the places?",
@@ -232,6 +233,7 @@ register(
         mistakes=STRONGEST_MISTAKES,
         result="k channel indices for each image, so (N,k)",
         noun="list of channels",
+        axes=("image", "place"),
         hints=(
             "First one number for each channel, then sort those numbers.",
             "`amax` takes several axes at once.",

@@ -429,6 +429,7 @@ register(
         mistakes=FGSM_MISTAKES,
         result="changed images (N,3,H,W) in 0-1",
         noun="picture",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "Which way must the loss go, and which number of the network is that? The loss of a "
             "batch is the sum over its images, so that each has its own gradient.",
@@ -447,6 +448,8 @@ register(
         mistakes=ASCENT_MISTAKES,
         result="the image (1,3,H,W) in 0-1 and the number of steps taken",
         noun="result",
+        axes=(("image", "colour", "row", "column"), ()),
+        parts=("image", "number of steps"),
         hints=(
             "Three things happen in every round: look, perhaps stop, step. In which order?",
             "The step has the length `rate`, whatever the gradient's own length is.",

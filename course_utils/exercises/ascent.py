@@ -483,6 +483,7 @@ register(
         mistakes=STEP_MISTAKES,
         result="the images after one step, (N,3,H,W)",
         noun="image",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "Write down the number that is to grow, score minus penalty, and differentiate it. "
             "Autograd can do the penalty too, or you can by hand.",
@@ -499,6 +500,7 @@ register(
         mistakes=ASCEND_MISTAKES,
         result="the images after all steps, (N,3,H,W)",
         noun="image",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "A loop over the steps, counted from 1; in it your ascent step with weight 0, and "
             "sometimes a blur.",
@@ -516,6 +518,7 @@ register(
         mistakes=CLIP_MISTAKES,
         result="the images with some pixels set to zero, (N,3,H,W)",
         noun="image",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "One number for each pixel first: the norm of `by` over the colours, (N,H,W).",
             "Then a threshold for each image: the value that a `share` of its pixels lies below. "

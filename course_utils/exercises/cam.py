@@ -471,6 +471,7 @@ register(
         mistakes=CAM_MISTAKES,
         result="one signed map (h,w) for each image, so (N,h,w)",
         noun="map",
+        axes=("image", "row", "column"),
         hints=(
             "Which row of `weight` belongs to which image?",
             "`weight[classes]` has the shape (N,K): one number for each channel of each image.",
@@ -488,6 +489,7 @@ register(
         mistakes=GRAD_CAM_MISTAKES,
         result="one map (h,w) for each image, so (N,h,w), never negative",
         noun="map",
+        axes=("image", "row", "column"),
         hints=(
             "With `layers.capture(model, layer) as seen:` around the forward pass, `seen[layer]` "
             "holds the feature maps and still hangs on the graph.",
@@ -506,6 +508,7 @@ register(
         mistakes=BOX_MISTAKES,
         result="four whole numbers (top, left, bottom, right)",
         noun="box",
+        parts=("top", "left", "bottom", "right"),
         hints=(
             "`scipy.ndimage.label` numbers the connected patches of a mask, from 1.",
             "`numpy.bincount` of the labels counts the pixels of each; 0 is the background.",

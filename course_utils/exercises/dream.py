@@ -392,6 +392,7 @@ register(
         mistakes=STEP_MISTAKES,
         result="the images after the step, of the same shape (N,3,H,W)",
         noun="picture",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "Roll the images, take the gradient there, add the step there, roll back.",
             "`torch.autograd.grad(activation, x, grad_outputs=...)` takes what the gradient at the "
@@ -410,6 +411,7 @@ register(
         mistakes=OCTAVE_MISTAKES,
         result="the images at the next octave's size, (N,3,height,width)",
         noun="picture",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "What has the dream changed? Compare it with the photo at the dream's own size.",
             "Two things are resized to `size`: the photo, and what has changed.",

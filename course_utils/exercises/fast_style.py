@@ -427,6 +427,7 @@ register(
         mistakes=NORM_MISTAKES,
         result="the normalised feature maps, (N,C,H,W)",
         noun="result",
+        axes=("image", "channel", "row", "column"),
         hints=(
             "Of the four axes, which two are averaged over? What an image may not notice, and what "
             "a channel may not notice, stays.",
@@ -444,6 +445,8 @@ register(
         mistakes=STEP_MISTAKES,
         result="the new weights (3,3,k,k) and the loss before the step, one number",
         noun="step",
+        axes=(("output colour", "input colour", "row", "column"), ()),
+        parts=("weights", "loss"),
         hints=(
             "What wants a gradient this time? Not the picture: the weights that paint it.",
             "Paint first (a convolution padded by half its kernel), then look at both pictures "

@@ -462,6 +462,7 @@ register(
         mistakes=TILE_MISTAKES,
         result="one picture (C, rows * (k+1) - 1, columns * (k+1) - 1)",
         noun="picture",
+        axes=("colour", "row", "column"),
         hints=(
             "Rescale first, for all filters at once: which axes does a maximum run over, if each "
             "filter shall keep its own?",
@@ -478,6 +479,7 @@ register(
         mistakes=RESPONSE_MISTAKES,
         result="one map (h,w), h = floor((H + 2 padding - k) / stride) + 1",
         noun="map",
+        axes=("row", "column"),
         hints=(
             "Write it down for one place: which part of the image lies under the template, and "
             "what becomes of the two?",
@@ -495,6 +497,7 @@ register(
         mistakes=SIMILARITY_MISTAKES,
         result="one matrix (N,N)",
         noun="matrix",
+        axes=("filter", "other filter"),
         hints=(
             "Make a vector of each filter. If all vectors had length 1, what would the matrix be?",
             "Then all inner products at once are a single matrix product.",

@@ -268,6 +268,7 @@ register(
         mistakes=DECONVNET_MISTAKES,
         result="a tensor of the gradient's shape",
         noun="gradient",
+        axes=("image", "channel", "row", "column"),
         hints=("Which of the two arguments does this rule look at?",),
         picture=Picture(relu_case, first, True, "what one channel's ReLU sends back"),
     ),
@@ -280,6 +281,7 @@ register(
         mistakes=GUIDED_MISTAKES,
         result="a tensor of the gradient's shape",
         noun="gradient",
+        axes=("image", "channel", "row", "column"),
         hints=(
             "Two conditions must hold for a value to pass. One is about the forward input, one "
             "about the gradient.",
@@ -296,6 +298,7 @@ register(
         mistakes=NETWORK_MISTAKES,
         result="one gradient (3,H,W) for each image, so (N,3,H,W)",
         noun="gradient",
+        axes=("image", "colour", "row", "column"),
         hints=(
             "A hook of `register_full_backward_hook` is called with the module, the gradients of "
             "its inputs and of its outputs (both tuples), and may return other input gradients.",

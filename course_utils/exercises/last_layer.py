@@ -488,6 +488,7 @@ register(
         mistakes=NEIGHBOUR_MISTAKES,
         result="the row numbers (N,k) of the k nearest other vectors, the nearest first",
         noun="result",
+        axes=("vector", "place"),
         hints=(
             "Expand the square of a difference: three terms, and one of them is a product of "
             "matrices.",
@@ -506,6 +507,7 @@ register(
         mistakes=PRECISION_MISTAKES,
         result="one share for each photo, so (N,), from 0 to 1",
         noun="result",
+        axes=("photo",),
         hints=(
             "A row of `neighbours` holds row numbers: whose label does each of them lead to?",
             "Right or wrong, 1 or 0, for each neighbour: what is the mean of these?",
@@ -520,6 +522,7 @@ register(
         mistakes=PCA_MISTAKES,
         result="the projections (N,components), the component of the largest variance first",
         noun="result",
+        axes=("vector", "component"),
         hints=(
             "Which vector has to be subtracted before the decomposition, and over which axis is "
             "it a mean?",

@@ -585,6 +585,7 @@ register(
         mistakes=WINDOW_MISTAKES,
         result="the logits for every position, so (rows, columns, classes)",
         noun="result",
+        axes=("row", "column", "class"),
         hints=(
             "Two loops: one over the upper edge of the square, one over its left edge.",
             "`range(0, height - window + 1, stride)` are the upper edges at which it still fits.",
@@ -604,6 +605,7 @@ register(
         mistakes=DROP_MISTAKES,
         result="one number for each position, so (rows, columns)",
         noun="map",
+        axes=("row", "column"),
         hints=(
             "What was there before, minus what is left.",
             "`softmax(-1)` runs over the last axis, for `before` and for `after` alike.",
@@ -619,6 +621,7 @@ register(
         mistakes=PIXEL_MISTAKES,
         result="one number for each pixel, so (height, width)",
         noun="map",
+        axes=("row", "column"),
         hints=(
             "Two maps of the photo's size: what the squares add up to, and how many came.",
             "The square of `values[i, j]` begins at row `i * stride`, column `j * stride`.",

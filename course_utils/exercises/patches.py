@@ -479,6 +479,7 @@ register(
         mistakes=ARITHMETIC_MISTAKES,
         result="three whole numbers (size, jump, start)",
         noun="answer",
+        parts=("size", "jump", "start"),
         hints=(
             "Before any layer a unit *is* a pixel: it sees 1 pixel, its neighbour is 1 pixel away, "
             "and the first one starts at pixel 0.",
@@ -497,6 +498,7 @@ register(
         mistakes=PATCH_MISTAKES,
         result="one patch (3,size,size)",
         noun="patch",
+        axes=("colour", "row", "column"),
         hints=(
             "Begin with a grey square of the full size. Which part of it does the photo cover?",
             "The part inside starts at row max(top, 0) of the photo. At which row of the patch?",
@@ -512,6 +514,8 @@ register(
         mistakes=TOP_MISTAKES,
         result="three tensors: photos (k,), positions (k,2) and values (k,)",
         noun="answer",
+        axes=(("place",), ("place", "coordinate"), ("place",)),
+        parts=("photos", "positions", "values"),
         hints=(
             "Two questions, one after the other: where in each photo is the channel strongest, and "
             "in which photos is it strongest?",

@@ -441,6 +441,7 @@ register(
         mistakes=SALIENCY_MISTAKES,
         result="one map (H,W) for each image, so (N,H,W)",
         noun="map",
+        axes=("image", "row", "column"),
         hints=(
             "Which number do you differentiate, and with respect to what? Only one of the two is "
             "an argument that already exists.",
@@ -459,6 +460,7 @@ register(
         mistakes=TIMES_INPUT_MISTAKES,
         result="one signed map (H,W) for each image, so (N,H,W)",
         noun="map",
+        axes=("image", "row", "column"),
         hints=(
             "For a score that is linear without bias, S = sum of w_i x_i: what does each pixel "
             "contribute, and what is w_i?",
@@ -475,6 +477,7 @@ register(
         mistakes=SMOOTHGRAD_MISTAKES,
         result="one map (H,W) for each image, so (N,H,W)",
         noun="map",
+        axes=("image", "row", "column"),
         hints=(
             "The first axis of `noise` counts the samples: what does the network see for one of "
             "them?",

@@ -317,6 +317,7 @@ register(
         mistakes=CAPTURE_MISTAKES,
         result="the layer's output for all images",
         noun="result",
+        axes=("image", "channel", "row", "column"),
         hints=(
             "`dict(model.named_modules())` finds a module by its dotted name.",
             "A forward hook is a function that PyTorch calls with (module, inputs, output) each "
@@ -337,6 +338,8 @@ register(
         mistakes=TOP_MISTAKES,
         result="for each image a list of k pairs (name, probability)",
         noun="list",
+        axes=("image", "place"),
+        parts=("name", "probability"),
         hints=(
             "Probabilities of one image add up to 1: over which axis does softmax have to go?",
             "`topk` gives the largest values and where they were.",

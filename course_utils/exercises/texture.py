@@ -315,6 +315,7 @@ register(
         mistakes=GRAM_MISTAKES,
         result="one matrix (C,C) for each image, so (N,C,C)",
         noun="matrix",
+        axes=("image", "channel", "other channel"),
         hints=(
             "Lay the positions of each image out in a row: (N,C,H,W) becomes (N,C,M).",
             "The sum over positions of v v^T is one matrix product. What is multiplied with what, "

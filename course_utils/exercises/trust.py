@@ -255,6 +255,7 @@ register(
         mistakes=POINTING_MISTAKES,
         result="one share for each map, so (N,)",
         noun="score",
+        axes=("map",),
         hints=(
             "Which values of the map count at all? Deal with the others before anything is added.",
             "Cut each map into four: where does row 1 of the cells begin? `//` and `%` turn a cell "
@@ -271,6 +272,7 @@ register(
         mistakes=DELETION_MISTAKES,
         result="steps + 1 probabilities for each image, so (N, steps+1)",
         noun="curve",
+        axes=("image", "step"),
         hints=(
             "Sort once, then remove more and more: which pixels are gone after step k?",
             "The place of a pixel in the order is the argsort of the argsort.",
