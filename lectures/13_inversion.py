@@ -98,7 +98,8 @@ assert larger == 5
 def total_variation(x, beta=2.0):
     """Sum of (down^2 + across^2)^(beta/2) over positions, colours and images.
 
-    x: (N,C,H,W), at least 2x2; beta: over 0. Returns: one number.
+    x: (N,C,H,W), at least 2x2; beta: over 0.
+    Returns: one number, as a tensor that still hangs on x.
     """
     ### BEGIN SOLUTION
     here = x[..., :-1, :-1]

@@ -314,7 +314,7 @@ def style_loss(features, targets, weights):
 
     features: layer -> (N,C,H,W); targets: layer -> Gram matrices (N,C,C) or (1,C,C);
     weights: layer -> number.
-    Returns: one number, a tensor.
+    Returns: one number, as a tensor that still hangs on the features.
     """
     ### BEGIN SOLUTION
     total = 0

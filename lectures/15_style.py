@@ -83,7 +83,7 @@ def content_loss(features, target):
     """||F(x) - F(photo)||^2.
 
     features: (N,K,h,w) of the image; target: (N,K,h,w) of the photo.
-    Returns: one number.
+    Returns: one number, as a tensor that still hangs on features.
     """
     ### BEGIN SOLUTION
     return (features - target).square().sum()
@@ -209,7 +209,7 @@ def total_loss(x, seen, photo, grams, weights, alpha, beta, gamma):
     x: the image (N,3,H,W); seen: layer -> its features (N,K,h,w);
     photo: content layer -> features of the photo; grams: style layer -> the painting's (N,K,K);
     weights: style layer -> w_l.
-    Returns: one number.
+    Returns: one number, as a tensor that still hangs on x and seen.
     """
     ### BEGIN SOLUTION
     content = sum((seen[k] - target).square().sum() for k, target in photo.items())

@@ -68,11 +68,14 @@ class Case:
         note: what is special about them, as in "on ...", e.g. "a batch of three images".
         repeat: the function is called a second time on the same objects: it must not have changed
             them so that the answer differs.
+        slopes: for a loss, the arguments by which a descent differentiates it: tensors, or dicts
+            of tensors. The gradient by each is compared as well.
     """
 
     args: dict[str, object]
     note: str = ""
     repeat: bool = False
+    slopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,10 +191,13 @@ class Outcome:
     Attributes:
         value: what the function returned.
         fault: why it returned nothing.
-        traces: what it changed that was not its own: "input", "hook", "gradient", "mode",
-            "weights"; each with a name, e.g. ("input", "x").
+        traces: what it changed that was not its own, each a kind (`running.STATES` lists them)
+            with a name, e.g. ("input", "x").
         printed: what it wrote to the screen.
         again: what the second call on the same arguments returned (`Case.repeat`).
+        slopes: the gradient by each argument of `Case.slopes`, by name; a `Fault` where a call on
+            arguments that ask for gradients fails; None where the result has none.
+        foreign: whether the result held NumPy arrays or numbers of double length.
     """
 
     value: object = None
@@ -199,6 +205,8 @@ class Outcome:
     traces: tuple[tuple[str, str], ...] = ()
     printed: str = ""
     again: object = None
+    slopes: object = None
+    foreign: bool = False
 
 
 RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from course_utils.checking import describing, running
+from course_utils.checking import describing, running, slopes
 from course_utils.checking.comparing import equal
 from course_utils.checking.core import (
     NOT_ATTEMPTED,
@@ -104,6 +104,14 @@ LEFT = {
     "hook": "it leaves a hook on `{name}`, which goes on working in every later forward pass. "
     "Remove it before you return.",
     "mode": "it leaves `{name}` in another mode (train or eval) than it found it in.",
+    "layers": "it leaves other layers in `{name}` than it found there, or changed ones, for every "
+    "later call to meet. Work on a copy, or put the old ones back.",
+    "forward": "it leaves another `forward` in `{name}`, and so every later call meets it. Put the "
+    "old one back before you return.",
+    "precision": "it leaves the weights of `{name}` in another precision (`.double()`, `.half()`): "
+    "the next image, in single precision, will not fit. Work on a copy of the network.",
+    "frozen": "it leaves the weights of `{name}` asking for gradients, or no longer asking, unlike "
+    "before. Leave `requires_grad` as you found it.",
     "weights": "it changes the weights of `{name}`, and so every later answer of the network.",
     "gradient": "a gradient stays behind on `{name}`.",
 }
@@ -113,6 +121,10 @@ def _aftermath(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Out
     """Right values: also the second time, and without a trace?"""
     traces = {trace: None for o in outcomes for trace in o.traces}
     words = [LEFT[kind].format(name=name) for kind, name in traces if kind in LEFT]
+    serious = [kind for kind in running.STATES if any(kind == found for found, _ in traces)]
+    if serious:
+        name = next(name for kind, name in traces if kind == serious[0])
+        return Verdict(WRONG, "The values are right, but " + LEFT[serious[0]].format(name=name))
     second = [(c, o) for c, o in zip(cases, outcomes, strict=True) if c.repeat]
     if not all(equal(o.again, o.value, exercise.tolerance) for _, o in second):
         gradient = any(kind == "gradient" for kind, _ in traces)
@@ -120,10 +132,9 @@ def _aftermath(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Out
         also = f" Look: {words[0]}" if words else ""
         said = "Right the first time, but a second call on the same image gives another answer:"
         return Verdict(WRONG, f"{said[:-1]}.{also}{why}")
-    serious = [t for t in traces if t[0] != "gradient"]
-    if serious:
-        kind, name = serious[0]
-        return Verdict(WRONG, "The values are right, but " + LEFT[kind].format(name=name))
+    cut = slopes.words(exercise, cases, outcomes)
+    if cut:
+        return Verdict(WRONG, cut)
     remark = "One remark: " + words[0] if words else ""
     return Verdict(RIGHT, remark, points=float(exercise.points))
 

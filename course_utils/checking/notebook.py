@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from course_utils.checking import core, history, judging, running, sources
+from course_utils.checking import core, history, judging, onward, running, sources
 from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Exercise, Outcome, Verdict
 from course_utils.checking.sources import Pieces, SourceCell
 
@@ -67,7 +67,9 @@ def yours_or_ours(name: str, function: Callable) -> Callable:
     whose = "your" if right else "the course's own"
     until = "" if right else ", until the check says that yours is right"
     print(f"From here on: {whose} {name}{until}.")
-    return function if right else exercise.reference
+    if not right:
+        return exercise.reference
+    return onward.as_torch(function) if any(o.foreign for o in known.outcomes) else function
 
 
 def examine(

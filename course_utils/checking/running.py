@@ -151,13 +151,56 @@ def run(function: Callable, case: Case) -> Outcome:
     """
     args = {name: made(value) for name, value in case.args.items()}
     before = {name: state(value) for name, value in args.items()}
-    printed, again = io.StringIO(), None
+    printed, again, slopes = io.StringIO(), None, None
     with open_sandbox(printed):
-        value, fault = _guarded(lambda: plain(function(*args.values())), function)
+        found, fault = _guarded(lambda: function(*args.values()), function)
+        value, fault = (None, fault) if fault else _guarded(lambda: plain(found))
         traces = [t for name in args for t in _traces(name, before[name], args[name])]
         if case.repeat and fault is None:
-            again, fault = _guarded(lambda: plain(function(*args.values())), function)
-    return Outcome(value, fault, tuple(traces), printed.getvalue()[:PRINTED], again)
+            again, late = _guarded(lambda: plain(function(*args.values())), function)
+            # What was left behind is the reason why the second call fails: it is told, not that.
+            fault = None if any(kind != "gradient" for kind, _ in traces) else late
+        if case.slopes and fault is None:
+            slopes, cut = _guarded(lambda: gradients(function, case), function)
+            slopes = cut or slopes
+    screen = printed.getvalue()[:PRINTED]
+    return Outcome(value, fault, tuple(traces), screen, again, slopes, foreign(found))
+
+
+def gradients(function: Callable, case: Case) -> dict[str, object] | None:
+    """The gradient of the result by each argument of `case.slopes`, as data.
+
+    Returns:
+        By name a tensor, or a dict of them; zeros by what the result does not hang on. None where
+        the result is no number that can be differentiated.
+    """
+    args = {name: made(value) for name, value in case.args.items()}
+    leaves = {name: _each(args[name], Tensor.requires_grad_) for name in case.slopes}
+    # A descent hands on what it made of its pixels, never the pixels themselves.
+    hung = args | {name: _each(part, lambda leaf: leaf * 1) for name, part in leaves.items()}
+    value = function(*hung.values())
+    if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
+        return None
+    value.sum().backward()
+    return {name: _each(part, _slope) for name, part in leaves.items()}
+
+
+def _each(value: object, change: Callable) -> object:
+    """A tensor, or each tensor of a dict, changed."""
+    many = isinstance(value, dict)
+    return {key: change(part) for key, part in value.items()} if many else change(value)
+
+
+def _slope(leaf: Tensor) -> object:
+    return plain(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad)
+
+
+def foreign(value: object) -> bool:
+    """Whether a result holds NumPy arrays, or tensors of double length."""
+    if isinstance(value, list | tuple | dict):
+        return any(map(foreign, value.values() if isinstance(value, dict) else value))
+    double = isinstance(value, Tensor) and value.dtype == torch.float64
+    return double or isinstance(value, np.ndarray | np.generic)
 
 
 @contextlib.contextmanager
@@ -187,15 +230,39 @@ def made(value: object) -> object:
     return [made(part) for part in value] if isinstance(value, list) else value
 
 
+STATES = ("input", "layers", "forward", "hook", "mode", "precision", "frozen", "weights")
+"""What an argument must still be after the call, the most telling first; and "gradient"."""
+
+
 def state(value: object) -> dict[str, object]:
-    """What an argument must still be after the call."""
+    """What an argument must still be after the call, by kind (`STATES`)."""
     if isinstance(value, Tensor):
-        return {"input": value.detach().clone(), "grad": value.grad}
-    if isinstance(value, nn.Module):
-        hooks = sum(len(h) for part in value.modules() for h in _hooks(part))
-        weights = [w.detach().clone() for w in value.state_dict().values()]
-        return {"hook": hooks, "mode": [m.training for m in value.modules()], "weights": weights}
-    return {"input": plain(value)} if isinstance(value, list | dict) else {}
+        return {"input": value.detach().clone()}
+    if not isinstance(value, nn.Module):
+        return {"input": plain(value)} if isinstance(value, list | dict) else {}
+    parts, weights = list(value.named_modules()), value.state_dict()
+    return {
+        "layers": [(name, _Same(part), part.extra_repr()) for name, part in parts],
+        "forward": [(vars(part).get("forward"), type(part).forward) for _, part in parts],
+        "hook": sum(len(h) for _, part in parts for h in _hooks(part)),
+        "mode": [part.training for _, part in parts],
+        "precision": [w.dtype for w in weights.values()],
+        "frozen": [w.requires_grad for w in value.parameters()],
+        # In double, which holds every single: another precision is not another weight.
+        "weights": [w.detach().double() for w in weights.values()],
+    }
+
+
+class _Same:
+    """Equal to another of its kind only where both hold the very same object."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.held is other.held
+
+    __hash__ = None
 
 
 def same(one: object, other: object) -> bool:
@@ -221,9 +288,7 @@ def _traces(name: str, before: dict, value: object) -> list[tuple[str, str]]:
         found += [] if same(before["input"], after["input"]) else ["input"]
         found += ["gradient"] if value.grad is not None else []
     elif isinstance(value, nn.Module):
-        found += [kind for kind in ("hook", "mode") if before[kind] != after[kind]]
-        pairs = zip(before["weights"], after["weights"], strict=False)
-        found += [] if all(torch.equal(a, b) for a, b in pairs) else ["weights"]
+        found += [kind for kind in STATES if not same(before.get(kind), after.get(kind))]
         found += ["gradient"] if any(w.grad is not None for w in value.parameters()) else []
     elif not same(before, after):
         found.append("input")

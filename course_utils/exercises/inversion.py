@@ -21,7 +21,7 @@ def variation_cases(seed: int) -> list[Case]:
     for n, height, width, beta in ((1, 5, 6, 2.0), (2, 6, 4, 1.0), (3, 4, 7, 1.5)):
         x = torch.randn(n, 3, height, width, generator=random)
         note = f"{n} image{'s' * (n > 1)}, beta = {beta:g}"
-        found.append(Case({"x": x, "beta": beta}, note, repeat=n == 2))
+        found.append(Case({"x": x, "beta": beta}, note, repeat=n == 2, slopes=("x",)))
     return found
 
 
@@ -37,7 +37,7 @@ def loss_cases(seed: int) -> list[Case]:
         target = target * scale.view(-1, *[1] * (phi.ndim - 1))
         x = torch.randn(shape[0], 3, 5, 4, generator=random)
         args = {"phi": phi, "target": target, "x": x, "weight": weight}
-        found.append(Case(args, note, repeat=shape[0] == 3))
+        found.append(Case(args, note, repeat=shape[0] == 3, slopes=("phi", "x")))
     return found
 
 
@@ -323,7 +323,7 @@ register(
         reference=optimise.total_variation,
         cases=variation_cases,
         mistakes=VARIATION_MISTAKES,
-        result="one number for the whole batch",
+        result="one number for the whole batch, a tensor",
         noun="total variation",
         hints=(
             "Slices give all differences at once: x[..., 1:, :-1] - x[..., :-1, :-1] are those to "
@@ -339,7 +339,7 @@ register(
         reference=inversion.inversion_loss,
         cases=loss_cases,
         mistakes=LOSS_MISTAKES,
-        result="one number for the whole batch",
+        result="one number for the whole batch, a tensor",
         noun="loss",
         hints=(
             "One distance for each image: flatten everything but the first axis and sum.",

@@ -24,7 +24,8 @@ def content_cases(seed: int) -> list[Case]:
     found = []
     for shape, note in zip(shapes, notes, strict=True):
         maps = torch.randn(2, *shape, generator=random).relu()
-        found.append(Case({"features": maps[0], "target": maps[1]}, note, repeat=shape[0] == 2))
+        args = {"features": maps[0], "target": maps[1]}
+        found.append(Case(args, note, repeat=shape[0] == 2, slopes=("features",)))
     return found
 
 
@@ -46,7 +47,7 @@ def total_cases(seed: int) -> list[Case]:
         args = {"x": x, "seen": seen, "photo": {"relu3": kept["relu3"]}, "grams": grams}
         args |= {"weights": dict(zip(styles, numbers[3:], strict=True))}
         args |= {"alpha": alpha, "beta": beta, "gamma": gamma}
-        found.append(Case(args, note, repeat=len(styles) == 3))
+        found.append(Case(args, note, repeat=len(styles) == 3, slopes=("x", "seen")))
     return found
 
 
@@ -373,7 +374,7 @@ register(
         reference=style.content_loss,
         cases=content_cases,
         mistakes=CONTENT_MISTAKES,
-        result="one number",
+        result="one number, a tensor",
         noun="loss",
         hints=(
             "Unit by unit: what is there, minus what should be there. Which operation makes both "
@@ -388,7 +389,7 @@ register(
         reference=style.total_loss,
         cases=total_cases,
         mistakes=TOTAL_MISTAKES,
-        result="one number",
+        result="one number, a tensor",
         noun="loss",
         hints=(
             "Three numbers first: content, style, total variation. The weighted sum comes last.",

@@ -162,7 +162,7 @@ def losses(seed: int) -> list[Case]:
         weights = {layer: drawing.integer(random, 2, 9) / 4 for layer in turned}
         weights[turned[0]] = 3.0
         args = {"features": features, "targets": targets, "weights": weights}
-        found.append(Case(args, note, repeat=n == 3))
+        found.append(Case(args, note, repeat=n == 3, slopes=("features",)))
     return found
 
 
@@ -330,7 +330,7 @@ register(
         reference=texture.style_loss,
         cases=losses,
         mistakes=STYLE_MISTAKES,
-        result="one number for the whole batch, a tensor without axes",
+        result="one number for the whole batch, a tensor",
         noun="loss",
         hints=(
             "For one layer: the Gram matrix of the features, minus the target, squared, summed.",

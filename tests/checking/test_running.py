@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from course_utils import exercises, start_here
-from course_utils.checking import judging, networks, notebook, running, sources
+from course_utils.checking import judging, networks, notebook, onward, running, sources
 from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Case, NetworkSpec
 from course_utils.checking.sources import EXERCISE, LECTURE, STUDENT, SourceCell
 
@@ -272,6 +272,92 @@ def test_course_functions_are_refused(capsys):
 )
 def test_things_that_are_no_answer(given, words):
     assert words in notebook.examine(EXERCISE_, given).verdict.reason
+
+
+def _double(model):
+    model.double()
+
+
+def _swap(model):
+    model.features.relu1 = torch.nn.ReLU()
+
+
+def _in_place(model):
+    model.features.relu1.inplace = True
+
+
+def _forward(model):
+    model.features.relu1.forward = torch.relu
+
+
+def _unfreeze(model):
+    model.requires_grad_()
+
+
+def _damage(model):
+    model.features.conv1.weight.data[0] = 0
+
+
+def _remove(model):
+    del model.head.fc
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_double, "weights of `model` in another precision"),
+        (_swap, "other layers in `model`"),
+        (_in_place, "other layers in `model`"),
+        (_remove, "other layers in `model`"),
+        (_forward, "another `forward` in `model`"),
+        (_unfreeze, "weights of `model` asking for gradients"),
+        (_damage, "changes the weights of `model`"),
+        (torch.nn.Module.train, "another mode"),
+    ],
+)
+def test_a_network_that_is_not_as_it_was_is_told(change, words):
+    def saliency_map(model, x, classes):
+        found = EXERCISE_.reference(model, x, classes)
+        change(model)
+        return found
+
+    cases = EXERCISE_.cases(0)
+    outcomes = [running.run(saliency_map, case) for case in cases]
+    found = judging.judge(EXERCISE_, cases, outcomes)
+    assert found.state == WRONG
+    assert words in found.reason
+
+
+def test_a_network_that_was_put_back_is_no_fault():
+    def saliency_map(model, x, classes):
+        kept = model.features.relu1
+        model.double().train().requires_grad_()
+        model.features.relu1 = torch.nn.ReLU()
+        found = EXERCISE_.reference(model, x.double(), classes)
+        model.features.relu1 = kept
+        model.float().eval().requires_grad_(False)
+        return found.float()
+
+    cases = EXERCISE_.cases(0)
+    outcomes = [running.run(saliency_map, case) for case in cases]
+    assert judging.judge(EXERCISE_, cases, outcomes).state == RIGHT
+
+
+@pytest.mark.parametrize("how", [lambda t: t.numpy(), lambda t: t.double(), lambda t: t])
+def test_the_notebook_goes_on_with_tensors_like_its_own(how):
+    def saliency_map(model, x, classes):
+        """Mine."""
+        return how(EXERCISE_.reference(model, x, classes))
+
+    kept = exercises.yours_or_ours("saliency_map", saliency_map)
+    assert (kept.__name__, kept.__doc__) == ("saliency_map", "Mine.")
+    given = [running.made(value) for value in EXERCISE_.cases(0)[0].args.values()]
+    found = kept(*given)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, EXERCISE_.reference(*given))
+    parts = onward.as_torch(lambda x: [(how(torch.ones(2)), 3)])(torch.ones(1))
+    assert parts[0][0].dtype == torch.float32
+    assert parts[0][1] == 3
 
 
 def test_yours_or_ours(capsys):

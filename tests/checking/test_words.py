@@ -133,10 +133,6 @@ def test_unlisted_numbers(which):
     assert words in said("style_loss", function)
 
 
-def test_a_plain_number_will_do():
-    assert verdict("style_loss", lambda f, t, w: LOSS(f, t, w).item()).state == RIGHT
-
-
 # ------------------------------------------------------------------ exceptions and manners
 
 

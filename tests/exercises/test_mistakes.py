@@ -160,7 +160,7 @@ def by_einsum(x, seen, photo, grams, weights, alpha, beta, gamma):
         gram = torch.einsum("nchw,ndhw->ncd", seen[k], seen[k]) / seen[k][0, 0].numel()
         loss += beta * weights[k] * torch.dist(gram, target) ** 2
     steps = [x.diff(dim=-2)[..., :-1], x.diff(dim=-1)[..., :-1, :]]
-    return (loss + gamma * sum((step**2).sum() for step in steps)).item()
+    return loss + gamma * sum((step**2).sum() for step in steps)
 
 
 def by_torchs_batch_norm(x, scale, shift, eps):

@@ -199,13 +199,16 @@ class Worker:
             return {"fault": vars(running.fault_of(error))}
         return {"fault": None}
 
-    def call(self, name: str, args: dict, repeat: bool) -> dict:
+    def call(self, name: str, args: dict, repeat: bool, slopes: list[str]) -> dict:
         """One case: what the function returned, or why it did not."""
         from course_utils.checking import running
-        from course_utils.checking.core import Case
+        from course_utils.checking.core import Case, Fault
 
-        outcome = running.run(self.functions[name], Case(args, repeat=repeat))
+        case = Case(args, repeat=repeat, slopes=tuple(slopes))
+        outcome = running.run(self.functions[name], case)
         found = vars(outcome).copy()
+        cut = outcome.slopes
+        found["slopes"] = {"fault": vars(cut)} if isinstance(cut, Fault) else cut
         return found | {"fault": vars(outcome.fault) if outcome.fault else None}
 
 

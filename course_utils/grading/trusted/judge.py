@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from course_utils.checking import core, judging, sources
+from course_utils.checking import core, judging, running, slopes, sources
 from course_utils.checking.comparing import equal
 from course_utils.checking.core import Case, Exercise, Fault, Outcome
 from course_utils.common import paths
@@ -216,8 +216,9 @@ def _case(exercise: Exercise, case: Case, outcome: Outcome, target: object) -> s
     """Whether one case is right: its numbers, again when called again, and nothing changed."""
     right = outcome.fault is None and equal(outcome.value, target, exercise.tolerance)
     again = not case.repeat or (right and equal(outcome.again, target, exercise.tolerance))
-    changed = any(kind in ("input", "hook", "mode", "weights") for kind, _ in outcome.traces)
-    return core.RIGHT if right and again and not changed else core.WRONG
+    changed = any(kind in running.STATES for kind, _ in outcome.traces)
+    whole = right and again and not changed and slopes.right(exercise, case, outcome)
+    return core.RIGHT if whole else core.WRONG
 
 
 def _similarity(exercise: Exercise, shape: list[str]) -> float:
@@ -293,6 +294,7 @@ class Session:
         fault = _fault(self._ask("load", deadline, name=name).get("fault"))
         for case in cases if fault is None else []:
             fields = {"name": name, "args": case.args, "repeat": case.repeat}
+            fields["slopes"] = list(case.slopes)
             outcomes.append(_outcome(self._ask("call", deadline, **fields)))
         return fault
 
@@ -348,7 +350,14 @@ def _outcome(said: dict) -> Outcome:
         fault=_fault(said.get("fault")),
         traces=tuple(t for t in traces if len(t) == 2),
         again=said.get("again"),
+        slopes=_slopes(said.get("slopes")),
     )
+
+
+def _slopes(said: object) -> object:
+    """Gradients by name, as they came; a fault where the worker says that it had one."""
+    faulty = isinstance(said, dict) and isinstance(said.get("fault"), dict)
+    return _fault(said["fault"]) if faulty else said
 
 
 def _fault(said: object) -> Fault | None:
