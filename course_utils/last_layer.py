@@ -39,11 +39,6 @@ SAME, OTHER = "#0072B2", "#D55E00"
 # ------------------------------------------------------------------ features
 
 
-def collection() -> list[images.Picture]:
-    """The course's photos, each once: those that repeat another in a second size are left out."""
-    return [p for p in images.photos() if "the same photograph" not in p.facts["note"]]
-
-
 def features(
     model: Network, pixels: Tensor, names: Sequence[str], progress: str | None = None
 ) -> dict[str, Tensor]:

@@ -351,6 +351,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return Table(header, rows)
 
 
+def credits(pictures: Iterable[Picture]) -> Table:
+    """Who made the pictures, under which licence, and where they are from; each picture once.
+
+    Made from the pictures themselves and not from their names: a cut-out may be called like a
+    photo, with another author and another licence.
+
+    Args:
+        pictures: photos, paintings and cut-outs, in the order of the table.
+    """
+    kinds = {"paintings": ", painting", "cutouts": ", cut-out"}
+    each = {picture.path: picture for picture in pictures}
+    lines = [[p.name + kinds.get(p.path.parent.name, ""), p.credit] for p in each.values()]
+    return table(["picture", "author, licence, source"], lines)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, Tensor):
         value = value.item()

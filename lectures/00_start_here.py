@@ -315,8 +315,7 @@ print("largest change of any colour of any pixel:", f"{change.abs().max():.3f} o
 # If you pass this notebook on with its pictures, pass this table on too.
 
 # %% slide="skip"
-credits = [[photo.name, photo.credit] for photo in photos]
-show.table(["picture", "author, licence, source"], credits)
+show.credits(photos)
 
 # %% [markdown] slide="skip"
 # ## Papers

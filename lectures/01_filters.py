@@ -575,8 +575,7 @@ assert need <= 10
 
 # %% slide="skip"
 shown = ["tower_bridge_london", "scarlet_macaw", "hawa_mahal", "koala"]
-credits = {name: images.photo(name).credit for name in shown}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits([images.photo(name) for name in shown])
 
 # %% [markdown] slide="skip"
 # ## Papers

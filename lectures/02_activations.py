@@ -426,8 +426,7 @@ widgets.activations_explorer(net, names)
 # %% slide="skip"
 shown = {i for k in best for i in best[k][:6]} | set(where)
 used = [everything[i] for i in sorted(shown)] + [images.photos()[::9][3]]
-credits = {picture.name: picture.credit for picture in used}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(used)
 
 # %% [markdown] slide="skip"
 # ## Papers

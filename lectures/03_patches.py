@@ -486,7 +486,7 @@ assert places > 1
 # %% [markdown]
 # ## The top is not everything
 #
-# Nine patches of 228 are the extreme end. What does the channel answer to further down?
+# Nine patches of 225 are the extreme end. What does the channel answer to further down?
 
 # %% slide="subslide"
 ranking = best["fire5"].top(150, len(photos))
@@ -628,7 +628,7 @@ widgets.patches_explorer(net, pixels, [photo.name for photo in photos], best)
 # - A unit has a place, a channel has a pattern, a layer has neither.
 
 # %% [markdown]
-# **What it does not show.** Only what our 228 photos contain: a channel for violins would show us
+# **What it does not show.** Only what our 225 photos contain: a channel for violins would show us
 # something else. Only the top: a channel may answer to several things. And only that patches go together
 # with a strong answer, never *what in them* caused it. Lecture 07 asks for the pixels, lecture 10 lets
 # the network draw the pattern.
@@ -658,7 +658,7 @@ used = {int(i) for layer, channel in asked_for for i in best[layer].top(channel,
 used |= {int(i) for maps, _ in asked.values() for i in find_top(maps, 0, 9)[0]}
 used |= {int(i) for a in ends.values() for i in ranking[0][a : a + 9]}
 shown = [photos[i] for i in sorted(used)] + [images.photo("panda")]
-show.table(["picture", "author, licence, source"], {p.name: p.credit for p in shown}.items())
+show.credits(shown)
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -83,14 +83,14 @@ assert same > 0.95
 # %% [markdown]
 # ## Photos as vectors
 #
-# Our collection: 225 photos in six categories. Three more files repeat a photo in a second size; they are
-# left out, because a copy is too easy a neighbour.
+# Our collection: 225 photos in six categories, no two of them the same photograph in two sizes: a
+# copy would be too easy a neighbour.
 #
 # As **pixel vectors**, shrunk to 32 × 32, they have $3 \cdot 32 \cdot 32 = 3072$ numbers.
 
 # %%
 net = models.load("squeezenet1_1")
-photos = last_layer.collection()
+photos = images.photos()
 pixels = net.crop_pixels(photos)
 categories = [photo.category for photo in photos]
 colours = [last_layer.COLOURS[category] for category in categories]
@@ -703,7 +703,7 @@ widgets.last_layer_explorer(net, photos, pixels, vectors, layer_maps)
 # CC-BY-4.0).
 
 # %% slide="skip"
-show.table(["picture", "author, licence, source"], [[p.name, p.credit] for p in photos])
+show.credits(photos)
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -645,8 +645,7 @@ widgets.occlusion_explorer(net)
 shown = [images.photo(name) for name in [*names, "fish9", "dolphin"]]
 shown += [images.cutout(cutout) for cutout, _ in scenes.names]
 shown += [images.photo(background) for _, background in scenes.names]
-credits = {picture.name: picture.credit for picture in shown}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(shown)
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -555,8 +555,7 @@ show.table(["photos not used for fitting", "called animal"], as_collected + move
 shown = [images.photo(name) for name in names]
 shown += [images.cutout(cutout) for cutout, _ in scenes.names]
 shown += [images.photo(background) for _, background in scenes.names]
-credits = {picture.name: picture.credit for picture in shown + images.photos("animal")[1:10:2]}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(shown + images.photos("animal")[1:10:2])
 
 # %% [markdown] slide="skip"
 # ## Papers

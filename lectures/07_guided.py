@@ -613,8 +613,7 @@ assert rows[2][2] < 0.3 * rows[0][2]
 # If you pass this notebook on with its pictures, pass this table on too.
 
 # %% slide="skip"
-credits = sorted((picture.name, picture.credit) for picture in shown)
-show.table(["picture", "author, licence, source"], credits)
+show.credits(sorted(shown, key=lambda picture: picture.name))
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -577,8 +577,7 @@ in_collage = [n for n, c in zip(names, labels.tolist(), strict=True) if c in ask
 used = [images.photo(name) for name in ("scarlet_macaw", "koala", "panda", *in_collage)]
 used += [images.cutout(cutout) for cutout, _ in scenes.names[:3]]
 used += [images.photo(background) for _, background in scenes.names[:3]]
-credits = {picture.name: picture.credit for picture in used}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(used)
 
 # %% [markdown] slide="skip"
 # ## Papers

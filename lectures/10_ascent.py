@@ -686,9 +686,7 @@ widgets.ascent_explorer(net)
 # %% slide="skip"
 every = images.photos("building")
 used = {i for name in names for i in p[:, net.index(name)].topk(24).indices.tolist()}
-show.table(
-    ["picture", "author, licence, source"], [[every[i].name, every[i].credit] for i in sorted(used)]
-)
+show.credits([every[i] for i in sorted(used)])
 
 # %% [markdown] slide="skip"
 # ## Papers

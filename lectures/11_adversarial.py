@@ -464,9 +464,7 @@ assert 1 < large.norm / small.norm < values / 5
 # where the network was fairly sure (over 50 %): where it wavers, anything changes the answer.
 
 # %%
-twice = {"brandenburg_gate_2", "colosseum_2", "great_pyramid"}  # other sizes of the same photo
-once = [p for p in images.photos() if p.name not in twice]
-every = adversarial.eight_bits(net.crop_pixels(once)).to(net.device)
+every = adversarial.eight_bits(net.crop_pixels(images.photos())).to(net.device)
 before = adversarial.probabilities(f, every).max(1)
 every, before = every[before.values > 0.5], before.indices[before.values > 0.5]
 making, held_out = every[::2], every[1::2]
@@ -686,8 +684,7 @@ widgets.adversarial_explorer(net)
 shown = [images.cutout("elephant"), images.photo("chenonceau"), *map(images.photo, names)]
 asked_about = [pictures[i] for i in chosen[both][:1].tolist()]
 used = [*unmade, *asked_about]
-credits = {picture.name: picture.credit for picture in shown + used}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(shown + used)
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -748,8 +748,7 @@ show.animation(journey, "hills grow fur and eyes while we move towards them", fp
 # %% slide="skip"
 shown = ["chateaude_chambord", "great_wallof_china", "scarlet_macaw", "dog", *places]
 shown += ["bayterek"]
-credits = {name: images.photo(name).credit for name in shown} | {wave.name: wave.credit}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits([*map(images.photo, shown), wave])
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -553,8 +553,7 @@ widgets.inversion_explorer(net)
 # %% slide="skip"
 names = ("red_panda", "scarlet_macaw", *widgets.inversion.PHOTOS)
 shown = [images.photo(name) for name in names]
-credits = {picture.name: picture.credit for picture in shown}
-show.table(["picture", "author, licence, source"], credits.items())
+show.credits(shown)
 
 # %% [markdown] slide="skip"
 # ## Papers

@@ -565,8 +565,7 @@ widgets.texture_explorer(net)
 # If you pass this notebook on with its pictures, pass this table on too.
 
 # %% slide="skip"
-shown = {sample.name: sample.picture.credit for sample in texture.SAMPLES.values()}
-show.table(["picture", "author, licence, source"], shown.items())
+show.credits([sample.picture for sample in texture.SAMPLES.values()])
 
 # %% [markdown] slide="skip"
 # ## Papers

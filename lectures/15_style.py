@@ -599,7 +599,7 @@ widgets.style_explorer(net)
 
 # %% slide="skip"
 used = [castle, church, wave]
-show.table(["picture", "author, licence, source"], [[p.name, p.credit] for p in used])
+show.credits(used)
 
 # %% [markdown] slide="skip"
 # ## Papers

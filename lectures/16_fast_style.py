@@ -584,7 +584,7 @@ widgets.fast_style_explorer(choices)
 # %% slide="skip"
 used = [images.photo(name) for name in [*shown, "citede_carcassonne", "chateaude_chenonceau"]]
 used += [images.painting(name) for name in names]
-show.table(["picture", "author, licence, source"], [[p.name, p.credit] for p in used])
+show.credits(used)
 
 # %% [markdown] slide="skip"
 # ## Papers

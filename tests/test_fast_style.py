@@ -187,7 +187,7 @@ def test_only_free_pictures_are_trained_on():
     assert licences <= {"LicenseRef-Public-Domain", "CC0-1.0", "CC-BY-2.0", "CC-BY-3.0"}
     names = {p.name for p in fast_style.training_photos()}
     assert not names & set(fast_style.HELD_OUT)
-    assert len(names) == 193 - len(fast_style.HELD_OUT)
+    assert len(names) == 190 - len(fast_style.HELD_OUT)
     for name in fast_style.HELD_OUT:
         images.photo(name)
 
@@ -410,7 +410,9 @@ def test_a_shipped_style_is_small_and_says_how_it_was_made(name):
     assert fast_style.is_free(fast_style.style_picture(recipe["style"]))
     assert facts["steps done"] == recipe["steps"] == found["log"]["step"][-1]
     assert facts["seconds"] > 0
-    assert set(found["photos"]) == {p.name for p in fast_style.training_photos()}
+    here = {p.name for p in fast_style.training_photos()}
+    # Two were second sizes of photos that are still here; the networks had seen both.
+    assert set(found["photos"]) == here | {"colosseum_2", "great_pyramid"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

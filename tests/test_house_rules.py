@@ -100,6 +100,16 @@ def test_prose_is_short(path):
     assert not long, f"text cells of more than {CELL_WORDS} words in {path.name}: {long}"
 
 
+@each(LECTURES)
+def test_pictures_are_credited_by_the_helper_that_knows_them(path):
+    """A table keyed by name lost the photo that shares its name with a cut-out."""
+    text = path.read_text("utf-8")
+    assert "show.credits(" in text, f"no table of credits in {path.name}"
+    assert ".credit" not in text.replace("show.credits(", ""), (
+        f"credits made by hand in {path.name}"
+    )
+
+
 @each(MODULES)
 def test_function_bodies_are_short(path):
     found = [(f, body_lines(f)) for f in functions(ast.parse(path.read_text("utf-8")))]

@@ -78,7 +78,7 @@ def test_unit_keeps_the_angle_and_a_zero_vector():
 
 
 def test_no_photo_of_the_collection_repeats_another(net):
-    photos = last_layer.collection()
+    photos = images.photos()
     assert {p.category for p in photos} == set(last_layer.COLOURS)
     assert len(photos) == len(images.photos()) - 3
     x = last_layer.pixel_vectors(net.crop_pixels(photos))
@@ -371,7 +371,7 @@ def test_neighbour_rows_frame_right_and_wrong():
 
 
 def test_features_find_the_category_more_often_than_pixels(net):
-    photos = last_layer.collection()[::3]
+    photos = images.photos()[::3]
     labels = [p.category for p in photos]
     x = last_layer.vectors_by_layer(net, net.crop_pixels(photos), ["fire9"])
     scores = {

@@ -142,6 +142,19 @@ def test_table_numbers_may_be_tensors_and_rows_must_fit():
         show.table(["a", "b"], [["only one"]])
 
 
+def test_credits_are_of_pictures_and_not_of_names():
+    """Eight names belong to a photo and to a cut-out, by different makers."""
+    names = {p.name for p in images.photos()} & {p.name for p in images.cutouts()}
+    assert len(names) >= 8
+    pictures = [make(name) for name in sorted(names) for make in (images.photo, images.cutout)]
+    shown = show.credits([*pictures, pictures[0], images.painting("harvest")]).rows
+    assert [row[1] for row in shown[:-1]] == [picture.credit for picture in pictures]
+    first = sorted(names)[0]
+    assert [row[0] for row in shown[:2]] == [first, f"{first}, cut-out"]
+    assert shown[-1][0] == "harvest, painting"
+    assert "Vincent van Gogh" in shown[-1][1]
+
+
 def test_lines_pass_settings_on():
     figure = show.lines(
         {"a": ([1, 2], [1, 100]), "b": ([1, 2], [2, 3])}, "x", "y", "two", yscale="log"

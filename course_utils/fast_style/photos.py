@@ -16,8 +16,7 @@ FREE = re.compile(r"LicenseRef-Public-Domain|CC0-1\.0|CC-BY-\d\.\d")
 
 HELD_OUT = (
     *("panda", "koala", "chelsea", "red_panda", "horse_2", "citede_carcassonne", "eiffel_tower"),
-    *("golden_temple", "chateaude_chenonceau", "brandenburg_gate", "brandenburg_gate_2"),
-    "great_wallof_china",
+    *("golden_temple", "chateaude_chenonceau", "brandenburg_gate", "great_wallof_china"),
 )
 """Photos that no shipped network has seen, to look at what it does with a new one."""
 
