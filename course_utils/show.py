@@ -443,5 +443,9 @@ def _panels(
                 ax.imshow(panel[0], **panel[1])
                 ax.set_title(name or "")
         canvas.suptitle(title or None)
+        if any(
+            titles
+        ):  # the layout runs again at drawing; its first run leaves titles too little room
+            canvas.get_layout_engine().execute(canvas)
     described = alt or ", ".join(str(t).replace("\n", " ") for t in titles) or "pictures"
     return Figure(canvas, f"{title}: {described}" if title else described)

@@ -1,10 +1,12 @@
 """Figures: what they say to those who do not see them, their scales, and what they refuse."""
 
+import io
 import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from course_utils import images, show
 
@@ -27,6 +29,17 @@ def test_titles_are_the_alt_text_where_there_is_no_other():
         show.images([torch.rand(3, 8, 8)] * 2, ["cat", "dog"], title="pets").alt == "pets: cat, dog"
     )
     assert "first 2, second 0.5" in show.bars(["first", "second"], [2, 0.5], "points").alt
+
+
+@pytest.mark.parametrize("height", [1.05, 1.45, 3.4])
+@pytest.mark.parametrize("width", [160, 300])
+@pytest.mark.parametrize("titles", [["Äg|y"] * 3, ["one", "two\nlines", "three"]])
+def test_no_title_is_cut_off(height, width, titles):
+    figure = show.images([torch.rand(3, 224, width)] * 3, titles, height=height)
+    for dpi in (100, 120):
+        grey = np.asarray(Image.open(io.BytesIO(figure.png(dpi))).convert("L"))
+        assert (grey[0] > 250).all()
+        assert (grey[-1] > 250).all()
 
 
 def test_figures_of_a_cell_do_not_pile_up_in_pyplot():
