@@ -298,12 +298,14 @@ def load(name: str = "squeezenet1_1", device: str | torch.device | None = None) 
 def default_device() -> torch.device:
     """The device of the course: `COURSE_DEVICE` (cpu, cuda) where it is set, else a GPU if any.
 
+    A backend that is registered with PyTorch under another name is taken too; the tests have one.
+
     Raises:
-        ValueError: `COURSE_DEVICE` is neither.
+        ValueError: `COURSE_DEVICE` is none of these.
         RuntimeError: `COURSE_DEVICE=cuda` without a usable GPU.
     """
     named = os.environ.get("COURSE_DEVICE", "").strip().lower()
-    if named not in ("", "cpu", "cuda"):
+    if named not in ("", "cpu", "cuda") and named != torch._C._get_privateuse1_backend_name():
         raise ValueError(f"COURSE_DEVICE={named!r}; accepted: cpu, cuda, or unset for automatic")
     if named == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(

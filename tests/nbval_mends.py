@@ -7,6 +7,8 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - A kernel that dies is noticed at once, instead of after the whole timeout of the cell.
 - Cells are numbered and stored, so that `In`, `Out`, `_` and `%history` work as in JupyterLab.
 - Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
+- With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that device
+  as COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
 """
 
 import os
@@ -16,7 +18,7 @@ import time
 from queue import Empty
 
 from nbval.kernel import RunningKernel
-from nbval.plugin import IPyNbCell
+from nbval.plugin import IPyNbCell, IPyNbFile
 
 POLL = 1.0  # seconds between two looks at whether the kernel lives
 _folders = []
@@ -78,12 +80,30 @@ def runtest(self):
         self.raise_cell_error("The cell is tagged raises-exception, but nothing was raised")
 
 
-_runtest = IPyNbCell.runtest
+def setup(self):
+    """As nbval's, which starts the kernel; it inherits the device."""
+    device = self.config.getoption("--solutions-device")
+    before = os.environ.get("COURSE_DEVICE")
+    if device and self.path.parent.name == "solutions":
+        os.environ["COURSE_DEVICE"] = device
+    try:
+        _setup(self)
+    finally:
+        os.environ.pop("COURSE_DEVICE", None)
+        if before is not None:
+            os.environ["COURSE_DEVICE"] = before
+
+
+_runtest, _setup = IPyNbCell.runtest, IPyNbFile.setup
 if not hasattr(RunningKernel, "reply"):  # imported twice, it must not wrap itself
     RunningKernel.reply = None
     RunningKernel.execute_cell_input = execute_cell_input
     RunningKernel.await_reply = await_reply
-    IPyNbCell.runtest = runtest
+    IPyNbCell.runtest, IPyNbFile.setup = runtest, setup
+
+
+def pytest_addoption(parser):
+    parser.addoption("--solutions-device", default="", help="COURSE_DEVICE of solutions' kernels")
 
 
 def pytest_configure(config):

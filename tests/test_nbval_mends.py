@@ -138,3 +138,13 @@ def test_traps_are_still_there_without_the_plugin(tmp_path):
     cells = ["%nosuchmagic", ("1", "raises-exception"), "assert len(In) == 1, In"]
     outcomes, text = run(tmp_path, {"traps": cells}, "--nbval-cell-timeout=60")
     assert outcomes["traps"] == ["PASSED"] * 3, text
+
+
+def test_solutions_run_on_the_device_that_is_asked_for(tmp_path):
+    cell = "import os; assert os.environ['COURSE_DEVICE'] == '{}'"
+    for folder, wanted in (("notebooks", "cpu"), ("solutions", "pretend")):
+        (tmp_path / folder).mkdir()
+        notebook = {"where": [cell.format(wanted)]}
+        options = ["-p", "nbval_mends", "--solutions-device", "pretend"]
+        outcomes, printed = run(tmp_path / folder, notebook, *options, COURSE_DEVICE="cpu")
+        assert outcomes == {"where": ["PASSED"]}, printed

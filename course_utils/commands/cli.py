@@ -25,6 +25,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class TestDevice(StrEnum):
+    """Where the tests run: also on the pretend accelerator, which refuses what a GPU refuses."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    pretend = "pretend"
+
+
 DeviceOption = Annotated[
     Device | None,
     typer.Option(help="Where the networks run; automatic by default (also: COURSE_DEVICE)."),
@@ -175,7 +183,10 @@ def submit(
 def test(
     quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
     full: Annotated[bool, typer.Option("--full", help="The long tests too.")] = False,
-    device: DeviceOption = None,
+    device: Annotated[
+        TestDevice | None,
+        typer.Option(help="Run everything there; else the CPU, solutions/ on a pretend GPU."),
+    ] = None,
     expression: Annotated[str, typer.Option("-k", help="Only tests that match, as pytest.")] = "",
 ) -> None:
     """Check the course: style, layers, tests, drift, every notebook, the browser."""
@@ -183,7 +194,8 @@ def test(
         raise fail("--quick and --full exclude each other")
     from course_utils.commands import suite
 
-    raise typer.Exit(suite.run(suite.steps(quick, full, expression), device, bool(expression)))
+    chosen = suite.steps(quick, full, expression, device)
+    raise typer.Exit(suite.run(chosen, device, bool(expression)))
 
 
 @app.command()

@@ -40,13 +40,17 @@ class Result:
     note: str = ""
 
 
-def steps(quick: bool = False, full: bool = False, expression: str = "") -> list[Step]:
+def steps(
+    quick: bool = False, full: bool = False, expression: str = "", device: str | None = None
+) -> list[Step]:
     """The steps of a run.
 
     Args:
         quick: no slow tests, and of the notebooks only lecture 00: under 3 minutes.
         full: the long tests too.
         expression: pytest's -k, for the tests and the notebooks.
+        device: where everything runs; by default `notebooks/` on the CPU and `solutions/` on the
+            pretend accelerator, so that the same cells run on both kinds of device.
     """
     only = ["-k", expression] if expression else []
     return [
@@ -57,7 +61,7 @@ def steps(quick: bool = False, full: bool = False, expression: str = "") -> list
             [[*_PYTEST, "tests", "--ignore=tests/browser", *_marks(quick, full)] + only],
         ),
         Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
-        _notebooks("00_" if quick else "", only),
+        _notebooks("00_" if quick else "", only, device),
         _browser(quick, only),
     ]
 
@@ -79,7 +83,7 @@ def _marks(quick: bool, full: bool) -> list[str]:
     return ["-m", "not slow and not long" if quick else "not long"]
 
 
-def _notebooks(prefix: str, only: list[str]) -> Step:
+def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
     """Every notebook, run from top to bottom with the network cut off."""
     root = paths.root()
     found = [
@@ -88,6 +92,7 @@ def _notebooks(prefix: str, only: list[str]) -> Step:
         for path in sorted((root / folder).glob(f"{prefix}*.ipynb"))
     ]
     nbval = ["-p", "nbval_mends", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    nbval += [] if device else ["--solutions-device", "pretend"]
     whole = ["--dist", "loadfile"]  # otherwise one notebook's cells go to several workers
     # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
     command = [*_PYTEST, *nbval, *whole, *(found or ["notebooks"]), *only]
@@ -119,24 +124,21 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
 
     Args:
         folder: an empty folder for Jupyter's and IPython's settings and what they remember.
-        device: "cpu" or "cuda"; automatic by default.
+        device: "cpu", "cuda" or "pretend"; the CPU by default.
     """
     threads = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
-    tests = str(paths.root() / "tests")
-    path = os.environ.get("PYTHONPATH")
+    tests, path = paths.root() / "tests", os.environ.get("PYTHONPATH")
+    # PyTorch finds the pretend accelerator in the second folder, and loads it if asked for.
+    folders = [str(tests), str(tests / "pretend"), *([path] if path else [])]
     own = {
         **{f"{library}_NUM_THREADS": "1" for library in threads},
-        "PYTHONPATH": os.pathsep.join([tests, path] if path else [tests]),
+        "PYTHONPATH": os.pathsep.join(folders),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
         "IPYTHONDIR": str(folder / "ipython"),
         "COURSE_STATE": str(folder / "state"),
+        "COURSE_DEVICE": device or "cpu",
     }
-    return {
-        **os.environ,
-        **lab.environment(),
-        **own,
-        **({"COURSE_DEVICE": device} if device else {}),
-    }
+    return os.environ | lab.environment() | own
 
 
 def run_step(step: Step, variables: dict[str, str], filtered: bool = False) -> Result:

@@ -236,6 +236,20 @@ def test_full_leaves_nothing_out_and_the_default_only_the_long(project):
     assert "not long" in named("unit tests").commands[0]
 
 
+def test_the_same_cells_run_on_both_kinds_of_device():
+    (command,) = named("notebooks").commands
+    assert command[command.index("--solutions-device") + 1] == "pretend"
+    (command,) = named("notebooks", device="cuda").commands
+    assert "--solutions-device" not in command
+
+
+def test_the_pretend_accelerator_is_for_tests_only():
+    assert "pretend" in runner.invoke(cli.app, ["test", "--device", "no"]).stderr
+    refused = runner.invoke(cli.app, ["lab", "--device", "pretend"])
+    assert refused.exit_code == 2
+    assert "pretend" not in refused.stderr.replace("'pretend'", "", 1)
+
+
 def test_a_course_without_notebooks_fails_its_notebooks_step(project):
     for folder in ("notebooks", "solutions"):
         for path in (project / folder).iterdir():
@@ -257,7 +271,9 @@ def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_pa
     variables = suite.environment(tmp_path, "cuda")
     assert variables["OMP_NUM_THREADS"] == "1"
     assert variables["COURSE_DEVICE"] == "cuda"
-    assert variables["PYTHONPATH"].split(os.pathsep)[0] == str(paths.root() / "tests")
+    tests = paths.root() / "tests"
+    assert variables["PYTHONPATH"].split(os.pathsep)[:2] == [str(tests), str(tests / "pretend")]
+    assert suite.environment(tmp_path)["COURSE_DEVICE"] == "cpu"
     assert variables["IPYTHONDIR"].startswith(str(tmp_path))
     assert variables["COURSE_STATE"].startswith(str(tmp_path))
 
