@@ -7,8 +7,8 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - A kernel that dies is noticed at once, instead of after the whole timeout of the cell.
 - Cells are numbered and stored, so that `In`, `Out`, `_` and `%history` work as in JupyterLab.
 - Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
-- With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that device
-  as COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
+- With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that
+  COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
 """
 
 import os

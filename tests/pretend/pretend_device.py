@@ -1,18 +1,18 @@
-"""A pretend accelerator for the tests: tensors on "pretend:0" are computed on the CPU, by CUDA's rules.
+"""A pretend accelerator for the tests: "pretend:0" computes on the CPU, by CUDA's rules.
 
 What a GPU refuses is refused here, with nearly the same words: tensors of two devices in one
-operation, NumPy on a device tensor, a CPU generator for device numbers, integer matrices. What a GPU
-accepts is accepted: copies between devices, CPU indices and masks, CPU numbers without dimensions in
-arithmetic. `tests/test_pretend_device.py` is the table of these rules.
+operation, NumPy on a device tensor, a CPU generator for device numbers, products of whole numbers.
+What a GPU accepts is accepted: copies between devices, CPU indices and masks, CPU numbers without
+dimensions in arithmetic. `tests/test_pretend_device.py` is the table of these rules.
 
-It is PyTorch's backend for others, PrivateUse1, in Python: a wrapper subclass whose operations run on
-the CPU tensor inside. PyTorch itself loads it, through the entry point beside this file, in every
-process that has this folder on PYTHONPATH and COURSE_DEVICE=pretend; tests also import it.
+It is PyTorch's backend for others, PrivateUse1, in Python: a wrapper subclass whose operations run
+on the CPU tensor inside. PyTorch itself loads it, through the entry point beside this file, in
+every process that has this folder on PYTHONPATH and COURSE_DEVICE=pretend; tests also import it.
 
-It cannot show what belongs to CUDA's own kernels: their rounding and TF32, the order of equal values,
-memory that runs out, streams. Its other gaps: `module.to` makes new parameters, where CUDA keeps the
-old ones; `torch.randn(3, generator=one_of_pretend)` on the CPU is not refused; safetensors and
-`torch.load(map_location=...)` cannot read straight onto it (load on the CPU, then `.to`).
+It cannot show what belongs to CUDA's own kernels: their rounding and TF32, the order of equal
+values, memory that runs out, streams. Its other gaps: `module.to` makes new parameters, where CUDA
+keeps the old ones; `torch.randn(3, generator=one_of_pretend)` on the CPU is not refused;
+safetensors and `torch.load(map_location=...)` cannot read straight onto it.
 """
 
 import functools
@@ -124,7 +124,7 @@ def adopt(tensor: Pretend, raw: torch.Tensor) -> None:
 _COPIES = {"copy_", "_to_copy", "_copy_from", "_has_compatible_shallow_copy_type", "fill_"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 _INDEXING |= {"_unsafe_index_put"}
-# CPU numbers (tensors without dimensions) are welcome: everything PyTorch calls pointwise, and these.
+# CPU numbers (tensors without dimensions) are welcome: all that PyTorch calls pointwise, and these.
 _NUMBERS = {"where", "masked_fill", "masked_fill_", "result_type", "is_same_size", "equal"}
 # No kernel for whole numbers (bool, uint8, ..., int64) on CUDA, though there is one on the CPU.
 _FLOATING = {"mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_", "mv", "addmv", "dot", "vdot"}
@@ -211,8 +211,9 @@ def refuse_index(func, rule: Rule, args: tuple) -> None:
         raise RuntimeError(
             "indices should be either on cpu or on the same device as the indexed tensor (cpu)"
         )
-    if "put" in rule.name and isinstance(args[0], Pretend) != isinstance(args[2], Pretend):
-        if args[2].dim() > 0 or isinstance(args[2], Pretend):
+    if "put" in rule.name:
+        ours, theirs = (isinstance(args[i], Pretend) for i in (0, 2))
+        if ours != theirs and (theirs or args[2].dim() > 0):
             raise mixed(func, args[0], args[2])
 
 
