@@ -197,7 +197,7 @@ class Outcome:
         again: what the second call on the same arguments returned (`Case.repeat`).
         slopes: the gradient by each argument of `Case.slopes`, by name; a `Fault` where a call on
             arguments that ask for gradients fails; None where the result has none.
-        foreign: whether the result held NumPy arrays or numbers of double length.
+        foreign: whether the result held NumPy arrays, doubles, or tensors that hang on a graph.
     """
 
     value: object = None

@@ -196,11 +196,12 @@ def _slope(leaf: Tensor) -> object:
 
 
 def foreign(value: object) -> bool:
-    """Whether a result holds NumPy arrays, or tensors of double length."""
+    """Whether a result holds NumPy arrays, doubles, or tensors that hang on a graph."""
     if isinstance(value, list | tuple | dict):
         return any(map(foreign, value.values() if isinstance(value, dict) else value))
-    double = isinstance(value, Tensor) and value.dtype == torch.float64
-    return double or isinstance(value, np.ndarray | np.generic)
+    if isinstance(value, Tensor):
+        return value.dtype == torch.float64 or value.requires_grad
+    return isinstance(value, np.ndarray | np.generic)
 
 
 @contextlib.contextmanager

@@ -171,6 +171,33 @@ FGSM_MISTAKES = (
         lambda logits, classes: loss(logits, classes[:1].expand(len(classes))),
     ),
     stepped(
+        "over_255",
+        lambda g, e: e / 255 * g.sign(),
+        "You divided `epsilon` by 255. It comes in units of the pixels, which lie in 0-1; the "
+        "caller has divided already.",
+    ),
+    stepped(
+        "columns_for_all",
+        lambda g, e: e * g.sign(),
+        "`[:, classes]` takes *every* class of the batch for each image. Each has one class of its "
+        "own: pair the row numbers with the classes, or use `gather`.",
+        lambda logits, classes: -logits.log_softmax(1)[:, classes].sum(),
+    ),
+    stepped(
+        "softmax_twice",
+        lambda g, e: e * g.sign(),
+        "You gave probabilities to `cross_entropy`, which takes the softmax itself: the slope is "
+        "that of a softmax of a softmax, and some signs differ. Give it the scores.",
+        lambda logits, classes: loss(logits.softmax(1), classes),
+    ),
+    Mistake(
+        "clipped_to_minus_one",
+        lambda model, pixels, classes, epsilon: (
+            pixels + fast(model, pixels, classes, epsilon)
+        ).clamp(-1, 1),
+        "Some of your values are negative: you clipped to -1 to 1. Pixels live in 0 to 1.",
+    ),
+    stepped(
         "half_epsilon",
         lambda g, e: e / 2 * g.sign(),
         "Your step is half as large as it may be: every value may move by epsilon, up *or* down.",
@@ -189,10 +216,22 @@ def ascent_cases(seed: int) -> list[Case]:
     random = drawing.generator(seed, "targeted_ascent")
     plans = [(0.25, 12, True), (0.8, 12, True), (0.2, 4, False)]
     notes = ["an easy target", "long steps", "a target that is not reached in time"]
-    return [
+    found = [
         Case(ascent_case(random, *plan), note, repeat=plan[0] == 0.25)
         for plan, note in zip(plans, notes, strict=True)
     ]
+    return [*found, Case(sure_case(random), "a picture whose target is probable enough already")]
+
+
+def sure_case(random: torch.Generator) -> dict[str, object]:
+    """A picture whose second class, the target, has the probability that is asked for at once."""
+    while True:
+        spec = drawing.network(random, 5)
+        pixels = torch.rand(1, 3, 6, 5, generator=random)
+        p, order = networks.build(spec)(pixels)[0].softmax(0).sort(descending=True)
+        if 0.25 < p[1] < p[0] - CLEAR:
+            args = {"model": spec, "pixels": pixels, "target": int(order[1])}
+            return args | {"rate": 0.5, "confidence": round(p[1].item() - CLEAR, 3), "steps": 6}
 
 
 STARTS = 64
@@ -286,6 +325,13 @@ def clipped_at_the_end(*args: object) -> tuple[Tensor, int]:
     return x.clamp(0, 1), steps
 
 
+def looks_after_stepping(model, pixels, target, rate, confidence, steps):
+    g = slope(score, model, pixels, torch.tensor([target]))
+    first = (pixels + rate * g / lengths(g)).clamp(0, 1)
+    x, more = ascent(model, first, target, rate, confidence, steps - 1)
+    return x, 1 + more
+
+
 def one_step_late(model, pixels, target, rate, confidence, steps):
     x, taken = ascent(model, pixels, target, rate, confidence, steps)
     g = slope(score, model, x, torch.tensor([target]))
@@ -331,6 +377,12 @@ ASCENT_MISTAKES = (
         one_step_late,
         "You take one step more than needed: look at the probability of the image you have now, "
         "and only then step.",
+    ),
+    Mistake(
+        "looks_after_stepping",
+        looks_after_stepping,
+        "You look at the probability only after a step. Where it is high enough from the start "
+        "none is needed: look first, and return the picture as it is, with 0 steps.",
     ),
     Mistake(
         "counted_from_one",

@@ -30,7 +30,18 @@ def step_cases(seed: int) -> list[Case]:
         wanted = drawing.other_classes(random, spec, x)
         args = {"model": spec, "x": x, "classes": wanted, "rate": rate, "weight": weight}
         found.append(Case(args, note, repeat=n == 2))
-    return found
+    return [*found, Case(from_grey(random), "a grey image, without a penalty")]
+
+
+def from_grey(random: torch.Generator) -> dict[str, object]:
+    """Where the lecture starts: every value zero, the weight too."""
+    x = torch.zeros(1, 3, 5, 6)
+    while True:
+        spec = drawing.network(random)
+        if networks.margin(networks.build(spec), x) > drawing.MARGIN:
+            break
+    classes = drawing.other_classes(random, spec, x)
+    return {"model": spec, "x": x, "classes": classes, "rate": 1.0, "weight": 0.0}
 
 
 def step_from(name: str, make: Callable, sentence: str) -> Mistake:
@@ -44,12 +55,23 @@ def step_from(name: str, make: Callable, sentence: str) -> Mistake:
 
 def step_by(name: str, sentence: str) -> Mistake:
     """A mistake that climbs another number than the score of the class."""
-    score = SCORES[name][0]
+    score = columns_for_all if name == "columns_for_all" else SCORES[name][0]
 
     def mistake(model: nn.Module, x: Tensor, classes: Tensor, rate: float, weight: float) -> Tensor:
         return x + rate * (gradient(score, model, x, classes) - 2 * weight * x)
 
     return Mistake(name, mistake, sentence)
+
+
+def columns_for_all(logits: Tensor, classes: Tensor) -> Tensor:
+    """What `[:, classes]` gives: the classes of all images, for each of them."""
+    return logits[:, classes].sum()
+
+
+COLUMNS = (
+    "`[:, classes]` takes *every* class of the batch for each image, so each climbs towards all of "
+    "them. Pair the row numbers with the classes, or use `gather`."
+)
 
 
 def length(g: Tensor) -> Tensor:
@@ -150,6 +172,19 @@ STEP_MISTAKES = (
         "first_class_for_all",
         "Only the first image climbs towards its own class: you used `classes[0]` for all.",
     ),
+    step_by("columns_for_all", COLUMNS),
+    step_from(
+        "sizes_penalised",
+        lambda x, g, rate, weight: x + rate * (g - weight * x.sign()),
+        "You penalised the sum of the sizes. It pulls every value equally hard; the squares pull "
+        "large ones harder.",
+    ),
+    step_from(
+        "penalty_after_the_step",
+        lambda x, g, rate, weight: (x + rate * g) * (1 - 2 * rate * weight),
+        "Your penalty acts on the image after the step. Score and penalty are one number to climb, "
+        "and its gradient is taken once, at the old image.",
+    ),
     step_by(
         "mean_over_images",
         "The score's gradient is divided by the number of images: you averaged the scores. Each "
@@ -188,6 +223,11 @@ def cleared(x: Tensor, gone: Tensor) -> Tensor:
 
 def norms(by: Tensor) -> Tensor:
     return by.norm(dim=1, keepdim=True)
+
+
+def rows_apart(size: Tensor, share: float) -> Tensor:
+    """True at the smallest `share` of each row, found as by torch.quantile."""
+    return size < torch.quantile(size, share, dim=3, keepdim=True)
 
 
 CLIP_MISTAKES = (
@@ -249,6 +289,18 @@ CLIP_MISTAKES = (
         "You took `share` as a threshold for the norm. It says which part of the pixels goes.",
     ),
     Mistake(
+        "each_row",
+        lambda x, by, share: cleared(x, rows_apart(norms(by), share)),
+        "You ranked the pixels of each row by themselves. The `share` is one of the whole image, "
+        "so a dull row may lose all of its pixels.",
+    ),
+    Mistake(
+        "nothing_gone",
+        lambda x, by, share: x,
+        "Your images come back as they were: no pixel is set to zero. `share` is a number from 0 "
+        "to 1, not per cent.",
+    ),
+    Mistake(
         "mask_returned",
         lambda x, by, share: (~smallest(norms(by), share)).to(x).expand_as(x),
         "You return the mask. The image times the mask is what is asked for.",
@@ -267,9 +319,10 @@ CLIP_MISTAKES = (
 def ascend_cases(seed: int) -> list[Case]:
     """Blurs after every second and third step, on climbs that stay clear of every kink."""
     random = drawing.generator(seed, "ascend")
-    kernel = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 1.0])) / 16
     found = []
-    for n, height, width, steps, every in [(1, 6, 7, 5, 2), (2, 5, 6, 6, 3), (1, 7, 5, 4, 2)]:
+    for n, height, width, steps, every in [(1, 6, 7, 5, 2), (2, 9, 8, 6, 3), (1, 13, 14, 4, 2)]:
+        row = BINOMIALS[len(found)]
+        kernel = row.outer(row) / row.sum() ** 2
         while True:
             spec = drawing.network(random, 4)
             x = drawing.images(random, spec, n, height, width)
@@ -278,9 +331,17 @@ def ascend_cases(seed: int) -> list[Case]:
             args |= {"kernel": kernel, "every": every}
             if _smooth(spec, args):
                 break
-        note = f"{steps} steps with a blur after every {every}"
+        size = len(row)
+        note = f"{steps} steps with a blur by a {size} x {size} kernel after every {every}"
         found.append(Case({"model": spec, **args}, note, repeat=n == 2))
     return found
+
+
+BINOMIALS = [torch.tensor([1.0, 1.0])]
+while len(BINOMIALS) < 6:
+    BINOMIALS.append(functional.pad(BINOMIALS[-1], (1, 0)) + functional.pad(BINOMIALS[-1], (0, 1)))
+BINOMIALS = BINOMIALS[1::2]
+"""1 2 1 and the rows of length five and seven below it in Pascal's triangle."""
 
 
 def _smooth(spec: NetworkSpec, args: dict) -> bool:
@@ -303,11 +364,12 @@ def climb(
     before: Callable = lambda step, x: x,
     after: Callable = lambda step, x: x,
     change: Callable = lambda g: g,
+    score: Callable = chosen,
 ) -> Tensor:
     """A climb in which something happens before or after each step, or to its gradient."""
     for step in range(rounds):
         x = before(step, x)
-        x = x + rate * change(gradient(chosen, model, x, classes))
+        x = x + rate * change(gradient(score, model, x, classes))
         x = after(step, x)
     return x
 
@@ -340,6 +402,19 @@ def bordered(mode: str) -> Callable:
         return climb(model, x, classes, rate, steps, after=due(every, blur))
 
     return mistake
+
+
+def _padding_one(model, x, classes, rate, steps, kernel, every):
+    blur = lambda image: functional.conv2d(  # noqa: E731
+        image, kernel.expand(3, 1, -1, -1), padding=1, groups=3
+    )
+    return climb(model, x, classes, rate, steps, after=due(every, blur))
+
+
+def _box(model, x, classes, rate, steps, kernel, every):
+    flat = torch.full_like(kernel, 1 / kernel.numel())
+    blur = lambda image: ascent.convolved(image, flat)  # noqa: E731
+    return climb(model, x, classes, rate, steps, after=due(every, blur))
 
 
 def _colours_mixed(model, x, classes, rate, steps, kernel, every):
@@ -399,6 +474,28 @@ ASCEND_MISTAKES = (
         "descent",
         lambda steps, every, blur: {"factor": -1, "after": due(every, blur)},
         "You walk downhill: the score is to rise, so the step is added.",
+    ),
+    climbing(
+        "columns_for_all",
+        lambda steps, every, blur: {"score": columns_for_all, "after": due(every, blur)},
+        COLUMNS,
+    ),
+    climbing(
+        "unit_gradient",
+        lambda steps, every, blur: {"change": lambda g: g / length(g), "after": due(every, blur)},
+        "You divided the gradient by its norm. This step is proportional to the slope, as in the "
+        "exercise before.",
+    ),
+    Mistake(
+        "padding_one",
+        _padding_one,
+        "Your picture shrinks with each blur: `padding=1` keeps the size for a 3 x 3 kernel only. "
+        "It takes half the kernel's length, rounded down.",
+    ),
+    Mistake(
+        "box",
+        _box,
+        "You blur by a plain mean. The weights of the neighbours stand in `kernel`.",
     ),
     climbing(
         "one_step_too_few",

@@ -28,6 +28,7 @@ def step_cases(seed: int) -> list[Case]:
         spec = drawing.network(random)
         shift = (drawing.integer(random, 1, 3), -drawing.integer(random, 3, 5))
         x = _smooth(random, spec, n, height, width, shift)
+        shift = list(shift) if n == 1 else shift  # either may come: the lecture has a list
         rate = 0.02 + 0.1 * torch.rand(1, generator=random).item()
         args = {"model": spec, "x": x, "layer": layer, "rate": rate, "shift": shift}
         found.append(Case(args, note, repeat=n == 1))
@@ -194,6 +195,29 @@ STEP_MISTAKES = (
         lambda g: g.abs().mean(),
         "You took the mean over all images together. Each image has a gradient of its own size, "
         "and its step must not depend on the images beside it.",
+    ),
+    from_size(
+        "mean_of_each_colour",
+        lambda g: g.abs().mean((2, 3), keepdim=True),
+        "You divided each colour by a mean of its own. The mean runs over the whole image, all "
+        "three colours together, or the step would change the picture's hue.",
+    ),
+    from_size(
+        "sign_of_the_gradient",
+        lambda g: g.abs(),
+        "You stepped by the sign of the gradient, so that every value moves equally far. Divide by "
+        "one number for each image: steep values then move farther.",
+    ),
+    Mistake(
+        "no_rate",
+        lambda model, x, layer, rate, shift: _right(model, x, layer, 1.0, shift),
+        "`rate` is not used: a value moves by 1 on average, whatever was asked for.",
+    ),
+    Mistake(
+        "clamped",
+        lambda model, x, layer, rate, shift: _right(model, x, layer, rate, shift).clamp(0, 1),
+        "You cut the values to 0-1. The images are normalised: zero is the mean colour, and "
+        "negative values are as good as positive ones.",
     ),
     Mistake(
         "descent",

@@ -20,11 +20,12 @@ LECTURE = "16_fast_style"
 def norm_cases(seed: int) -> list[Case]:
     """Channels of other means and contrasts in every image; an eps that is not negligible."""
     random = drawing.generator(seed, "instance_norm")
-    shapes = [(1, 3, 5, 4), (2, 4, 3, 6), (3, 2, 4, 5)]
+    shapes = [(1, 2, 2, 3), (2, 4, 3, 6), (3, 2, 4, 5)]
     notes = ["a single image", "a batch of two images", "a batch of three images"]
     found = []
     for (n, channels, height, width), note in zip(shapes, notes, strict=True):
         contrast = 0.3 + 1.2 * torch.rand(n, channels, 1, 1, generator=random)
+        contrast[-1, -1] = 0.1  # its variance is smaller than eps
         mean = 2 * torch.randn(n, channels, 1, 1, generator=random)
         x = mean + contrast * torch.randn(n, channels, height, width, generator=random)
         scale = 0.5 + torch.rand(channels, generator=random)
@@ -70,6 +71,11 @@ def centred(x: Tensor) -> Tensor:
 
 def variance(x: Tensor, correction: int = 0) -> Tensor:
     return x.var((2, 3), correction=correction, keepdim=True)
+
+
+def centred_by(x: Tensor, other: Tensor, eps: float) -> Tensor:
+    """Normalised by the mean and variance of another batch's channels."""
+    return (x - other.mean((2, 3), keepdim=True)) / (variance(other) + eps).sqrt()
 
 
 NORM_MISTAKES = (
@@ -139,6 +145,127 @@ NORM_MISTAKES = (
         "You stretched each channel from its smallest to its largest value. One outlier would "
         "rule that; use mean and variance.",
     ),
+    with_norm(
+        "deviation_plus_eps",
+        lambda x, eps: centred(x) / (variance(x, 1).sqrt() + eps),
+        "Two things at `std`: PyTorch's divides by the number of positions minus one, and `eps` "
+        "belongs to the variance, under the root.",
+    ),
+    with_norm(
+        "unbiased_without_eps",
+        lambda x, eps: centred(x) / variance(x, 1).sqrt(),
+        "Two things at the spread: `eps` is not used, and PyTorch's `std` and `var` divide by the "
+        "number of positions minus one.",
+    ),
+    with_norm(
+        "one_for_all",
+        normed((0, 1, 2, 3)),
+        "You took one mean and one variance of all numbers together. Every channel of every image "
+        "has its own.",
+    ),
+    with_norm(
+        "one_for_all_unbiased",
+        lambda x, eps: (x - x.mean()) / (x.var() + eps).sqrt(),
+        "You took one mean and one (unbiased) variance of all numbers. Every channel of every "
+        "image has its own, over its positions.",
+    ),
+    with_norm(
+        "one_for_all_std",
+        lambda x, eps: (x - x.mean()) / (x.std() + eps),
+        "You took one mean and one `std` of all numbers together. Every channel of every image has "
+        "its own; and `eps` belongs under the root.",
+    ),
+    with_norm(
+        "global_mean",
+        lambda x, eps: (x - x.mean()) / (variance(x) + eps).sqrt(),
+        "You subtracted one mean of all numbers. The variance is that of each channel, and so must "
+        "the mean be.",
+    ),
+    with_norm(
+        "batch_mean",
+        lambda x, eps: (x - x.mean((0, 2, 3), keepdim=True)) / (variance(x) + eps).sqrt(),
+        "Your mean is taken over the whole batch. Like the variance it is that of one channel of "
+        "one image.",
+    ),
+    with_norm(
+        "batch_norm_unbiased",
+        lambda x, eps: (
+            (x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), keepdim=True) + eps).sqrt()
+        ),
+        "Your mean and (unbiased) variance are taken over the whole batch: that is batch norm. No "
+        "image may notice which others came with it.",
+    ),
+    with_norm(
+        "layer_norm_unbiased",
+        lambda x, eps: (
+            (x - x.mean((1, 2, 3), keepdim=True)) / (x.var((1, 2, 3), keepdim=True) + eps).sqrt()
+        ),
+        "Your mean and (unbiased) variance are taken over all channels of an image (layer norm). "
+        "Every channel is normalised on its own.",
+    ),
+    with_norm(
+        "first_image",
+        lambda x, eps: centred_by(x, x[:1], eps),
+        "Every image is normalised by the mean and variance of the first one. Each has its own.",
+    ),
+    with_norm(
+        "columns_only",
+        normed((2,)),
+        "You normalised every column on its own. The positions are two axes, rows and columns, and "
+        "the mean is over both.",
+    ),
+    with_norm(
+        "not_centred_square",
+        lambda x, eps: centred(x) / (x.square().mean((2, 3), keepdim=True) + eps).sqrt(),
+        "You divided by the root of the mean square of the values. The variance is that of the "
+        "values *less their mean*.",
+    ),
+    with_norm(
+        "mean_deviation",
+        lambda x, eps: centred(x) / (centred(x).abs().mean((2, 3), keepdim=True) + eps),
+        "You divided by the mean of the absolute deviations. Variance 1 takes the root of the mean "
+        "of the *squares*.",
+    ),
+    with_norm(
+        "euclidean_norm",
+        lambda x, eps: centred(x) / (centred(x).square().sum((2, 3), keepdim=True) + eps).sqrt(),
+        "You divided by the root of the *sum* of squares, so the contrast shrinks with the size of "
+        "the picture. The variance is their mean.",
+    ),
+    with_norm(
+        "eps_as_floor",
+        lambda x, eps: centred(x) / variance(x).clamp(min=eps).sqrt(),
+        "`eps` is a lower bound in yours, and most channels do not notice it. It is *added* to the "
+        "variance.",
+    ),
+    with_norm(
+        "eps_subtracted",
+        lambda x, eps: centred(x) / (variance(x) - eps).abs().sqrt(),
+        "You subtracted `eps`. It is added to the variance, so that nothing is divided by zero.",
+    ),
+    with_affine(
+        "minus_shift",
+        lambda x, scale, shift: x * scale - shift,
+        "You subtracted the shift. It is added.",
+    ),
+    with_affine(
+        "divided_by_scale",
+        lambda x, scale, shift: x / scale + shift,
+        "You divided by the scale. Every normalised channel is multiplied by it.",
+    ),
+    with_affine(
+        "scale_plus_one",
+        lambda x, scale, shift: x * (1 + scale) + shift,
+        "You multiplied by 1 + scale. Some networks learn it that way; here it is the scale "
+        "itself.",
+    ),
+    Mistake(
+        "affine_first",
+        lambda x, scale, shift, eps: normed((2, 3))(
+            x * scale[:, None, None] + shift[:, None, None], eps
+        ),
+        "You scaled and shifted *before* normalising, which takes both out again. They come after.",
+    ),
     with_affine(
         "no_affine",
         lambda x, scale, shift: x,
@@ -188,20 +315,24 @@ def step_cases(seed: int) -> list[Case]:
     shapes = [(1, 8, 7), (2, 6, 9), (3, 9, 6)]
     notes = ["a single image", "a batch of two images", "a batch of three images"]
     return [
-        Case(step_arguments(random, shape), note, repeat=shape[0] == 2)
-        for shape, note in zip(shapes, notes, strict=True)
+        Case(
+            step_arguments(random, shape, size), f"{note}, a {size} x {size} kernel", repeat=n == 1
+        )
+        for n, (shape, note, size) in enumerate(zip(shapes, notes, (3, 7, 5), strict=True))
     ]
 
 
-def step_arguments(random: torch.Generator, shape: tuple[int, int, int]) -> dict[str, object]:
+def step_arguments(
+    random: torch.Generator, shape: tuple[int, int, int], size: int
+) -> dict[str, object]:
     """A network, weights, images, a Gram matrix, beta and a rate; no ReLU near its kink."""
     while True:
         spec = drawing.network(random)
         model = networks.build(spec)
         photos, painting = (drawing.images(random, spec, n, *shape[1:]) for n in (shape[0], 1))
-        weights = 0.15 * torch.randn(3, 3, 3, 3, generator=random)
-        weights[range(3), range(3), 1, 1] += 1
-        painted = functional.conv2d(photos, weights, padding=1)
+        weights = 0.45 / size * torch.randn(3, 3, size, size, generator=random)
+        weights[range(3), range(3), size // 2, size // 2] += 1
+        painted = functional.conv2d(photos, weights, padding=size // 2)
         if networks.margin(model, painted) > drawing.MARGIN:
             break
     target = gram(model.features(3 * painting))[0]
@@ -402,6 +533,25 @@ STEP_MISTAKES = (
         style_of_photos,
         "Your style term looks at the photos that go in. It should look at what the network "
         "paints; this way its gradient is zero.",
+    ),
+    with_loss(
+        "style_root",
+        lambda model, painted, photos, target, beta: (
+            content_of(model, painted, photos)
+            + beta * style_of(model, painted, target).sqrt().mean()
+        ),
+        "Your style term takes the length of the difference between the matrices. The formula has "
+        "its square.",
+    ),
+    with_loss(
+        "divided_by_channels_too",
+        lambda model, painted, photos, target, beta: (
+            content_of(model, painted, photos)
+            + beta
+            * (gram(model.features(painted)) / len(target) - target).square().sum((1, 2)).mean()
+        ),
+        "You divided your Gram matrices by the number of channels as well. The target is a mean "
+        "over positions only.",
     ),
     with_loss(
         "weight_on_content",

@@ -55,6 +55,16 @@ def varied(name: str, finish: Callable[[Tensor, Tensor, float], Tensor], sentenc
     return Mistake(name, lambda x, beta: finish(*differences(x), beta), sentence)
 
 
+def down_all(x: Tensor) -> Tensor:
+    """To the pixel below, in every column."""
+    return x.diff(dim=-2)
+
+
+def across_all(x: Tensor) -> Tensor:
+    """To the pixel on the right, in every row."""
+    return x.diff(dim=-1)
+
+
 def power(down: Tensor, across: Tensor, beta: float) -> Tensor:
     return (down.square() + across.square()).pow(beta / 2)
 
@@ -169,6 +179,61 @@ VARIATION_MISTAKES = (
         "positions with both neighbours count here.",
     ),
     Mistake(
+        "squares_with_border",
+        lambda x, beta: across_all(x).square().sum() + down_all(x).square().sum(),
+        "Another usual form: squares of all differences, those of the last row and column too, and "
+        "`beta` is not used. Here only positions with both neighbours count, under one power.",
+    ),
+    Mistake(
+        "powers_with_border",
+        lambda x, beta: across_all(x).abs().pow(beta).sum() + down_all(x).abs().pow(beta).sum(),
+        "You raised each difference to beta on its own, and counted the last row and column too. "
+        "Only positions with both neighbours count, and their two squares share one power.",
+    ),
+    Mistake(
+        "sizes_with_border",
+        lambda x, beta: across_all(x).abs().sum() + down_all(x).abs().sum(),
+        "That is the total variation of TensorFlow and scikit-image's manuals: sizes of all "
+        "differences, without `beta`. Here two squares lie under one power at each position.",
+    ),
+    varied(
+        "sizes_added",
+        lambda d, a, beta: (d.abs() + a.abs()).sum(),
+        "You added the sizes of the differences, whatever `beta` is. The squares of both are "
+        "added, and the sum is raised to beta / 2.",
+    ),
+    varied(
+        "means_of_squares",
+        lambda d, a, beta: d.square().mean() + a.square().mean(),
+        "You took means of squares and `beta` is not used. The total variation is a sum over "
+        "positions, of (down^2 + across^2) to the power beta / 2.",
+    ),
+    varied(
+        "root_at_the_end",
+        lambda d, a, beta: power(d, a, beta).sum().sqrt(),
+        "You took the root of the whole sum. The exponent beta / 2 does all that is asked, at "
+        "each position; nothing comes after the sum.",
+    ),
+    varied(
+        "power_of_each_image",
+        lambda d, a, beta: (d.square() + a.square()).sum((1, 2, 3)).pow(beta / 2).sum(),
+        "You raised the sum of each image to beta / 2. Each *position* has its own power; they are "
+        "summed afterwards.",
+    ),
+    varied(
+        "exponent_inverted",
+        lambda d, a, beta: power(d, a, 2 / beta).sum(),
+        "Your exponent is 1 / beta. The squares are raised to beta / 2.",
+    ),
+    Mistake(
+        "up_and_left",
+        lambda x, beta: power(
+            x[..., 1:, 1:] - x[..., :-1, 1:], x[..., 1:, 1:] - x[..., 1:, :-1], beta
+        ).sum(),
+        "You compare each pixel with the one *above* and the one on its *left*. Asked for are the "
+        "one below and the one on the right; the pairs differ, and so do the sums.",
+    ),
+    Mistake(
         "of_values",
         lambda x, beta: x.abs().pow(beta).sum(),
         "You summed powers of the pixel values, not of their differences. That prefers grey "
@@ -271,6 +336,58 @@ LOSS_MISTAKES = (
         "first_image_only",
         lambda phi, target: distance(phi[:1], target[:1]),
         "Only the first image has a distance. The others of the batch need theirs.",
+    ),
+    measured(
+        "element_by_element",
+        lambda phi, target: (phi - target).square().div(target.square()).sum(),
+        "You divided each feature by its own target. The norms are taken first: one number for "
+        "each image above, one below.",
+    ),
+    measured(
+        "mean_over_features",
+        lambda phi, target: (squares(phi - target) / squares(target)).sum() / phi[0].numel(),
+        "You divided the distance by the number of features as well. ||target||² takes care of "
+        "their number already.",
+    ),
+    measured(
+        "over_the_norm_of_all",
+        lambda phi, target: (squares(phi - target) / squares(target).sum()).sum() * len(phi),
+        "You divided every image by one norm, made of all targets. Each has a target of its own: "
+        "divide by that, then add up.",
+    ),
+    _regularised(
+        "variation_for_each_image",
+        lambda d, phi, x, weight: d + len(phi) * weight * total_variation(x),
+        "The total variation of the whole batch is in your loss once for *each* image: you add it "
+        "before the sum over the images. Sum the distances first.",
+    ),
+    _regularised(
+        "variation_divided_by_images",
+        lambda d, phi, x, weight: d + weight * total_variation(x) / len(phi),
+        "You divided the total variation by the number of images. It is a sum over the batch, as "
+        "the distances are.",
+    ),
+    _regularised(
+        "weight_on_both",
+        lambda d, phi, x, weight: weight * (d + total_variation(x)),
+        "The weight multiplies the distance too. It belongs on the total variation alone, so that "
+        "weight 0 leaves the distance.",
+    ),
+    _regularised(
+        "variation_with_border",
+        lambda d, phi, x, weight: (
+            d + weight * (down_all(x).square().sum() + across_all(x).square().sum())
+        ),
+        "Your total variation counts the last row and column too. As in exercise 1, only positions "
+        "with both neighbours count.",
+    ),
+    _regularised(
+        "variation_of_sizes",
+        lambda d, phi, x, weight: (
+            d + weight * (down_all(x).abs().sum() + across_all(x).abs().sum())
+        ),
+        "Your total variation adds the sizes of differences. With beta = 2, as in exercise 1, it "
+        "adds their squares.",
     ),
     _regularised(
         "no_variation",

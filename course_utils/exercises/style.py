@@ -30,12 +30,15 @@ def content_cases(seed: int) -> list[Case]:
 
 
 def total_cases(seed: int) -> list[Case]:
-    """Two and three style layers; the content layer among them, or apart; two images at once."""
+    """Two and three style layers; the content layer among them, or apart; each term alone."""
     random = drawing.generator(seed, "total_loss")
     layers = [("relu1", "relu3"), ("relu1", "relu2", "relu4"), ("relu2", "relu3")]
     notes = ["two style layers", "three style layers", "two images at once"]
+    plans = [*zip((1, 1, 2), layers, notes, strict=True)]
+    alone = {"alpha": "content alone", "beta": "style alone", "gamma": "total variation alone"}
+    plans += [(2, layers[2], f"the {term} (the other weights are 0)") for term in alone.values()]
     found = []
-    for n, styles, note in zip((1, 1, 2), layers, notes, strict=True):
+    for n, styles, note in plans:
         x = torch.randn(n, 3, 6, 5, generator=random)
         names = list(dict.fromkeys([*styles, "relu3"]))
         seen, kept = ({k: maps(random, n, i) for i, k in enumerate(names)} for _ in range(2))
@@ -46,7 +49,9 @@ def total_cases(seed: int) -> list[Case]:
         alpha, beta, gamma = numbers[0] / 2, 4 * numbers[1], 0.3 * numbers[2]
         args = {"x": x, "seen": seen, "photo": {"relu3": kept["relu3"]}, "grams": grams}
         args |= {"weights": dict(zip(styles, numbers[3:], strict=True))}
-        args |= {"alpha": alpha, "beta": beta, "gamma": gamma}
+        only = [key for key, term in alone.items() if term in note] or alone
+        by_name = {"alpha": alpha, "beta": beta, "gamma": gamma}
+        args |= {key: value if key in only else 0.0 for key, value in by_name.items()}
         found.append(Case(args, note, repeat=len(styles) == 3, slopes=("x", "seen")))
     return found
 
@@ -131,6 +136,18 @@ CONTENT_MISTAKES = (
         "Only the first image of the batch counts in your loss. The sum runs over all of them.",
     ),
     Mistake(
+        "mean_over_images",
+        lambda features, target: (features - target).square().sum() / len(features),
+        "You divided by the number of images. The sum runs over all of them, so that each has the "
+        "same gradient alone and in company.",
+    ),
+    Mistake(
+        "normalised",
+        lambda features, target: (features - target).square().sum() / target.square().sum(),
+        "You divided by the photo's own norm, as in lecture 13. This loss is the squared distance "
+        "as it is; its weight takes care of the size.",
+    ),
+    Mistake(
         "per_image",
         lambda features, target: (features - target).square().sum((1, 2, 3)),
         "You return a number for each image. A loss is one number: add them up.",
@@ -183,6 +200,16 @@ def wrong_variation(name: str, variation: Callable, sentence: str) -> Mistake:
     return Mistake(name, mistake, sentence)
 
 
+def wrong_content(name: str, content: Callable, sentence: str) -> Mistake:
+    """A mistake in L_content alone: `content(features, target)` of its layer."""
+
+    def mistake(x, seen, photo, grams, weights, alpha, beta, gamma):
+        rest = beta * style_of(seen, grams, weights) + gamma * total_variation(x)
+        return rest + alpha * sum(content(seen[k], target) for k, target in photo.items())
+
+    return Mistake(name, mistake, sentence)
+
+
 def wrong_sum(name: str, join: Callable, sentence: str) -> Mistake:
     """Three right losses, put together wrongly: `join(content, style, tv, alpha, beta, gamma)`."""
 
@@ -227,6 +254,11 @@ def _style_layers_as_content(x, seen, photo, grams, weights, alpha, beta, gamma)
     return rest + beta * style_of(seen, mean, weights)
 
 
+def first(maps: Maps) -> Maps:
+    """The first image's part of each tensor."""
+    return {layer: part[:1] for layer, part in maps.items()}
+
+
 TOTAL_MISTAKES = (
     wrong_style(
         "no_layer_weights",
@@ -262,6 +294,63 @@ TOTAL_MISTAKES = (
         "gram_over_the_batch",
         lambda seen, grams, weights: style_of(seen, grams, weights, mixed_gram),
         "Your Gram matrix mixes the images of the batch. Each image has its own, (N,C,C) in all.",
+    ),
+    wrong_style(
+        "lecture_14",
+        lambda seen, grams, weights: sum(
+            weights[k] * squares(gram(seen[k]), g) / (4 * g.shape[-1] ** 2)
+            for k, g in grams.items()
+        ),
+        "Your style loss has lecture 14's factor, 1 over 4 K^2. The formula here has none: the w_l "
+        "take care of the layers' sizes.",
+    ),
+    wrong_style(
+        "quarter",
+        lambda seen, grams, weights: style_of(seen, grams, weights) / 4,
+        "Your style loss is a quarter of ours. Some papers have that factor; the formula above has "
+        "none.",
+    ),
+    wrong_style(
+        "half_style",
+        lambda seen, grams, weights: style_of(seen, grams, weights) / 2,
+        "Your style loss is half of ours. The formula above has no factor 1/2.",
+    ),
+    wrong_style(
+        "style_over_channels",
+        lambda seen, grams, weights: sum(
+            weights[k] * squares(gram(seen[k]), g) / g.shape[-1] for k, g in grams.items()
+        ),
+        "You divided each layer's style loss by its number of channels. The formula here does not: "
+        "the w_l take care of the layers' sizes.",
+    ),
+    wrong_style(
+        "style_per_entry",
+        lambda seen, grams, weights: sum(
+            weights[k] * squares(gram(seen[k]), g) / g.shape[-1] ** 2 for k, g in grams.items()
+        ),
+        "You divided each layer's style loss by the number of its matrix' entries. The style loss "
+        "adds their squared differences, and the w_l take care of the sizes.",
+    ),
+    wrong_style(
+        "style_mean_over_images",
+        lambda seen, grams, weights: (
+            style_of(seen, grams, weights) / len(next(iter(seen.values())))
+        ),
+        "You averaged the style loss over the images. Their losses are added.",
+    ),
+    wrong_style(
+        "style_first_image",
+        lambda seen, grams, weights: style_of(
+            {k: f[:1] for k, f in seen.items()}, {k: g[:1] for k, g in grams.items()}, weights
+        ),
+        "Only the first image has a style loss. The sum runs over all images of the batch.",
+    ),
+    wrong_style(
+        "style_absolute",
+        lambda seen, grams, weights: sum(
+            weights[k] * (gram(seen[k]) - g).abs().sum() for k, g in grams.items()
+        ),
+        "You added absolute differences of Gram matrices. The style loss adds their squares.",
     ),
     wrong_style(
         "style_mean",
@@ -300,6 +389,86 @@ TOTAL_MISTAKES = (
         "alpha_and_beta_swapped",
         lambda content, style, tv, alpha, beta, gamma: beta * content + alpha * style + gamma * tv,
         "alpha and beta have changed places: alpha belongs to the content, beta to the style.",
+    ),
+    wrong_sum(
+        "beta_and_gamma_swapped",
+        lambda content, style, tv, alpha, beta, gamma: alpha * content + gamma * style + beta * tv,
+        "beta and gamma have changed places: beta belongs to the style, gamma to the total "
+        "variation.",
+    ),
+    wrong_sum(
+        "alpha_and_gamma_swapped",
+        lambda content, style, tv, alpha, beta, gamma: gamma * content + beta * style + alpha * tv,
+        "alpha and gamma have changed places: alpha belongs to the content, gamma to the total "
+        "variation.",
+    ),
+    wrong_sum(
+        "gamma_forgotten",
+        lambda content, style, tv, alpha, beta, gamma: alpha * content + beta * style + tv,
+        "The total variation has no weight in your sum: gamma is not used.",
+    ),
+    wrong_sum(
+        "minus_content",
+        lambda content, style, tv, alpha, beta, gamma: -alpha * content + beta * style + gamma * tv,
+        "You subtract the content loss. A loss is made small, so your picture would run away from "
+        "the photo.",
+    ),
+    wrong_content(
+        "content_mean",
+        lambda features, target: (features - target).square().mean(),
+        "Your content loss is a mean. As in exercise 1 it is the sum of the squared differences: "
+        "how large that is belongs to alpha.",
+    ),
+    wrong_content(
+        "content_norm",
+        lambda features, target: (features - target).norm(),
+        "Your content loss is the length of the difference; asked for is its *square*.",
+    ),
+    wrong_content(
+        "content_absolute",
+        lambda features, target: (features - target).abs().sum(),
+        "Your content loss adds absolute differences. It adds their squares.",
+    ),
+    wrong_content(
+        "content_normalised",
+        lambda features, target: squares(features, target) / target.square().sum(),
+        "Your content loss is divided by the photo's norm, as in lecture 13. Here it is the "
+        "squared distance as it is.",
+    ),
+    wrong_content(
+        "content_first_image",
+        lambda features, target: squares(features[:1], target[:1]),
+        "Only the first image has a content loss. The sum runs over all images of the batch.",
+    ),
+    wrong_content(
+        "content_mean_over_images",
+        lambda features, target: squares(features, target) / len(features),
+        "You averaged the content loss over the images. Their losses are added.",
+    ),
+    wrong_content(
+        "content_per_position",
+        lambda features, target: squares(features, target) / features[0, 0].numel(),
+        "Your content loss is divided by the number of positions. That belongs to the Gram matrix; "
+        "the content loss is a plain sum.",
+    ),
+    wrong_content(
+        "content_of_grams",
+        lambda features, target: squares(gram(features), gram(target)),
+        "Your content term compares Gram matrices, which forget where things are. The content is "
+        "compared place by place.",
+    ),
+    Mistake(
+        "first_image_of_all",
+        lambda x, seen, photo, grams, weights, *factors: style.total_loss(
+            *(x[:1], first(seen), first(photo), first(grams), weights), *factors
+        ),
+        "Only the first image of the batch is in your loss. All three terms run over all images.",
+    ),
+    Mistake(
+        "mean_over_images",
+        lambda x, *rest: style.total_loss(x, *rest) / len(x),
+        "You divided the loss by the number of images. The losses of a batch are added, so that "
+        "each image has the same gradient alone and in company.",
     ),
     wrong_sum(
         "no_weights",
@@ -357,6 +526,33 @@ TOTAL_MISTAKES = (
         lambda x: steps_across(x).square().sum(),
         "Your total variation compares pixels with the one to the right only. It needs the one "
         "below as well.",
+    ),
+    wrong_variation(
+        "variation_root",
+        lambda x: (steps_down(x).square() + steps_across(x).square()).sqrt().sum(),
+        "Your total variation adds lengths (beta = 1). This one adds the squares, beta = 2.",
+    ),
+    wrong_variation(
+        "variation_half",
+        lambda x: total_variation(x) / 2,
+        "Your total variation is half of ours: each pair of neighbours counts once, with nothing "
+        "before it.",
+    ),
+    wrong_variation(
+        "variation_of_sizes_with_border",
+        lambda x: x.diff(dim=-2).abs().sum() + x.diff(dim=-1).abs().sum(),
+        "Your total variation adds the sizes of all differences, of the last row and column too. "
+        "It adds squares, at the pixels that have both neighbours.",
+    ),
+    wrong_variation(
+        "variation_first_image",
+        lambda x: total_variation(x[:1]),
+        "Only the first image has a total variation. The sum runs over all images of the batch.",
+    ),
+    wrong_variation(
+        "variation_mean_over_images",
+        lambda x: total_variation(x) / len(x),
+        "You averaged the total variation over the images. It is a sum, as the other two are.",
     ),
     wrong_variation(
         "variation_with_border",

@@ -119,6 +119,16 @@ GRAM_MISTAKES = (
         "channels and positions are shuffled together.",
     ),
     Mistake(
+        "divided_by_width",
+        lambda features: product(features.flatten(2)) * features.shape[2],
+        "You divided by the width alone. There are height times width positions.",
+    ),
+    Mistake(
+        "divided_by_height",
+        lambda features: product(features.flatten(2)) * features.shape[3],
+        "You divided by the height alone. There are height times width positions.",
+    ),
+    Mistake(
         "images_mixed",
         mixed_images,
         "Your matrix also pairs channels of different images. It is right for a single one only; "
@@ -149,7 +159,7 @@ def losses(seed: int) -> list[Case]:
         (1, False, "a single layer"),
         (1, False, "three layers"),
         (3, False, "a batch of three images"),
-        (2, True, "a batch with a target for each image"),
+        (2, True, "fewer layers in `features` than in `targets`, a target for each image"),
     ):
         shapes = {"relu1": (3, 6, 5), "relu2": (5, 3, 4), "relu3": (4, 2, 3)}
         shapes = {"relu2": (5, 3, 4)} if "single" in note else shapes
@@ -161,6 +171,8 @@ def losses(seed: int) -> list[Case]:
         turned = [*list(shapes)[1:], *list(shapes)[:1]]
         weights = {layer: drawing.integer(random, 2, 9) / 4 for layer in turned}
         weights[turned[0]] = 3.0
+        if each:  # the lecture asks for one layer, with the targets and weights of all
+            features.pop("relu2")
         args = {"features": features, "targets": targets, "weights": weights}
         found.append(Case(args, note, repeat=n == 3, slopes=("features",)))
     return found
@@ -193,12 +205,17 @@ def from_layer(name: str, part: Callable, sentence: str) -> Mistake:
 
 
 def by_order(features: dict, targets: dict, weights: dict) -> Tensor:
-    both = zip(features, weights.values(), strict=True)
+    both = zip(features, weights.values(), strict=False)
     return sum(w * right(features[layer], targets[layer]) for layer, w in both)
 
 
 def last_layer(features: dict, targets: dict, weights: dict) -> Tensor:
     layer = list(features)[-1]
+    return weights[layer] * right(features[layer], targets[layer])
+
+
+def first_layer(features: dict, targets: dict, weights: dict) -> Tensor:
+    layer = next(iter(features))
     return weights[layer] * right(features[layer], targets[layer])
 
 
@@ -285,6 +302,23 @@ STYLE_MISTAKES = (
         "first_image_only",
         lambda f, t, w: w * right(f[:1], t[:1]),
         "Only the first image of a batch counts in your loss.",
+    ),
+    from_layer(
+        "mean_squared_error",
+        lambda f, t, w: 4 * w * right(f, t) / len(f),
+        "You took the mean of the squared differences, as `mse_loss` does: the 4 is missing, and "
+        "the images are averaged. Their losses are added.",
+    ),
+    from_layer(
+        "one_gram_for_all",
+        lambda f, t, w: w * quarter(f) * (product(f.flatten(2)).mean(0) - t).square().sum(),
+        "You averaged the Gram matrices of the batch before comparing. Each image has its own and "
+        "a loss of its own.",
+    ),
+    Mistake(
+        "first_layer_only",
+        first_layer,
+        "Only the first layer counts in your loss. Look at where your `return` stands.",
     ),
     from_layer(
         "covariance",

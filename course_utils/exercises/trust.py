@@ -67,6 +67,15 @@ def share(values: Tensor, cells: Tensor) -> Tensor:
     return pick(values, cells) / values.sum(1).clamp(min=1e-30)
 
 
+def square_cells(positive: Tensor, cells: Tensor) -> Tensor:
+    """The share of each cell when its columns are counted by half the height."""
+    half, found = positive.shape[1] // 2, []
+    for one, cell in zip(positive, cells.tolist(), strict=True):
+        row, column = cell // 2 * half, cell % 2 * half
+        found.append(one[row : row + half, column : column + half].sum())
+    return torch.stack(found) / positive.sum((1, 2)).clamp(min=1e-30)
+
+
 POINTING_MISTAKES = (
     Mistake(
         "signed",
@@ -108,6 +117,40 @@ POINTING_MISTAKES = (
         "sure of then weighs no more than one it hardly marks.",
     ),
     Mistake(
+        "divided_by_sizes",
+        lambda maps, cells: (
+            pick(quarters(maps.clamp(min=0)), cells) / maps.abs().sum((1, 2)).clamp(min=1e-30)
+        ),
+        "You divided by the sum of all sizes, negative values included. They count as nothing: "
+        "the whole is the map's positive mass.",
+    ),
+    Mistake(
+        "divided_by_signed_sum",
+        lambda maps, cells: pick(quarters(maps.clamp(min=0)), cells) / maps.sum((1, 2)),
+        "Above the line you count positive values only, below it the signed sum. Whole and part "
+        "must be measured alike: cut the negative values off first.",
+    ),
+    Mistake(
+        "mean_of_the_cell",
+        lambda maps, cells: 4 * share(quarters(maps.clamp(min=0)), cells),
+        "Your score is four times too large: you divided means, and the cell has a quarter of the "
+        "map's pixels. A share is a quotient of sums.",
+    ),
+    Mistake(
+        "largest_in_the_cell",
+        lambda maps, cells: share(
+            quarters((maps == maps.amax((1, 2), keepdim=True)).float()), cells
+        ),
+        "You ask whether the largest value lies in the cell (that is the pointing game). Here the "
+        "whole positive mass counts, not one pixel.",
+    ),
+    Mistake(
+        "height_for_width",
+        lambda maps, cells: square_cells(maps.clamp(min=0), cells),
+        "Your cells are as wide as they are high. Rows are halved by the height, columns by the "
+        "width; only a square map has the same number for both.",
+    ),
+    Mistake(
         "mean_over_batch",
         lambda maps, cells: share(quarters(maps.clamp(min=0)), cells).mean(),
         "You returned one number for the whole batch. Each map gets its own score; averaging is "
@@ -135,6 +178,9 @@ def curve(
     ).argsort(dim=1),
     fill: Callable[[Tensor], Tensor] = torch.zeros_like,
     answer: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(1),
+    take: Callable[[Tensor, Tensor], Tensor] = lambda p, classes: p.gather(1, classes[:, None])[
+        :, 0
+    ],
     counts: Callable[[int, int], list[int]] = lambda pixels, steps: [
         k * pixels // steps for k in range(steps + 1)
     ],
@@ -143,7 +189,7 @@ def curve(
     n, _, height, width = x.shape
     ranks, other = rank(maps.flatten(1)).view(n, 1, height, width), fill(x)
     found = [
-        answer(model(torch.where(ranks < count, other, x))).gather(1, classes[:, None])[:, 0]
+        take(answer(model(torch.where(ranks < count, other, x))), classes)
         for count in counts(height * width, steps)
     ]
     return torch.stack(found, 1)
@@ -161,6 +207,20 @@ def variant(name: str, sentence: str, **parts: Callable) -> Mistake:
 def over_the_batch(flat: Tensor) -> Tensor:
     """Ranks among the pixels of all images together, scaled to the pixels of one."""
     return flat.flatten().argsort(descending=True).argsort().view_as(flat) // len(flat)
+
+
+def one_share_at_a_time(
+    model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int
+) -> Tensor:
+    n, _, height, width = x.shape
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    ranks, found = order.argsort(dim=1).view(n, 1, height, width), []
+    for k in range(steps + 1):
+        low, high = ((k + i) * height * width // steps for i in (-1, 0))
+        gone = (ranks >= low) & (ranks < high)
+        p = model(torch.where(gone, torch.zeros_like(x), x)).softmax(1)
+        found.append(p.gather(1, classes[:, None])[:, 0])
+    return torch.stack(found, 1)
 
 
 def transposed(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
@@ -236,6 +296,47 @@ DELETION_MISTAKES = (
         "You removed a fixed number of pixels at each step, rounded down, so that some pixels are "
         "left over at the end. After step k it is floor(k*H*W/steps) in all.",
         counts=lambda pixels, steps: [k * (pixels // steps) for k in range(steps + 1)],
+    ),
+    variant(
+        "largest_probability",
+        "Your curve follows the largest probability, whichever class has it at that step. It is "
+        "the class in `classes` that is to be followed down.",
+        take=lambda p, classes: p.amax(1),
+    ),
+    Mistake(
+        "top_class",
+        lambda model, x, maps, classes, steps: curve(model, x, maps, model(x).argmax(1), steps),
+        "You followed the class that the network finds most probable at the start, not the one in "
+        "`classes`. They need not be the same.",
+    ),
+    variant(
+        "first_class_for_all",
+        "Only the first image has the right class: you used `classes[0]` for all of them.",
+        take=lambda p, classes: p[:, classes[0]],
+    ),
+    variant(
+        "columns_for_all",
+        "`[:, classes]` takes *every* class of the batch for each image. Image i needs "
+        "its own: pair the row numbers with the classes, or use `gather`.",
+        take=lambda p, classes: p[:, classes],
+    ),
+    variant(
+        "softmax_over_images",
+        "Your softmax runs over the images of the batch. The probabilities of one image's classes "
+        "add up to 1: axis 1.",
+        answer=lambda logits: logits.softmax(0),
+    ),
+    variant(
+        "rounded_count",
+        "You rounded the number of pixels to the nearest. After step k it is floor(k*H*W/steps): "
+        "whole-number division.",
+        counts=lambda pixels, steps: [round(k * pixels / steps) for k in range(steps + 1)],
+    ),
+    Mistake(
+        "not_cumulative",
+        one_share_at_a_time,
+        "Each of your points lacks only the pixels of its own step; those of the steps before are "
+        "back. What has gone stays away.",
     ),
     Mistake(
         "transposed",

@@ -15,6 +15,7 @@ from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Case, Networ
 from course_utils.checking.sources import EXERCISE, LECTURE, STUDENT, SourceCell
 
 EXERCISE_ = exercises.get("saliency_map")
+STEP = exercises.get("ascent_step")
 LINES = """def saliency_map(model, x, classes):
     x = x.detach().clone().requires_grad_()
     model(x).gather(1, classes[:, None]).sum().backward()
@@ -358,6 +359,27 @@ def test_the_notebook_goes_on_with_tensors_like_its_own(how):
     parts = onward.as_torch(lambda x: [(how(torch.ones(2)), 3)])(torch.ones(1))
     assert parts[0][0].dtype == torch.float32
     assert parts[0][1] == 3
+
+
+def test_the_notebook_may_name_arguments_and_leave_defaults_out():
+    exec("def total_variation(picture, power):\n    return (picture * power).sum()", space := {})
+    plain = exercises.get("total_variation").reference
+    found = onward.called_like(space["total_variation"], plain)
+    assert found(torch.ones(2)) == found(x=torch.ones(2), beta=2.0) == 4
+    assert found.__name__ == "total_variation"
+    assert onward.called_like(plain, plain) is plain
+
+
+def test_a_step_that_hangs_on_its_graph_can_be_taken_twice():
+    def ascent_step(model, x, classes, rate, weight):
+        x = x.clone().requires_grad_()
+        (model(x)[range(len(x)), classes].sum() - weight * (x**2).sum()).backward()
+        return x + rate * x.grad
+
+    step = exercises.yours_or_ours("ascent_step", ascent_step)
+    model, x, *rest = (running.made(v) for v in STEP.cases(0)[0].args.values())
+    twice = step(model, step(model, x, *rest), *rest)
+    assert torch.allclose(twice, STEP.reference(model, STEP.reference(model, x, *rest), *rest))
 
 
 def test_yours_or_ours(capsys):
