@@ -6,7 +6,10 @@
     networks.py     networks for cases, from a specification
     comparing.py    equal within a tolerance?
     judging.py      from outcomes to a verdict
+    explaining.py   words about an answer that ends in an exception
     describing.py   true words about a wrong result that is no known mistake
+    relating.py     how wrong numbers are related to the right ones
+    wording.py      plurals, lists of words, which calls are right
     drawing.py      target, yours and difference as pictures
     history.py      the cells that have run in this kernel
     notebook.py     `check` and `yours_or_ours` as a notebook uses them

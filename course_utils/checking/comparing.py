@@ -48,8 +48,12 @@ def as_number(value: object) -> Tensor | None:
     """A number, or a tensor that holds one, as a float64 tensor; None for anything else."""
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         return value.double().reshape(())
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return torch.tensor(float(value)).double() if plain else None
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return None
+    try:
+        return torch.tensor(float(value), dtype=torch.float64)
+    except OverflowError:  # a whole number with more than 308 digits
+        return torch.tensor(math.inf, dtype=torch.float64)
 
 
 def size(values: Tensor) -> float:

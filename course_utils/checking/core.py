@@ -210,6 +210,8 @@ class Outcome:
 
 
 RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"
+NOT_JUDGED = "not judged"
+"""The check itself failed, which says nothing about the answer."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Verdict:
     """What there is to say about an answer.
 
     Attributes:
-        state: `RIGHT`, `WRONG` or `NOT_ATTEMPTED`.
+        state: `RIGHT`, `WRONG`, `NOT_ATTEMPTED`, or `NOT_JUDGED` where the check failed.
         reason: for a wrong answer, one or two sentences; empty otherwise.
         mistake: the name of the known mistake it is, if any.
         points: what it is worth.

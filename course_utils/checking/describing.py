@@ -1,58 +1,198 @@
 """What can be said about a wrong result that is no known mistake: only what is true of it."""
 
+import ast
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from course_utils.checking.comparing import aligned, as_number, equal, size
-from course_utils.checking.core import Exercise, Opaque
+from course_utils.checking.core import Case, Exercise, Opaque
+from course_utils.checking.relating import (
+    BATCH,
+    About,
+    Pair,
+    relation,
+    relation_of_numbers,
+    told_apart,
+    where,
+)
+from course_utils.checking.wording import calls, is_, listed, lower, many, only_a_count, plural
 
-AXES = {
-    1: ("image",),
-    2: ("image", "column"),
-    3: ("image", "row", "column"),
-    4: ("image", "channel", "row", "column"),
-}
 
-Pairs = Sequence[tuple[Tensor, Tensor]]
+@dataclass(frozen=True)
+class Results:
+    """The results of all calls of one part, or of the whole where there are no parts.
+
+    Attributes:
+        values, targets: what the student's and the course's function gave.
+        scales: of each call, the size of the whole target, of which the tolerance is a share.
+        notes: what is special about each call.
+        right: the numbers of the calls that are right.
+    """
+
+    values: list
+    targets: list
+    scales: list[float]
+    notes: list[str]
+    right: list[int]
+
+    @property
+    def first(self) -> int:
+        """The number of the first call that is wrong."""
+        return next(i for i in range(len(self.values)) if i not in self.right)
+
+    def wrong(self, accepted: Callable[[object, object], bool]) -> list[int]:
+        """The numbers of the wrong calls whose value is of a form that can be spoken of."""
+        rows = enumerate(zip(self.values, self.targets, strict=True))
+        return [i for i, (v, t) in rows if i not in self.right and accepted(v, t)]
+
+    def on(self, these: Sequence[int]) -> str:
+        """Which calls are right, and which are going to be spoken of."""
+        return calls(self.notes, self.right, these)
+
+    @property
+    def at(self) -> str:
+        """Which calls are right, if any, and which is the first that is wrong."""
+        return self.on([self.first]) if self.right else ""
 
 
-def describe(exercise: Exercise, values: list, targets: list) -> str:
+def describe(
+    exercise: Exercise, cases: Sequence[Case], values: list, targets: list, source: str = ""
+) -> str:
     """One or two true sentences about results of which at least one is not the target.
 
     Args:
+        cases: the arguments, each with its note.
         values, targets: what the student's and the course's function gave, case by case.
+        source: the student's code, where it is known.
     """
-    tolerance = exercise.tolerance
-    unequal = [not equal(v, t, tolerance) for v, t in zip(values, targets, strict=True)]
-    value, target = values[unequal.index(True)], targets[unequal.index(True)]
-    if value is None:
-        return (
-            f"Your function returns nothing (`None`). Is a `return` missing at its end? "
-            f"Asked for: {exercise.result}."
+    pairs = list(zip(values, targets, strict=True))
+    right = [i for i, (v, t) in enumerate(pairs) if equal(v, t, exercise.tolerance)]
+    scales = [scale(t) for t in targets]
+    results = Results(list(values), list(targets), scales, [c.note for c in cases], right)
+    first = results.first
+    if values[first] is None:
+        return goes_on(results.at, nothing(exercise, source))
+    if exercise.parts:
+        return structure(exercise, results)
+    return one(exercise, About(exercise.noun, exercise.axes, exercise.tolerance), results)
+
+
+def scale(target: object) -> float:
+    """The largest absolute value in a target."""
+    return max((size(t) for _, t in aligned(target, target) or []), default=0.0) or 1.0
+
+
+def goes_on(place: str, sentence: str) -> str:
+    """A sentence after the words that say where it holds."""
+    return place + lower(sentence) if place else sentence
+
+
+def nothing(exercise: Exercise, source: str) -> str:
+    """Words for `None`, and for the `return` if it is missing."""
+    said = "Your function returns nothing (`None`)"
+    returns = _returned(exercise.name, source)
+    if returns is None:
+        why = "."
+    elif not returns:
+        why = ". Is a `return` missing at its end?"
+    elif found := next((r for r in returns if _gives_nothing(r)), None):
+        why = f": that is what `{ast.unparse(found)}` gives."
+    else:
+        why = ". It has a `return` with a value: is that one reached, and is there something in it?"
+    return f"{said}{why} Asked for: {exercise.result}."
+
+
+def _returned(name: str, source: str) -> list[ast.expr] | None:
+    """The values of a function's own `return`s; None where its code is not known."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
+    if not functions:
+        return None
+    found, todo = [], list(functions[-1].body)
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Return) and node.value is not None:
+            found.append(node.value)
+        todo += ast.iter_child_nodes(node)
+    return [v for v in found if not (isinstance(v, ast.Constant) and v.value is None)]
+
+
+def _gives_nothing(value: ast.expr) -> bool:
+    """Whether an expression is the call of a method that changes its object and returns nothing."""
+    silent = ("sort", "append", "extend", "backward", "reverse", "update", "insert", "print")
+    called = value.func if isinstance(value, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    on_tensor = name == "sort" and isinstance(value, ast.Call) and (value.args or value.keywords)
+    return name in silent and not on_tensor
+
+
+# ------------------------------------------------------------------ one array or number
+
+
+def one(exercise: Exercise, about: About, results: Results) -> str:
+    """Words for a result, or a part of it, that is one array or one number."""
+    value, target = results.values[results.first], results.targets[results.first]
+    if not isinstance(target, Tensor) or target.ndim == 0:
+        return number(exercise, about, results)
+    said = form(exercise, about, value, target)
+    if said:
+        return goes_on(results.at, said)
+    these = results.wrong(lambda v, t: not form(exercise, about, v, t))
+    pairs = [
+        Pair(
+            results.values[i].double(),
+            results.targets[i].double(),
+            results.scales[i],
+            results.notes[i],
         )
-    if not isinstance(target, Tensor):
-        return structure(exercise, value, target)
-    if target.ndim == 0:
-        return number(exercise, values, targets, unequal.index(True))
+        for i in these
+    ]
+    place = results.on(these)
+    if said := relation(about, pairs):
+        return goes_on(place, said)
+    return mixing(about, results) or goes_on(results.at, where(about, pairs[0]))
+
+
+def mixing(about: About, results: Results) -> str:
+    """A question, where exactly the calls with several images are wrong and nothing else differs.
+
+    What else there is about a case stands in its note.
+    """
+    alone = [len(t) == 1 for t in results.targets]
+    right = [i in results.right for i in range(len(alone))]
+    counted = all(only_a_count(note) for note in results.notes)
+    if about.axis(0) not in BATCH or alone != right or not any(alone) or not counted:
+        return ""
+    wrong = [f"on {n}" for n, one in zip(results.notes, alone, strict=True) if not one]
+    fine = [f"on {n}" for n, one in zip(results.notes, alone, strict=True) if one]
+    said = f"Right {listed(fine)}, wrong {listed(wrong)}."
+    return f"{said} Do the {plural(about.axis(0))} of a batch mix?"
+
+
+def form(exercise: Exercise, about: About, value: object, target: Tensor) -> str:
+    """Words for a value that is no array like the target; empty where it is one."""
     if not isinstance(value, Tensor):
-        return wrong_type(exercise, value, target)
+        return wrong_type(exercise, about, value, target)
     if value.shape != target.shape:
-        return shape(exercise, value, target)
+        return shape(exercise, about, value, target)
     if value.is_complex():
-        return f"Your {exercise.noun} holds complex numbers; real ones are asked for."
-    if not value.isfinite().all():
-        return not_finite(exercise, value)
-    both = list(zip(values, targets, strict=True))
-    same = all(isinstance(v, Tensor) and v.shape == t.shape for v, t in both)
-    same = same and all(v.isfinite().all() for v in values)
-    pairs = [(v.double(), t.double()) for v, t in both] if same else []
-    return arrays(exercise, pairs or [(value.double(), target.double())], value, target)
+        return f"{about.starting} {_holds(about)} complex numbers; real ones are asked for."
+    if value.dtype == torch.bool and target.dtype != torch.bool:
+        return f"{about.starting} {_holds(about)} True and False. Asked for: {exercise.result}."
+    return "" if value.isfinite().all() else not_finite(about, value, target)
 
 
-# ------------------------------------------------------------------ form
+def _holds(about: About) -> str:
+    return "hold" if many(about.noun) else "holds"
 
 
 def kind(value: object) -> str:
@@ -64,22 +204,31 @@ def kind(value: object) -> str:
     if isinstance(value, Opaque):
         return f"an object of type `{value.kind}`"
     names = {str: "a text", bool: "True or False", int: "a whole number", float: "a number"}
-    return names.get(type(value), "nothing" if value is None else f"a `{type(value).__name__}`")
+    names |= {complex: "a complex number", type(None): "nothing (`None`)"}
+    return names.get(type(value), f"a `{type(value).__name__}`")
 
 
-def wrong_type(exercise: Exercise, value: object, target: Tensor) -> str:
+def wrong_type(exercise: Exercise, about: About, value: object, target: Tensor) -> str:
     """Words for a result that is no tensor where one is asked for."""
     asked = f"Asked for is a tensor: {exercise.result}."
+    part = "" if about.noun == exercise.noun else f" as {about}"
     if isinstance(value, list) and value and all(isinstance(v, Tensor) for v in value):
         shapes = ", ".join(str(tuple(v.shape)) for v in value[:3])
-        return f"You return a list of {len(value)} tensors (shapes {shapes}), not one. {asked}"
-    return f"You return {kind(value)}. {asked}"
+        more = ", ..." if len(value) > 3 else ""
+        said = f"You return a list of {len(value)} tensors (shapes {shapes}{more}){part}, not one."
+        if all(v.shape == value[0].shape for v in value):
+            joined = torch.stack([v.to(value[0].dtype) for v in value])
+            if equal(joined, target, exercise.tolerance):
+                return f"{said} Stacked, they would be right. {asked}"
+        return f"{said} {asked}"
+    return f"You return {kind(value)}{part}. {asked}"
 
 
-def shape(exercise: Exercise, value: Tensor, target: Tensor) -> str:
+def shape(exercise: Exercise, about: About, value: Tensor, target: Tensor) -> str:
     """Words for another shape: which axis is missing, extra, swapped or of another length."""
     given, wanted = tuple(value.shape), tuple(target.shape)
-    said = f"Your {exercise.noun} has the shape {given}; expected is {wanted}"
+    asked = f"Asked for: {exercise.result}."
+    said = f"{about.starting} {about.has} the shape {given}; expected is {wanted}"
     without = tuple(n for n in given if n != 1)
     if value.numel() == target.numel() and without == tuple(n for n in wanted if n != 1):
         more = len(given) > len(wanted)
@@ -91,258 +240,191 @@ def shape(exercise: Exercise, value: Tensor, target: Tensor) -> str:
             return f"{said}. The numbers are right, but the axes are in another order."
         return f"{said}: the same lengths in another order."
     if value.numel() == target.numel():
-        return f"{said}: as many numbers, arranged differently. Asked for: {exercise.result}."
-    return f"{said}. Asked for: {exercise.result}."
+        return f"{said}: as many numbers, arranged differently. {asked}"
+    return f"{said}{_lengths(about, given, wanted)}. {asked}"
+
+
+def _lengths(about: About, given: tuple, wanted: tuple) -> str:
+    """The one axis that is missing, too many, or of another length; empty where there is none."""
+    if len(given) == len(wanted):
+        others = [i for i in range(len(given)) if given[i] != wanted[i]]
+        names = listed([f"{wanted[i]} {plural(about.axis(i))} and not {given[i]}" for i in others])
+        return f": {names}" if len(others) == 1 else ""
+    long, short = (given, wanted) if len(given) > len(wanted) else (wanted, given)
+    dropped = [i for i in range(len(long)) if long[:i] + long[i + 1 :] == short]
+    if len(dropped) != 1:
+        return ""
+    if long == given:
+        return f": an axis of length {given[dropped[0]]} too many"
+    return f": the axis of {plural(about.axis(dropped[0]))} is missing"
 
 
 def _moved(given: tuple, order: tuple) -> tuple:
     return tuple(given[i] for i in order)
 
 
-def not_finite(exercise: Exercise, value: Tensor) -> str:
+def not_finite(about: About, value: Tensor, target: Tensor) -> str:
     """Words for NaN or infinity."""
     nan, infinite = int(value.isnan().sum()), int(value.isinf().sum())
     what = " and ".join(f"{n} {word}" for n, word in ((nan, "NaN"), (infinite, "infinite")) if n)
-    return (
-        f"Of the {value.numel()} values of your {exercise.noun}, {what}. Such values come from "
-        "dividing by zero, or from the logarithm or root of something that must not be negative."
-    )
+    if value.numel() == 1:
+        return f"{about.starting} {about.is_} not finite: {value.item()}. {CAUSES}"
+    return f"Of the {value.numel()} values of {about}, {what}. {CAUSES}"
 
 
-# ------------------------------------------------------------------ numbers
+CAUSES = (
+    "Such values come from dividing by zero, from the logarithm or root of something that must "
+    "not be negative, or from numbers that grow beyond all bounds."
+)
 
 
-def arrays(exercise: Exercise, pairs: Pairs, value: Tensor, target: Tensor) -> str:
-    """Words for arrays of the right shape: the simplest relation that holds for every case."""
-    tests = (same_everywhere, factor, image_factor, offset, signs, order_of_images, mirrored)
-    for test in (*tests, rounded, monotone, first_image):
-        said = test(pairs, exercise.tolerance)
-        if said:
-            return said.format(noun=exercise.noun)
-    return where(exercise, value, target)
+def number(exercise: Exercise, about: About, results: Results) -> str:
+    """Words for results that are one number a call."""
+    found, first = [as_number(v) for v in results.values], results.first
+    if found[first] is None:
+        part = "" if about.noun == exercise.noun else f" as {about}"
+        said = f"You return {kind(results.values[first])}{part}. Asked for is one number: "
+        return goes_on(results.at, f"{said}{exercise.result}.")
+    if not found[first].isfinite():
+        said = not_finite(about, found[first].reshape(1), found[first])
+        return goes_on(results.at, said)
+    these = results.wrong(lambda v, t: as_number(v) is not None and bool(as_number(v).isfinite()))
+    ours = [torch.tensor(float(results.targets[i])).double() for i in these]
+    mine = [found[i] for i in these]
+    if len(these) > 1 and (said := relation_of_numbers(about, mine, ours)):
+        return goes_on(results.on(these), said)
+    a, b = told_apart(mine[0].item(), ours[0].item())
+    times = f" ({mine[0] / ours[0]:.3g} times)" if abs(ours[0]) > 0 and mine[0] != 0 else ""
+    said = f"{about.starting} {about.is_} {a} where {b} belongs{times}."
+    return goes_on(results.at, said)
 
 
-def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether `a` is `b` within the tolerance, on the scale of `b`."""
-    return bool((a - b).abs().max() <= tolerance * size(b)) if b.numel() else True
+# ------------------------------------------------------------------ several parts
 
 
-def same_everywhere(pairs: Pairs, tolerance: float) -> str:
-    """Words for a result without variation; empty where it does not apply."""
-    if not all(v.numel() > 1 and (v == v.flatten()[0]).all() for v, _ in pairs):
+def structure(exercise: Exercise, results: Results) -> str:
+    """Words for a result of several parts: its form first, then part by part."""
+    value, target = results.values[results.first], results.targets[results.first]
+    if said := _form(exercise, value, target, ()):
+        return goes_on(results.at, said)
+    fits = [
+        i
+        for i, (v, t) in enumerate(zip(results.values, results.targets, strict=True))
+        if not _form(exercise, v, t, ())
+    ]
+    if order := _order(exercise, results, fits):
+        return order
+    depth = len(exercise.axes) if exercise.axes and isinstance(exercise.axes[0], str) else 0
+    parts = [_part(exercise, results, fits, n, depth) for n in range(len(exercise.parts))]
+    wrong = [n for n, part in enumerate(parts) if len(part.right) < len(part.values)]
+    right = [exercise.parts[n] for n in range(len(parts)) if n not in wrong]
+    said = _part_words(exercise, parts[wrong[0]], wrong[0], depth)
+    if len(fits) < len(results.values) or not right:
+        return said
+    verb = "are" if len(right) > 1 else is_(right[0])
+    return f"Your {listed(right)} {verb} right, but {lower(said)}"
+
+
+def _order(exercise: Exercise, results: Results, fits: list[int]) -> str:
+    """Words for the right parts in another order; empty where they are not."""
+    if not all(isinstance(t, list) and len(t) == len(exercise.parts) for t in results.targets):
         return ""
-    values = sorted({round(v.flatten()[0].item(), 6) for v, _ in pairs})
-    if len(values) == 1:
-        return f"Every value of your {{noun}} is {values[0]:g}, whatever the image."
-    return "All values of your {noun} are the same number, one number a call."
-
-
-def ratio(v: Tensor, t: Tensor) -> float:
-    """The factor by which `v` fits `t` best."""
-    return ((v * t).sum() / (t * t).sum().clamp(min=1e-300)).item()
-
-
-def factor(pairs: Pairs, tolerance: float) -> str:
-    """Words for a constant factor, the same for all; empty where there is none."""
-    factors = [ratio(v, t) for v, t in pairs]
-    fits = all(close(v, c * t, tolerance) for (v, t), c in zip(pairs, factors, strict=True))
-    if not fits or min(map(abs, factors)) < 1e-12:
-        return ""
-    first = factors[0]
-    if all(abs(c / first - 1) < 3 * tolerance for c in factors):
-        if abs(first + 1) < 3 * tolerance:
-            return "Your {noun} has the right sizes, but the opposite sign everywhere."
-        return f"Your {{noun}} is {first:.3g} times the target everywhere: a constant factor."
-    some = ", ".join(f"{c:.3g}" for c in factors)
-    return (
-        "In each call your {noun} is the target times a constant, but not always the same one "
-        f"({some}). What do you multiply or divide by that changes from call to call?"
-    )
-
-
-def image_factor(pairs: Pairs, tolerance: float) -> str:
-    """Words for a factor that differs from image to image; empty where there is none."""
-    images = [(a, b) for v, t in pairs for a, b in zip(v, t, strict=True)]
-    factors = [ratio(a, b) for a, b in images]
-    fits = all(close(a, c * b, tolerance) for (a, b), c in zip(images, factors, strict=True))
-    if not fits or min(map(abs, factors)) < 1e-12:
-        return ""
-    some = ", ".join(f"{c:.3g}" for c in factors[:4])
-    return (
-        "For each image your {noun} is the target times a constant, but another one for each "
-        f"({some}, ...). Scaled like that, images can no longer be compared."
-    )
-
-
-def offset(pairs: Pairs, tolerance: float) -> str:
-    """Words for a constant that was added; empty where there is none."""
-    shifts = [(v - t).mean().item() for v, t in pairs]
-    if not all(
-        (v - t - s).abs().max() <= tolerance * size(t)
-        for (v, t), s in zip(pairs, shifts, strict=True)
-    ):
-        return ""
-    some = ", ".join(f"{s:+.3g}" for s in shifts)
-    return f"Your {{noun}} is the target plus a constant in each call ({some})."
-
-
-def signs(pairs: Pairs, tolerance: float) -> str:
-    """Words for signs that are wrong or lost; empty where they are right."""
-    v, t = _flat(pairs, tolerance)
-    if close(v, t.clamp(min=0), tolerance):
-        return (
-            "Your {noun} agrees where the target is positive and is zero where the target is "
-            "negative: the negative values are cut off."
-        )
-    if close(v, t.clamp(max=0), tolerance):
-        return "Your {noun} agrees where the target is negative and is zero elsewhere."
-    if not close(v.abs(), t.abs(), tolerance):
-        return ""
-    if (v >= 0).all():
-        return (
-            "The sizes are right, but your {noun} has no negative values and the target has: an "
-            "absolute value too many?"
-        )
-    share = ((v * t) < 0).double().mean().item()
-    return f"The sizes are right, but {share:.0%} of the values have the wrong sign."
-
-
-def _flat(pairs: Pairs, tolerance: float) -> tuple[Tensor, Tensor]:
-    """All cases in a row, each on the scale of its target."""
-    scales = [size(t) or 1.0 for _, t in pairs]
-    v = torch.cat([p[0].flatten() / s for p, s in zip(pairs, scales, strict=True)])
-    return v, torch.cat([p[1].flatten() / s for p, s in zip(pairs, scales, strict=True)])
-
-
-def number(exercise: Exercise, values: list, targets: list, wrong: int) -> str:
-    """Words for results that are one number a call, of which that of call `wrong` is wrong."""
-    found = [as_number(v) for v in values]
-    if found[wrong] is None:
-        return f"You return {kind(values[wrong])}. Asked for is one number: {exercise.result}."
-    if not found[wrong].isfinite():
-        return not_finite(exercise, found[wrong])
-    if all(v is not None and v.isfinite() for v in found):
-        pairs = [(torch.stack(found), torch.stack([t.double() for t in targets]))]
-        said = factor(pairs, exercise.tolerance) or offset(pairs, exercise.tolerance)
-        if said:
-            return said.replace(" everywhere", " in every call").format(noun=exercise.noun)
-    return f"Your {exercise.noun} is {found[wrong]:.4g} where {targets[wrong]:.4g} belongs."
-
-
-def order_of_images(pairs: Pairs, tolerance: float) -> str:
-    """Words for the right maps in another order; empty where it does not apply."""
-    if all(len(t) == 1 for _, t in pairs):
-        return ""
-    for v, t in pairs:
-        orders = permutations(range(len(t))) if len(t) < 6 else []
-        if not any(close(v[list(order)], t, tolerance) for order in orders):
-            return ""
-    return "The numbers are right, but the images are in another order than they came in."
-
-
-def mirrored(pairs: Pairs, tolerance: float) -> str:
-    """Words for a map that is flipped or transposed; empty where it does not apply."""
-    for axis, word in ((-1, "left and right"), (-2, "top and bottom")):
-        if all(t.ndim > 2 and close(v.flip(axis), t, tolerance) for v, t in pairs):
-            return f"The numbers are right, but {word} are exchanged."
+    for order in permutations(range(len(exercise.parts))):
+        moved = [[results.values[i][n] for n in order] for i in fits]
+        wanted = [results.targets[i] for i in fits]
+        if len(fits) == len(results.values) and all(
+            equal(m, t, exercise.tolerance) for m, t in zip(moved, wanted, strict=True)
+        ):
+            names = ", ".join(exercise.parts)
+            return f"The parts are right, but in another order: asked for is ({names})."
     return ""
 
 
-def rounded(pairs: Pairs, tolerance: float) -> str:
-    """Words for the right numbers, rounded; empty where it does not apply."""
-    whole = all((v == v.round()).all() for v, _ in pairs)
-    near = all((v - t).abs().max() < 1 for v, t in pairs)
-    return (
-        "Your values are whole numbers: the fractions have been cut off." if whole and near else ""
-    )
+def _part(exercise: Exercise, results: Results, fits: list[int], n: int, depth: int) -> Results:
+    """Part `n` of the results of the calls `fits`."""
+    values = [_nth(results.values[i], n, depth) for i in fits]
+    targets = [_nth(results.targets[i], n, depth) for i in fits]
+    scales = [results.scales[i] for i in fits]
+    right = [
+        i
+        for i, (v, t, s) in enumerate(zip(values, targets, scales, strict=True))
+        if equal(v, t, exercise.tolerance * s / scale(t))
+    ]
+    return Results(values, targets, scales, [results.notes[i] for i in fits], right)
 
 
-def monotone(pairs: Pairs, tolerance: float) -> str:
-    """Whether larger targets always have larger values, over all cases together."""
-    v = torch.cat([p[0].flatten() for p in pairs])
-    t = torch.cat([p[1].flatten() for p in pairs])
-    order = t.argsort()
-    rising = v[order].diff()
-    apart = t[order].diff() > 10 * tolerance * size(t)
-    if (rising >= -1e-6 * size(v)).all() and (rising[apart] > 0).all() and apart.any():
-        return (
-            "Your {noun} puts the values in exactly the order of the target, but the numbers are "
-            "others, as after a square, a root or a logarithm."
-        )
-    return ""
+def _nth(value: list, n: int, depth: int) -> object:
+    """Part `n`, taken out of the lists in which the parts lie."""
+    return [_nth(inner, n, depth - 1) for inner in value] if depth else value[n]
 
 
-def first_image(pairs: Pairs, tolerance: float) -> str:
-    """Words for a result that is right for the first image only; empty where it is not."""
-    several = [(v, t) for v, t in pairs if len(t) > 1]
-    singles = [(v, t) for v, t in pairs if len(t) == 1]
-    if not several or not all(close(v, t, tolerance) for v, t in singles):
+def _part_words(exercise: Exercise, part: Results, n: int, depth: int) -> str:
+    noun, axes = exercise.parts[n], exercise.axes
+    own = axes if depth else (axes[n] if axes else ())
+    about = About(noun, own, exercise.tolerance)
+    if not depth or not isinstance(part.targets[0], list):
+        return one(exercise, about, part)
+    if _innermost(part.targets[0]) is str:
+        first = part.first
+        return goes_on(part.at, _text(about, part.values[first], part.targets[first], ()))
+    values, targets = [_array(v) for v in part.values], [_array(t) for t in part.targets]
+    return one(exercise, about, Results(values, targets, part.scales, part.notes, part.right))
+
+
+def _innermost(value: object) -> type:
+    return _innermost(value[0]) if isinstance(value, list) and value else type(value)
+
+
+def _array(value: list) -> object:
+    """Nested lists of numbers as a tensor; as they are where their lengths differ."""
+    if isinstance(value, list | tuple):
+        parts = [_array(v) for v in value]
+        same = all(isinstance(p, Tensor) and p.shape == parts[0].shape for p in parts)
+        return torch.stack(parts) if parts and same else parts
+    number = as_number(value)
+    return value if number is None else number
+
+
+def _text(about: About, value: object, target: object, path: tuple[int, ...]) -> str:
+    """Words for the first name that differs."""
+    if isinstance(target, list):
+        parts = enumerate(zip(value, target, strict=True))
+        found = (_text(about, v, t, (*path, i)) for i, (v, t) in parts)
+        return next((said for said in found if said), "")
+    if value == target:
         return ""
-    if not all(close(v[0], t[0], tolerance) for v, t in several):
-        only = "Right for a single image, but not for several: do the images of a batch mix?"
-        return only if singles else ""
-    return "Only the first image of a batch is right. Does every image get its own treatment?"
+    spot = ", ".join(f"{about.axis(i)} {p}" for i, p in enumerate(path))
+    return f"At {spot} (counted from 0) stands {value[:40]!r}; expected is {target!r}."
 
 
-def where(exercise: Exercise, value: Tensor, target: Tensor) -> str:
-    """The largest difference and its place."""
-    gap = (value.double() - target.double()).abs()
-    place = torch.unravel_index(gap.argmax(), gap.shape)
-    names = AXES.get(gap.ndim, tuple(f"axis {i}" for i in range(gap.ndim)))
-    spot = ", ".join(f"{n} {int(i)}" for n, i in zip(names, place, strict=True))
-    off = (gap > exercise.tolerance * size(target.double())).double().mean().item()
-    share = "Every value is" if off == 1 else f"{off:.0%} of the values are"
-    mine, ours = value[place].item(), target[place].item()
-    said = f"{share} off" if off >= 0.005 else "Less than 1% of the values are off"
-    return f"{said}; most at {spot} (counted from 0): yours {mine:.3g}, target {ours:.3g}."
-
-
-# ------------------------------------------------------------------ lists of pairs
-
-
-def structure(exercise: Exercise, value: object, target: object, place: str = "") -> str:
-    """Words for nested lists: the first place where the form or a name differs, then numbers."""
-    found = _form(exercise, value, target, ())
-    return found or _numbers(exercise, value, target)
-
-
-Path = tuple[int, ...]
-
-
-def _spot(path: Path) -> str:
-    """Where in the result, counted from 0 as Python does."""
-    return "Your result" + "".join(f"[{i}]" for i in path) if path else "Your result"
-
-
-def _form(exercise: Exercise, value: object, target: object, path: Path) -> str:
+def _form(exercise: Exercise, value: object, target: object, path: tuple[int, ...]) -> str:
+    """The first place where lists are no lists, or of another length; empty where there is none."""
     asked = f"Asked for: {exercise.result}."
+    spot = _spot(exercise, path)
     if isinstance(target, list):
         if not isinstance(value, list | tuple):
-            return f"{_spot(path)} is {kind(value)}, not a list. {asked}"
+            return f"{spot} is {kind(value)}, not a list. {asked}"
         if len(value) != len(target):
-            few = f"has {len(value)} entries, expected are {len(target)}"
-            return f"{_spot(path)} {few}. {asked}"
-        parts = enumerate(zip(value, target, strict=True))
-        return next((s for i, (v, t) in parts if (s := _form(exercise, v, t, (*path, i)))), "")
+            few = "1 entry" if len(value) == 1 else f"{len(value)} entries"
+            return f"{spot} has {few}, expected are {len(target)}. {asked}"
+        if isinstance(target[0], list | str) or path:
+            parts = enumerate(zip(value, target, strict=True))
+            return next((s for i, (v, t) in parts if (s := _form(exercise, v, t, (*path, i)))), "")
+        return ""
     if isinstance(target, str) and not isinstance(value, str):
-        return f"{_spot(path)} is {kind(value)}, not a text. {asked}"
-    if isinstance(target, str) and value != target:
-        return f"{_spot(path)} is {value[:40]!r}; expected is {target!r}."
+        return f"{spot} is {kind(value)}, not a text. {asked}"
     if isinstance(target, float) and as_number(value) is None:
-        return f"{_spot(path)} is {kind(value)}, not a number. {asked}"
+        return f"{spot} is {kind(value)}, not a number. {asked}"
     return ""
 
 
-def _numbers(exercise: Exercise, value: object, target: object) -> str:
-    pairs = aligned(value, target) or []
-    v = torch.stack([p[0] for p in pairs])
-    t = torch.stack([p[1] for p in pairs])
-    tests: tuple[Callable, ...] = (factor, offset)
-    for test in tests:
-        said = test([(v, t)], exercise.tolerance) if v.isfinite().all() else ""
-        if said:
-            return "The names are right. " + said.format(noun="numbers").replace(
-                "Your numbers is", "Each number is"
-            ).replace("Your numbers has", "They have")
-    worst = int((v - t).abs().nan_to_num(torch.inf).argmax())
-    return f"The names are right, but not all numbers: {v[worst]:.4g} where {t[worst]:.4g} belongs."
+def _spot(exercise: Exercise, path: tuple[int, ...]) -> str:
+    """Where in the result, counted from 0 as Python does."""
+    lists = exercise.axes if exercise.axes and isinstance(exercise.axes[0], str) else ()
+    if not path:
+        return "Your result"
+    inside = ", ".join(f"{name} {i}" for name, i in zip(lists, path, strict=False))
+    if len(path) > len(lists):
+        name = exercise.parts[path[len(lists)]]
+        return f"One of your {name}" + (f" ({inside})" if inside else "")
+    return f"Your result for {inside}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from course_utils.checking import core, history, judging, running, sources
 from course_utils.checking.core import RIGHT, Exercise, Verdict
+from course_utils.checking.notebook import stumbled
+from course_utils.checking.wording import unmarked
 from course_utils.common import lectures
 
 
@@ -73,7 +75,15 @@ def table(path: Path) -> list[Row]:
     exercises = core.all_(lecture)
     ids = set(history.lecture_cells(lecture))
     cells = sources.notebook_cells(content, [e.name for e in exercises], ids)
-    return [Row(e, _verdict(e, cells)) for e in exercises]
+    return [Row(e, _judged(e, cells)) for e in exercises]
+
+
+def _judged(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
+    """As `_verdict`, and never an exception: a notebook can be handed in whatever is in it."""
+    try:
+        return _verdict(exercise, cells)
+    except Exception as error:
+        return stumbled(exercise, error)
 
 
 def _verdict(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
@@ -93,7 +103,7 @@ def lines(path: Path, rows: Sequence[Row]) -> list[str]:
     had, total = sum(r.verdict.points for r in rows), core.total(r.exercise for r in rows)
     said = [f"{path.name}: {had:g} of {total} points"]
     for row in rows:
-        reason = row.verdict.reason.replace("*", "")
+        reason = unmarked(row.verdict.reason)
         state = row.verdict.state + (f", because: {reason}" if reason and not _right(row) else "")
         said.append(f"  {row.exercise.name:<{width}}  {state}")
     return said

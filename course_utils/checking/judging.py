@@ -1,8 +1,9 @@
 """From the outcomes of an answer to a verdict. Pure: nothing of the student's runs here."""
 
+import logging
 from collections.abc import Sequence
 
-from course_utils.checking import describing, running, slopes
+from course_utils.checking import describing, running, slopes, wording
 from course_utils.checking.comparing import equal
 from course_utils.checking.core import (
     NOT_ATTEMPTED,
@@ -10,12 +11,14 @@ from course_utils.checking.core import (
     WRONG,
     Case,
     Exercise,
-    Fault,
     Mistake,
     Outcome,
     Verdict,
 )
+from course_utils.checking.explaining import fault_words, unwritten
 from course_utils.checking.sources import Pieces
+
+log = logging.getLogger(__name__)
 
 
 def targets(exercise: Exercise, cases: Sequence[Case]) -> list[object]:
@@ -57,28 +60,52 @@ def judge(
     if _untouched(outcomes, pieces):
         return Verdict(NOT_ATTEMPTED)
     wanted = targets(exercise, cases) if wanted is None else wanted
-    # What it says about values comes first where they are the known mistake's, on every case.
-    fault = next((o.fault for o in outcomes if o.fault), None)
-    values = [o.value for o in outcomes]
-    good = [equal(v, t, exercise.tolerance) for v, t in zip(values, wanted, strict=True)]
-    if fault is None and all(good):
+    good = [
+        o.fault is None and equal(o.value, t, exercise.tolerance)
+        for o, t in zip(outcomes, wanted, strict=True)
+    ]
+    if all(good):
         return _aftermath(exercise, cases, outcomes)
-    if fault is not None:
-        number = next(i for i, o in enumerate(outcomes) if o.fault)
-        earlier = all(good[:number]) and number > 0
-        place = f"Right on {cases[0].note}; on {cases[number].note}: " if earlier else ""
-        return Verdict(WRONG, place + fault_words(exercise, fault, pieces))
+    if any(o.fault for o in outcomes):
+        return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
+    values = [o.value for o in outcomes]
     mistake = recognised(exercise, cases, values)
     if mistake:
         return Verdict(WRONG, mistake.sentence, mistake.name)
-    return Verdict(WRONG, describing.describe(exercise, values, list(wanted)))
+    return Verdict(WRONG, _described(exercise, cases, values, list(wanted), pieces))
+
+
+def _failed(
+    exercise: Exercise,
+    cases: Sequence[Case],
+    outcomes: Sequence[Outcome],
+    good: Sequence[bool],
+    pieces: Pieces | None,
+) -> str:
+    """Words for the first call without a result, and for the calls that it concerns."""
+    first = next(o.fault for o in outcomes if o.fault)
+    failed = [i for i, o in enumerate(outcomes) if o.fault]
+    same = [i for i in failed if outcomes[i].fault.kind == first.kind]
+    right = [i for i, one in enumerate(good) if one]
+    place = wording.calls([c.note for c in cases], right, same)
+    return describing.goes_on(place, fault_words(exercise, first, pieces))
+
+
+def _described(
+    exercise: Exercise, cases: Sequence[Case], values: list, wanted: list, pieces: Pieces | None
+) -> str:
+    """Words for wrong values; plain ones where it is not foreseen what came."""
+    try:
+        return describing.describe(exercise, cases, values, wanted, pieces.source if pieces else "")
+    except Exception:  # a check must not stop the notebook, whatever it is given
+        log.info("no words for an answer to %s", exercise.name, exc_info=True)
+        return f"Your result is not what is asked for: {exercise.result}."
 
 
 def _untouched(outcomes: Sequence[Outcome], pieces: Pieces | None) -> bool:
     if pieces is not None and (pieces.source or pieces.fault):
         return pieces.stub
-    raised = [o.fault for o in outcomes if o.fault and o.fault.kind == "NotImplementedError"]
-    return pieces is not None or len(raised) == len(outcomes)
+    return pieces is not None or all(unwritten(o.fault) for o in outcomes)
 
 
 def recognised(
@@ -137,93 +164,3 @@ def _aftermath(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Out
         return Verdict(WRONG, cut)
     remark = "One remark: " + words[0] if words else ""
     return Verdict(RIGHT, remark, points=float(exercise.points))
-
-
-# ------------------------------------------------------------------ exceptions
-
-
-def fault_words(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
-    """What to say about a call that gave no result."""
-    known = pieces.notebook_names if pieces else frozenset()
-    special = SPECIAL.get(fault.kind)
-    said = special(exercise, fault, known) if special else ""
-    if said:
-        return said
-    line = f" in your line `{fault.line}`" if fault.line else ""
-    message = fault.message.splitlines()[0][:200] if fault.message else ""
-    return f"It stops with {fault.kind}{line}" + (f": {message}" if message else ".")
-
-
-def _missing_name(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    line = f" (line `{fault.line}`)" if fault.line else ""
-    arguments = exercise.arguments
-    if fault.name in known:
-        among = ", ".join(f"`{a}`" for a in arguments)
-        return (
-            f"It uses the notebook's variable `{fault.name}`{line}, which exists here but not "
-            f"where your answer is graded. Everything it needs comes as an argument: {among}."
-        )
-    return f"The name `{fault.name}` is not defined{line}."
-
-
-def _too_slow(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    return (
-        f"It had not returned after {fault.message} seconds and was stopped; the course's own "
-        "needs a fraction of one. Is there a loop that never ends?"
-    )
-
-
-def _closed(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    return (
-        f"It calls the course's own `{fault.name}`. That is closed in exercises: write it "
-        "yourself, with torch."
-    )
-
-
-def _unfinished(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    if fault.name and fault.name != exercise.name:
-        return f"It calls `{fault.name}`, which is not written yet. Solve that one first."
-    return (
-        "The line `raise NotImplementedError()` is still reached. Delete it once your code stands."
-    )
-
-
-def _syntax(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    line = f" in the line `{fault.line}`" if fault.line else ""
-    return f"The cell is not valid Python{line}: {fault.message}."
-
-
-def _exit(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    return "It ends the whole program (`exit`) instead of returning a result."
-
-
-def _recursion(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    return "It calls itself without end."
-
-
-def _no_graph(exercise: Exercise, fault: Fault, known: frozenset[str]) -> str:
-    line = f" (line `{fault.line}`)" if fault.line else ""
-    if "does not require grad" in fault.message:
-        return (
-            f"PyTorch has recorded nothing to differentiate{line}: the input must ask for "
-            "gradients before the forward pass."
-        )
-    if "can be implicitly created only for scalar" in fault.message:
-        return (
-            f"PyTorch differentiates a single number, and here it got several{line}. Make one "
-            "number of the scores of the batch."
-        )
-    return ""
-
-
-SPECIAL = {
-    "NameError": _missing_name,
-    "UnboundLocalError": lambda exercise, fault, known: "",
-    "TimeLimit": _too_slow,
-    "ClosedHelper": _closed,
-    "NotImplementedError": _unfinished,
-    "SyntaxError": _syntax,
-    "SystemExit": _exit,
-    "RecursionError": _recursion,
-    "RuntimeError": _no_graph,
-}

@@ -1,6 +1,7 @@
 """`check` and `yours_or_ours` as a notebook uses them: what is displayed, and what is returned."""
 
 import html
+import logging
 import os
 import re
 import sys
@@ -8,8 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from course_utils.checking import core, history, judging, onward, running, sources
-from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Exercise, Outcome, Verdict
+from course_utils.checking.comparing import equal
+from course_utils.checking.core import (
+    NOT_ATTEMPTED,
+    NOT_JUDGED,
+    RIGHT,
+    WRONG,
+    Exercise,
+    Outcome,
+    Verdict,
+)
 from course_utils.checking.sources import Pieces, SourceCell
+from course_utils.checking.wording import unmarked
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ def check(name: str, function: Callable | None = None) -> float | None:
     exercise = core.get(name)
     if function is None and shell() is not None:
         function = shell().user_ns.get(name)
-    answer = _answers[name] = examine(exercise, function)
+    answer = _answers[name] = examined(exercise, function)
     if graded():
         print(text(answer))
         return answer.verdict.points
@@ -53,6 +66,8 @@ def check(name: str, function: Callable | None = None) -> float | None:
         figure = picture(answer)
     except OSError as error:  # no photo or no weights: the words do without
         print(f"(no picture: {error})")
+    except Exception:  # an extra, for which no notebook stops
+        log.info("no picture of an answer to %s", name, exc_info=True)
     if figure is not None:
         display(figure._repr_mimebundle_()["text/html"], figure.alt)
     return None
@@ -62,7 +77,7 @@ def yours_or_ours(name: str, function: Callable) -> Callable:
     """See `course_utils.exercises.yours_or_ours`."""
     exercise, known = core.get(name), _answers.get(name)
     if known is None or known.function is not function:
-        known = _answers[name] = examine(exercise, function)
+        known = _answers[name] = examined(exercise, function)
     right = known.verdict.state == RIGHT
     whose = "your" if right else "the course's own"
     until = "" if right else ", until the check says that yours is right"
@@ -73,6 +88,25 @@ def yours_or_ours(name: str, function: Callable) -> Callable:
     loss = any(o.slopes for o in known.outcomes)
     foreign = any(o.foreign for o in known.outcomes)
     return onward.as_torch(function, attached=loss) if foreign else function
+
+
+def examined(exercise: Exercise, function: object) -> Answer:
+    """As `examine`, and never an exception: a check must not stop the notebook."""
+    try:
+        return examine(exercise, function)
+    except Exception as error:
+        return Answer(exercise, function, None, (), stumbled(exercise, error))
+
+
+def stumbled(exercise: Exercise, error: Exception) -> Verdict:
+    """The verdict where the check itself fails, which is no fault of the answer."""
+    log.info("no verdict on an answer to %s", exercise.name, exc_info=error)
+    message = str(error).split("\n")[0][:200].replace("`", "'")
+    return Verdict(
+        NOT_JUDGED,
+        f"The check itself stopped with `{type(error).__name__}: {message}`. That says nothing "
+        "about your answer; tell your instructor.",
+    )
 
 
 def examine(
@@ -143,16 +177,17 @@ def headline(answer: Answer) -> str:
         return f"{name}: right ({points} point{'s' * (points != 1)})."
     if verdict.state == NOT_ATTEMPTED:
         return f"{name}: not attempted yet."
+    if verdict.state == NOT_JUDGED:
+        return f"{name}: not judged."
     return f"{name}: wrong, because:"
 
 
 def text(answer: Answer) -> str:
     """The verdict as plain text."""
-    said = f"{headline(answer)} {answer.verdict.reason}".strip()
-    return said.replace("*", "")
+    return unmarked(f"{headline(answer)} {answer.verdict.reason}".strip())
 
 
-COLOURS = {RIGHT: "#009E73", WRONG: "#D55E00", NOT_ATTEMPTED: "#0072B2"}
+COLOURS = {RIGHT: "#009E73", WRONG: "#D55E00", NOT_ATTEMPTED: "#0072B2", NOT_JUDGED: "#666666"}
 
 
 def block(answer: Answer) -> str:
@@ -196,35 +231,71 @@ def display(markup: str, alternative: str) -> None:
 
 
 def picture(answer: Answer) -> object | None:
-    """Target, yours and their difference on a photo; None where the exercise has no picture."""
+    """Target, yours and their difference; None where the exercise has no picture.
+
+    They are drawn on a photo, and where a wrong answer is right on the photo, on a case on which
+    it is not.
+    """
     exercise = answer.exercise
     if exercise.picture is None or (shell() is None and answer.pieces is None):
         return None
     case = exercise.picture.case()
-    target = exercise.picture.to_map(judging.targets(exercise, [case])[0])
-    yours = None
-    if answer.outcomes and not any(o.fault for o in answer.outcomes):
-        yours = _drawable(exercise, answer, case, target)
+    result = judging.targets(exercise, [case])[0]
+    target = exercise.picture.to_map(result)
+    if not answer.outcomes or any(o.fault for o in answer.outcomes):
+        return drawn(exercise, target, None)
+    value = _outcomes(answer.pieces, answer.function, [replace(case, repeat=False)])[0].value
+    yours = as_map(exercise, value, target)
+    if answer.verdict.state == WRONG and yours is not None and not _apart(exercise, yours, target):
+        return _failing(answer) or drawn(exercise, target, yours, ALIKE)
     return drawn(exercise, target, yours)
 
 
-def _drawable(exercise: Exercise, answer: Answer, case: object, target: object) -> object | None:
-    """The student's map of the photo, or None where it is none."""
-    outcome = _outcomes(answer.pieces, answer.function, [replace(case, repeat=False)])[0]
-    return as_map(exercise, outcome.value, target)
+ALIKE = "In this picture yours is like the target; what is wrong stands above."
+
+
+def _apart(exercise: Exercise, yours: object, target: object) -> bool:
+    """Whether a difference can be seen between two maps."""
+    return not equal(yours, target, max(exercise.tolerance, 1e-3))
+
+
+def _failing(answer: Answer) -> object | None:
+    """The picture of the first case in which a difference is to be seen; None where none is."""
+    exercise = answer.exercise
+    cases = exercise.cases(core.PUBLIC_SEED)
+    rows = zip(cases, answer.outcomes, judging.targets(exercise, cases), strict=True)
+    for case, outcome, result in rows:
+        target = as_map(exercise, result, None)
+        yours = None if target is None else as_map(exercise, outcome.value, target)
+        if yours is not None and target.ndim == 2 and _apart(exercise, yours, target):
+            said = f"On a photo yours is right, but not on {case.note}."
+            return drawn(exercise, target, yours, said, f"on {case.note}")
+    return None
 
 
 def as_map(exercise: Exercise, value: object, target: object) -> object | None:
-    """A result of the picture's case as a map (H,W) like the target's, or None where it is none."""
+    """A result as a map (H,W) like the target's, or None where it is none.
+
+    Args:
+        target: the map of the target; None where any map will do.
+    """
     try:
         found = exercise.picture.to_map(value).float()
-    except (TypeError, AttributeError, IndexError, RuntimeError, KeyError):
+        alike = target is None or found.shape == target.shape
+        return found if alike and found.isfinite().all() else None
+    except Exception:  # whatever was returned instead of a result
         return None
-    return found if found.shape == target.shape and found.isfinite().all() else None
 
 
-def drawn(exercise: Exercise, target: object, yours: object | None) -> object:
-    """A figure of the target (H,W), and of another map and the difference where there is one."""
+def drawn(
+    exercise: Exercise, target: object, yours: object | None, said: str = "", subject: str = ""
+) -> object:
+    """A figure of the target (H,W), and of another map and the difference where there is one.
+
+    Args:
+        said: a line above the maps.
+        subject: what they show, where it is not the exercise's picture.
+    """
     import matplotlib
     from matplotlib import figure
 
@@ -245,12 +316,16 @@ def drawn(exercise: Exercise, target: object, yours: object | None) -> object:
             axes.set_axis_off()
             axes.imshow(array, **setting)
             axes.set_title(f"{name}\n{_range(array, scale)}")
-    return show.Figure(canvas, _alternative(exercise, panels))
+        if said:
+            canvas.suptitle(said, fontsize="medium")
+    subject = subject or exercise.picture.subject
+    return show.Figure(canvas, _alternative(exercise, subject, panels, said))
 
 
-def _alternative(exercise: Exercise, panels: list) -> str:
+def _alternative(exercise: Exercise, subject: str, panels: list, said: str) -> str:
     ranges = ", ".join(f"{name} from {_range(a, panels[0][2])}" for name, a, _ in panels)
-    return f"{exercise.title}, {exercise.picture.subject}, on one scale of colours: {ranges}."
+    alone = f"{exercise.title}, {subject}, on one scale of colours: {ranges}."
+    return f"{alone} {said}".strip()
 
 
 def _range(array: object, scale: dict) -> str:

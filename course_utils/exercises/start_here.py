@@ -339,7 +339,7 @@ register(
         result="for each image a list of k pairs (name, probability)",
         noun="list",
         axes=("image", "place"),
-        parts=("name", "probability"),
+        parts=("names", "probabilities"),
         hints=(
             "Probabilities of one image add up to 1: over which axis does softmax have to go?",
             "`topk` gives the largest values and where they were.",

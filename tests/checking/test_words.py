@@ -38,7 +38,7 @@ UNLISTED_MAPS = {
     "colours kept as one": (lambda m, x, c: map_(m, x, c)[:, None], "of length one too many"),
     "reversed": (lambda m, x, c: map_(m, x, c).flip(0), "images are in another order"),
     "mirrored": (lambda m, x, c: map_(m, x, c).flip(2), "left and right are exchanged"),
-    "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0, whatever the image"),
+    "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0."),
     "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 NaN"),
     "flat": (lambda m, x, c: map_(m, x, c).flatten(1), "arranged differently"),
     "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of 1 tensors"),
@@ -83,7 +83,7 @@ def test_only_the_first_image_of_a_batch():
         found[1:] = found[1:] + torch.rand(found[1:].shape)
         return found
 
-    assert "Only the first image of a batch" in said("saliency_map", mixed)
+    assert "only the first image of a batch" in said("saliency_map", mixed)
 
 
 TOP = start_here.top_classes
@@ -96,7 +96,7 @@ UNLISTED_LISTS = {
     ),
     "rounded": (
         lambda m, x, n, k: [[(a, round(p, 1)) for a, p in row] for row in TOP(m, x, n, k)],
-        "not all numbers",
+        "Your names are right, but every value of your probabilities is off",
     ),
     "a dictionary": (lambda m, x, n, k: [dict(row) for row in TOP(m, x, n, k)], "a `dict`"),
     "as texts": (
@@ -122,7 +122,7 @@ UNLISTED_NUMBERS = {
     "plus one": (lambda f, t, w: LOSS(f, t, w) + 1, "plus a constant in each call"),
     "an axis of two": (lambda f, t, w: LOSS(f, t, w).expand(2), "a tensor of shape (2,)"),
     "a text": (lambda f, t, w: "small", "You return a text"),
-    "not a number": (lambda f, t, w: LOSS(f, t, w) * torch.nan, "1 NaN"),
+    "not a number": (lambda f, t, w: LOSS(f, t, w) * torch.nan, "not finite: nan"),
     "something else": (lambda f, t, w: LOSS(f, t, w).sqrt() + len(f), "belongs"),
 }
 

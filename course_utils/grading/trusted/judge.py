@@ -27,7 +27,7 @@ from course_utils.grading.trusted import files, pictures, sandbox, submission
 SCHEMA = 1
 """The version of the result file; `docs/grading.md` describes it."""
 
-UNREADABLE, GRADED, FAILED = "unreadable", "graded", "not judged"
+UNREADABLE, GRADED, FAILED = "unreadable", "graded", core.NOT_JUDGED
 LOST_WORDS = {
     "WorkerLost": "Your function gave no answer: {}.",
     "OutOfMemory": "Your function was stopped: {}.",
