@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course_utils import layers
+from course_utils import images, layers
 from course_utils.common.batches import in_chunks
 from course_utils.common.optimise import (
     Fourier,
@@ -160,7 +160,7 @@ def class_map(
     _named(model, classes)
 
     def values(x: Tensor) -> Tensor:
-        means = _seen(model, x, layer).mean((2, 3))
+        means = layers.output(model, x, layer).mean((2, 3))
         index = class_indices(model, classes, len(x)).to(x.device)
         return means.gather(1, index[:, None])[:, 0]
 
@@ -185,7 +185,7 @@ def channel(
     wanted = [channels] if isinstance(channels, int) else list(channels)
 
     def values(x: Tensor) -> Tensor:
-        maps = _seen(model, x, layer)
+        maps = layers.output(model, x, layer)
         if not all(0 <= c < maps.shape[1] for c in wanted) or len(wanted) not in (1, len(x)):
             raise ValueError(
                 f"channels={wanted} for {len(x)} images; accepted: one for all or one for each, "
@@ -202,15 +202,6 @@ def _named(model: nn.Module, classes: int | str | Sequence | Tensor) -> None:
     """Wrong names of classes are refused at once, not at the first step."""
     several = isinstance(classes, list | tuple | Tensor)
     class_indices(model, classes, len(classes) if several else 1)
-
-
-def _seen(model: nn.Module, x: Tensor, layer: str) -> Tensor:
-    seen = layers.forward_until(model, x, layer)
-    if layer not in seen:
-        raise ValueError(f"layer={layer!r} takes no part in the network's forward pass")
-    if torch.is_grad_enabled() and x.requires_grad and not seen[layer].requires_grad:
-        raise ValueError(f"layer={layer!r} has no gradient with respect to the image")
-    return seen[layer]
 
 
 # ------------------------------------------------------------------ the modern recipe
@@ -323,11 +314,6 @@ def high_frequencies(x: Tensor, cycles: float = 0.25) -> Tensor:
     return (power * fine).sum((1, 2)) / power.sum((1, 2)).clamp(min=1e-20)
 
 
-def as_saved(pixels: Tensor) -> Tensor:
-    """Pixels as an 8-bit file gives them back: clipped to 0-1, in steps of 1/255."""
-    return (pixels.clamp(0, 1) * 255).round() / 255
-
-
 def enlarged(pixels: Tensor, times: int = 3) -> Tensor:
     """Pixels (N,3,H,W) in 0-1 drawn `times` as large with smooth edges, for looking at."""
     return functional.interpolate(pixels, scale_factor=times, mode="bicubic").clamp(0, 1)
@@ -348,7 +334,7 @@ def recognition(
         For each picture: the most probable class, its probability, and that of the wanted class.
     """
     index = class_indices(model, list(classes), len(pixels)).to(model.device)
-    moved = as_saved(pixels).roll(shift, dims=(-2, -1))
+    moved = images.eight_bits(pixels).roll(shift, dims=(-2, -1))
     with torch.no_grad():
         p = in_chunks(lambda some: model(model.normalize(some)).softmax(1), moved)
     best = p.max(1)

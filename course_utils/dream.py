@@ -89,28 +89,9 @@ def guided_by(model: nn.Module, layer: str, guide: Tensor) -> Objective:
 
 def _activation(model: nn.Module, x: Tensor, layer: str) -> Tensor:
     """The layer's output with its graph; one clear error for all that can be wrong with it."""
-    if x.ndim != 4 or len(x) == 0:
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: images (N,3,H,W), N at least 1")
     if not torch.isfinite(x).all():
         raise ValueError("x: it has values that are not finite (NaN or infinity)")
-    height, width = x.shape[-2:]
-    small = f"pixels: images of {height} x {width} are too small for layer={layer!r}"
-    try:
-        seen = layers.forward_until(model, x, layer)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        raise ValueError(f"{small} ({error})") from error
-    if layer not in seen:
-        raise ValueError(f"layer={layer!r} takes no part in the forward pass")
-    activation = seen[layer]
-    if not isinstance(activation, Tensor) or not activation.is_floating_point():
-        raise ValueError(f"layer={layer!r} gives no tensor of real numbers")
-    if not activation.numel():
-        raise ValueError(small)
-    if torch.is_grad_enabled() and x.requires_grad and not activation.requires_grad:
-        raise ValueError(f"layer={layer!r} has no gradient with respect to the pixels")
-    return activation
+    return layers.output(model, x, layer)
 
 
 # ------------------------------------------------------------------ one step

@@ -207,6 +207,11 @@ def composite(
     return pixels.clamp(0, 1), layer[3] > 0.5
 
 
+def eight_bits(pixels: Tensor) -> Tensor:
+    """Pixels as an 8-bit file (PNG) gives them back: clipped to 0-1, in steps of 1/255."""
+    return (pixels.clamp(0, 1) * 255).round() / 255
+
+
 def to_pil(pixels: Tensor) -> Image.Image:
     """(3,H,W) or (H,W) in 0-1 as an 8-bit PIL image; values outside are clipped."""
     return tvf.to_pil_image((pixels.detach().cpu().float().clamp(0, 1) * 255).round().byte())

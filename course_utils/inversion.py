@@ -67,25 +67,9 @@ def features(model: nn.Module, x: Tensor, layer: str) -> Tensor:
         Usually (N,K,h,w).
 
     Raises:
-        ValueError: unknown layer, one that the pass never reaches, one whose output is no tensor,
-            or images too small for the network.
+        ValueError: as `layers.output`.
     """
-    try:
-        seen = layers.forward_until(model, x, layer)
-    except RuntimeError as error:
-        if min(x.shape[-2:]) >= 64:
-            raise
-        raise ValueError(
-            f"x: images of {x.shape[-2]} x {x.shape[-1]} pixels are too small to reach "
-            f"layer={layer!r} ({str(error).splitlines()[0]})"
-        ) from error
-    found = seen.get(layer)
-    if not isinstance(found, Tensor):
-        came = type(found).__name__ if layer in seen else "nothing"
-        raise ValueError(f"layer={layer!r} gave {came}; accepted: a layer that gives a tensor")
-    if x.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
-        raise ValueError(f"layer={layer!r} has no gradient: nothing leads back to the pixels")
-    return found
+    return layers.output(model, x, layer)
 
 
 def inversion_loss(phi: Tensor, target: Tensor, x: Tensor, weight: float) -> Tensor:

@@ -130,6 +130,49 @@ def forward_until(model: nn.Module, x: Tensor, *names: str) -> dict[str, Tensor]
     return seen
 
 
+def output(model: nn.Module, x: Tensor, layer: str) -> Tensor:
+    """The output of one layer with the graph that leads back to x; the pass ends there.
+
+    For a shallow layer most of the network is never run.
+
+    Args:
+        model: a network.
+        x: normalised images (N,3,H,W), at least one.
+        layer: a name as `find` accepts it.
+
+    Returns:
+        Usually (N,K,h,w).
+
+    Raises:
+        ValueError: an unknown layer, one that the pass never comes to, or whose output is no tensor
+            of real numbers or has no gradient although x wants one; images too small for it.
+    """
+    if x.ndim != 4 or len(x) == 0:
+        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: images (N,3,H,W), N at least 1")
+    height, width = x.shape[-2:]
+    small = f"images of {height} x {width} pixels are too small for layer={layer!r}"
+    try:
+        seen = forward_until(model, x, layer)
+    except RuntimeError as error:
+        if min(height, width) >= SMALL or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(f"{small} ({str(error).splitlines()[0]})") from error
+    if layer not in seen:
+        raise ValueError(f"layer={layer!r} takes no part in the forward pass")
+    found = seen[layer]
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        raise ValueError(f"layer={layer!r} gives no tensor of real numbers")
+    if not found.numel():
+        raise ValueError(small)
+    if torch.is_grad_enabled() and x.requires_grad and not found.requires_grad:
+        raise ValueError(f"layer={layer!r} has no gradient with respect to the pixels")
+    return found
+
+
+SMALL = 100
+"""Pixels: a network that fails on images of fewer a side is likely to fail for that."""
+
+
 class _Enough(Exception):
     """Every layer that was asked for has been seen."""
 

@@ -172,7 +172,7 @@ def test_pictures_too_small_are_refused(squeezenet):
 def test_a_painted_class_is_recognised_after_saving_and_shifting(squeezenet, goldfish, tmp_path):
     images.to_pil(goldfish.image[0]).save(tmp_path / "goldfish.png")
     back = images.read(tmp_path / "goldfish.png")
-    assert torch.allclose(back, ascent.as_saved(goldfish.image[0]), atol=1e-6)
+    assert torch.allclose(back, images.eight_bits(goldfish.image[0]), atol=1e-6)
     for shift in [(0, 0), (3, -4)]:
         ((sees, p, own),) = ascent.recognition(squeezenet, back[None], ["goldfish"], shift)
         assert sees == "goldfish"

@@ -269,19 +269,6 @@ def test_the_summary_names_the_fastest_other():
     assert "(abacus) |" in line
 
 
-def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
-    (tmp_path / "benchmarks.md").write_text("old")
-
-    def full(*_):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(page.os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        page.replace(tmp_path / "benchmarks.md", "new")
-    assert [file.name for file in tmp_path.iterdir()] == ["benchmarks.md"]
-    assert (tmp_path / "benchmarks.md").read_text() == "old"
-
-
 def test_damaged_figures_are_not_overwritten(tmp_path):
     (tmp_path / "benchmarks.json").write_text('{"rows": ')
     with pytest.raises(ValueError, match="damaged"):

@@ -512,7 +512,7 @@ def test_layers_that_cannot_dream_are_refused(function, layer, message):
         (lambda x: x[0], r"x: shape \(3, 16, 16\); accepted: images \(N,3,H,W\)"),
         (lambda x: x[:0], r"x: shape \(0, 3, 16, 16\)"),
         (lambda x: x / 0, "x: it has values that are not finite"),
-        (lambda x: x[..., :3, :3], "pixels: images of 3 x 3 are too small for layer='conv2'"),
+        (lambda x: x[..., :3, :3], "images of 3 x 3 pixels are too small for layer='conv2'"),
     ],
     ids=["one image", "no image", "infinite", "too small"],
 )

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from course_utils import fast_style, images, models, texture, widgets
+from course_utils import fast_style, images, layers, models, texture, widgets
 from course_utils.commands import cli
 from course_utils.common import paths
 from course_utils.fast_style import Recipe, TransformNetwork
@@ -146,6 +146,16 @@ def test_feature_maps_are_the_networks_own(squeezenet):
     torch.testing.assert_close(found["fire4"], squeezenet.module.features[2:7](direct))
     with pytest.raises(ValueError, match="layer='fire44'.*'fire4'"):
         fast_style.feature_maps(squeezenet, x, ["fire44"])
+
+
+def test_the_loss_looks_at_any_layer_of_any_network(efficientnet):
+    other, recipe = efficientnet, Recipe(style_layers=("stem",), content_layer="head")
+    painting, x, y = (numbers(1, 3, 64, 64, seed=k).sigmoid() for k in range(3))
+    loss = fast_style.PerceptualLoss(other, painting[0], recipe)
+    seen = [layers.activations(other, other.normalize(p), "head") for p in (x, y)]
+    content = (seen[1] - seen[0]).square().sum() / seen[0].square().sum()
+    found = loss.terms(y, loss.target(x))["content"]
+    assert found.item() == pytest.approx(content.item(), rel=1e-4)
 
 
 def test_the_loss_is_the_formula(squeezenet):

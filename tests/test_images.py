@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -538,3 +539,11 @@ def test_to_pil_rounds_and_clips():
 def test_eight_bits_survive_the_way_to_pil_and_back(seed):
     pixels = torch.randint(256, (3, 5, 7), generator=torch.Generator().manual_seed(seed)) / 255
     assert torch.allclose(images.read(images.to_pil(pixels)), pixels, atol=1e-6)
+
+
+def test_eight_bits_are_what_a_file_gives_back(tmp_path):
+    pixels = tiny.array(3, 3, 20, 30) / 2 + 0.5  # some beyond black and white
+    images.to_pil(pixels.clamp(0, 1)).save(tmp_path / "saved.png")
+    saved = images.eight_bits(pixels)
+    assert torch.equal(saved, images.read(tmp_path / "saved.png"))
+    assert torch.equal(images.eight_bits(saved), saved)

@@ -144,8 +144,8 @@ class Unused(nn.Module):
     ("module", "layer", "words"),
     [
         (nn.Sequential(Detached()), "0", "'0' has no gradient"),
-        (nn.Sequential(Pair()), "0", "gave tuple"),
-        (Unused(), "spare", "gave nothing"),
+        (nn.Sequential(Pair()), "0", "gives no tensor"),
+        (Unused(), "spare", "takes no part"),
     ],
 )
 def test_layers_that_cannot_be_inverted_are_named(module, layer, words):
@@ -248,7 +248,7 @@ def test_numbers_outside_their_range_are_refused(settings, words):
 
 def test_a_photo_too_small_for_a_layer_is_refused():
     stack = nn.Sequential(nn.Conv2d(3, 2, 5), nn.Conv2d(2, 2, 5))
-    with pytest.raises(ValueError, match="7 x 7 pixels are too small to reach layer='1'"):
+    with pytest.raises(ValueError, match="7 x 7 pixels are too small for layer='1'"):
         inversion.invert(Network(stack), torch.rand(3, 7, 7), "1", steps=1)
 
 

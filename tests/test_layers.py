@@ -447,3 +447,77 @@ def test_a_pass_ends_with_the_last_layer_asked_for_and_misses_what_it_never_reac
     ran.clear()
     assert set(layers.forward_until(net, tiny.batch(), "first", "spare")) == {"first"}
     assert ran == ["first", "second", "third"]
+
+
+class Odd(nn.Module):
+    """Layers without gradient, without numbers, without a tensor, and one that takes no part."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = tiny.fill(nn.Conv2d(3, 4, 5))
+        self.cut, self.index, self.pair = (Gives(f) for f in (_cut, _index, _pair))
+        self.spare = nn.Identity()
+        self.deep = tiny.fill(nn.Conv2d(4, 4, 5))
+
+    def forward(self, x):
+        maps = self.conv(x)
+        self.cut(maps), self.index(maps), self.pair(maps)
+        return self.deep(maps)
+
+
+class Gives(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def _cut(x):
+    return x.detach()
+
+
+def _index(x):
+    return x.argmax(1)
+
+
+def _pair(x):
+    return x, x
+
+
+def test_an_output_has_the_slope_of_the_network_cut_there():
+    net, x = tiny.network(), tiny.batch().requires_grad_()
+    found = layers.output(net, x, "conv2")
+    by_hand = net[:5](x)
+    assert torch.equal(found, by_hand)
+    slopes = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, by_hand)]
+    torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("cut", "layer='cut' has no gradient with respect to the pixels"),
+        ("index", "layer='index' gives no tensor of real numbers"),
+        ("pair", "layer='pair' gives no tensor of real numbers"),
+        ("spare", "layer='spare' takes no part in the forward pass"),
+        ("depe", "layer='depe' is not one of .*'deep'"),
+    ],
+)
+def test_a_layer_that_gives_no_output_to_climb_is_refused(layer, words):
+    with pytest.raises(ValueError, match=words):
+        layers.output(Odd(), tiny.batch().requires_grad_(), layer)
+
+
+def test_images_that_give_no_output_are_refused():
+    with pytest.raises(ValueError, match="7 x 8 pixels are too small for layer='deep'"):
+        layers.output(Odd(), torch.zeros(1, 3, 7, 8), "deep")
+    for shape in ((3, 16, 16), (0, 3, 16, 16)):
+        with pytest.raises(ValueError, match=rf"x: shape \({shape[0]}, .*accepted: images"):
+            layers.output(Odd(), torch.zeros(shape), "deep")
+
+
+def test_what_is_wrong_with_large_images_is_not_called_their_size():
+    with pytest.raises(RuntimeError, match="(?i)double"):
+        layers.output(Odd(), torch.zeros(1, 3, 100, 100, dtype=torch.float64), "deep")

@@ -182,6 +182,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "composites.recognised_composites": Example(lambda c: {"n": 1}, network="squeezenet1_1"),
     "dream.dream": lambda c: {"pixels": c.pixels[0], "layer": "relu2", "octaves": 2, "steps": 2},
     "dream.dream_step": lambda c: {"x": c.x, "layer": "relu2", "rate": 0.1, "shift": (1, -2)},
+    "dream.activation_of": Example(lambda c: {"x": c.x, "layer": c.layer}, graph=True),
     "dream.energy": Example(lambda c: {"layer": c.layer}, graph=True, use=objective),
     "dream.guided_by": Example(
         lambda c: {"layer": c.layer, "guide": c.x[:1]}, graph=True, use=objective
@@ -195,9 +196,6 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         network="squeezenet1_1",
     ),
     "fast_style.Trained": lambda c: {"recipe": fast_style.Recipe()},
-    "fast_style.feature_maps": Example(
-        lambda c: {"x": c.x, "names": ["relu1", "fire2"]}, graph=True, network="squeezenet1_1"
-    ),
     "fast_style.stylise": Example(
         lambda c: {"network": c.model.module.features[:2], "image": c.pixels[0]},
         network="squeezenet1_1",
@@ -211,6 +209,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         network="squeezenet1_1",
     ),
     "filters.filters_of": lambda c: {"layer": "conv2"},
+    "guided.accept_rule": lambda c: {"rule": "guided"},
     "guided.class_gradient": classify,
     "guided.guided_gradient": classify,
     "guided.unit_gradient": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
@@ -227,6 +226,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.find": lambda c: {"layer": c.layer},
     "layers.forward_until": Example(lambda c: {"x": c.x, "names": ("relu1", "conv2")}, graph=True),
     "layers.names": lambda c: {},
+    "layers.output": Example(lambda c: {"x": c.x, "layer": c.layer}, graph=True),
     "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
     "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
     "layers.window": lambda c: {"module": c.model.module.conv1, "axis": 0},

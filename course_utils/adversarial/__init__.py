@@ -14,7 +14,6 @@ from course_utils.adversarial.budget import (
     ascend,
     check_pixels,
     check_range,
-    eight_bits,
     fgsm,
     indices,
     lead,
@@ -44,6 +43,7 @@ from course_utils.adversarial.reach import (
     universal,
 )
 from course_utils.adversarial.smallest import LEADS, smallest_lbfgs, smallest_linear, smallest_saved
+from course_utils.images import eight_bits
 
 __all__ = [
     "ATTACKS",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_utils import images
 from course_utils.common.batches import in_chunks
 from course_utils.common.scores import class_indices
 from course_utils.models import on_pixels
@@ -27,11 +28,6 @@ Classes = int | str | Sequence | Tensor
 
 
 # ------------------------------------------------------------------ what an attack has done
-
-
-def eight_bits(pixels: Tensor) -> Tensor:
-    """Pixels as a PNG file gives them back: 256 steps from 0 to 1."""
-    return (pixels * 255).round() / 255
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def measure(
     check_pixels(changed, "changed")
     if changed.shape != pixels.shape:
         raise ValueError(f"changed: {tuple(changed.shape)}; accepted: {tuple(pixels.shape)}")
-    after, saved = (probabilities(model, p) for p in (changed, eight_bits(changed)))
+    after, saved = (probabilities(model, p) for p in (changed, images.eight_bits(changed)))
     named = probabilities(model, pixels).argmax(1) if target is None else target
     index = indices(model, named, pixels)
     fooled, survives = ((p.argmax(1) == index) ^ (target is None) for p in (after, saved))

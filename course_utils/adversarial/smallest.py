@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_utils import images
 from course_utils.adversarial.budget import (
     BATCH,
     Classes,
     check_pixels,
     check_range,
-    eight_bits,
     lead_of,
     loss_gradient,
     measure,
@@ -180,13 +180,16 @@ def smallest_saved(
         ValueError: as `smallest_linear`.
     """
     index = None if target is None else target_indices(model, pixels, target)
-    saved, needed = eight_bits(pixels.detach()), torch.full((len(pixels),), torch.nan, device="cpu")
+    saved, needed = (
+        images.eight_bits(pixels.detach()),
+        torch.full((len(pixels),), torch.nan, device="cpu"),
+    )
     for ahead in leads:
         left = needed.isnan().nonzero()[:, 0]
         if not len(left):
             break
         some = None if index is None else index[left]
-        tried = eight_bits(smallest_linear(model, pixels[left], some, ahead, steps))
+        tried = images.eight_bits(smallest_linear(model, pixels[left], some, ahead, steps))
         fooled = measure(model, pixels[left], tried, some).fooled.cpu()
         saved[left[fooled]], needed[left[fooled]] = tried[fooled], ahead
     return saved, needed

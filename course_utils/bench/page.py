@@ -2,12 +2,11 @@
 
 import copy
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from course_utils.bench.row import Row
+from course_utils.common import writing
 
 EMPTY = {"runs": {}, "rows": {}, "skipped": {}}
 IDLE = 15  # per cent of the processor
@@ -221,18 +220,7 @@ def save(folder: Path, results: Mapping, rows: Sequence[Row]) -> None:
         results: what goes into the one.
         rows: all there are, for the other.
     """
-    replace(folder / "benchmarks.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    replace(folder / "benchmarks.md", render(results, rows))
-
-
-def replace(file: Path, text: str) -> None:
-    """Puts a text in a file's place: whoever reads it sees the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as opened:
-            opened.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's is private
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    writing.replace(
+        folder / "benchmarks.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    )
+    writing.replace(folder / "benchmarks.md", render(results, rows))

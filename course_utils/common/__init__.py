@@ -7,5 +7,7 @@ lectures.py     the lectures by name
 optimise.py     one loop for everything that descends or climbs, and its rules
 paths.py        where the course's files are
 scores.py       the scores of chosen classes
+stopping.py     a stop keeps what was found, and ends the cell
 timing.py       how long a call takes
+writing.py      files written whole or not at all
 """

@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional as tvf
 from tqdm.auto import tqdm
 
 from course_utils import images
+from course_utils.common.stopping import stoppable
 
 # ------------------------------------------------------------------ what is varied
 
@@ -350,7 +351,8 @@ def optimise(
 ) -> Result:
     """Minimises objective(transforms(x)) + sum of terms(x) over the images x.
 
-    An interrupt (Ctrl-C, the stop button) ends the loop early; what it has found is returned.
+    An interrupt (Ctrl-C, the stop button) ends the loop early; what it has found is returned. In a
+    notebook it ends the cell as well: a next call in the same cell raises KeyboardInterrupt.
 
     Args:
         objective: images -> loss, one number; several images are varied independently of each
@@ -378,21 +380,17 @@ def optimise(
     run = _Run(objective, image, terms, transforms, torch.Generator().manual_seed(seed))
     record = _Record(to_pixels or (lambda x: x), steps, keep)
     optimizer = (rule or adam())(image.parameters())
-    interrupted = False
-    try:
-        with torch.enable_grad(), _bar(steps, progress) as bar:
-            for step in range(steps + 1):
-                loss = run.evaluate(step, gradient=step < steps)
-                record.add(step, run.x, loss.item())
-                if _asked_to_stop(callback, step, run.x, loss) or step == steps:
-                    break
-                run.move(optimizer, loss, step)
-                _operate(image, operations, step + 1)
-                bar.update()
-    except KeyboardInterrupt:
-        interrupted = True
-        print(f"Stopped after {len(record.losses)} of {steps} steps; what was found is kept.")
-    return record.result(image().detach(), run.evaluations, interrupted)
+    so_far = lambda: f"{len(record.losses)} of {steps} steps; what was found is kept"  # noqa: E731
+    with stoppable(so_far) as stop, torch.enable_grad(), _bar(steps, progress) as bar:
+        for step in range(steps + 1):
+            loss = run.evaluate(step, gradient=step < steps)
+            record.add(step, run.x, loss.item())
+            if _asked_to_stop(callback, step, run.x, loss) or step == steps:
+                break
+            run.move(optimizer, loss, step)
+            _operate(image, operations, step + 1)
+            bar.update()
+    return record.result(image().detach(), run.evaluations, stop.came)
 
 
 def _asked_to_stop(callback: Callable | None, step: int, x: Tensor, loss: Tensor) -> bool:

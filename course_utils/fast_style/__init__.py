@@ -22,7 +22,7 @@ from course_utils.fast_style.checkpoints import (
     train_and_save,
     training_log,
 )
-from course_utils.fast_style.loss import PerceptualLoss, Recipe, feature_maps
+from course_utils.fast_style.loss import PerceptualLoss, Recipe
 from course_utils.fast_style.network import NORMS, TransformNetwork, instance_norm
 from course_utils.fast_style.photos import (
     FREE,
@@ -34,6 +34,7 @@ from course_utils.fast_style.photos import (
 )
 from course_utils.fast_style.training import TERMS, Trained, train, training_step
 from course_utils.fast_style.use import fade, flicker, pan, stylise
+from course_utils.texture import features as feature_maps
 
 __all__ = [
     "Crops",

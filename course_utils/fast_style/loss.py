@@ -60,27 +60,6 @@ class Recipe:
             return TransformNetwork(self.norm, self.channels, self.blocks)
 
 
-def feature_maps(network: Network, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """The outputs of some layers, computed no further than the deepest of them.
-
-    Args:
-        network: one whose layers stand in a row in `features`: SqueezeNet or VGG.
-        x: normalised images (N,3,H,W).
-        names: layers by the field's names.
-
-    Returns:
-        layer -> (N,K,h,w), with the graph back to `x`.
-
-    Raises:
-        ValueError: an unknown layer, or one that is not in `features`.
-    """
-    for name in names:
-        if not network.layers.get(name, "").startswith("features."):
-            known = [n for n, path in network.layers.items() if path.startswith("features.")]
-            raise ValueError(unknown("layer", name, known, f"layers of {network.name}"))
-    return features(network, x, names)
-
-
 class PerceptualLoss:
     """How far pictures are from a photo in content and from a painting in style, by a network.
 
@@ -105,7 +84,7 @@ class PerceptualLoss:
 
     def look(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The feature maps of pictures in 0-1."""
-        return feature_maps(self.network, self.network.normalize(pixels), names)
+        return features(self.network, self.network.normalize(pixels), names)
 
     def target(self, photos: Tensor) -> Tensor:
         """F(x): the photos' feature maps at the content layer; no graph."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from course_utils import images, models
+from course_utils.common.stopping import stoppable
 from course_utils.fast_style.loss import PerceptualLoss, Recipe
 from course_utils.fast_style.network import TransformNetwork
 from course_utils.fast_style.photos import HELD_OUT, Crops, training_photos
@@ -73,15 +74,14 @@ def train(
     photos = training_photos() if photos is None else photos
     run = _Run(images.read(painting, recipe.style_side), recipe, photos, device)
     bar = tqdm(range(1, recipe.steps + 1), desc=progress, disable=progress is None, leave=False)
-    try:
+    so_far = lambda: f"{run.done} of {recipe.steps} steps; what was learned is kept"  # noqa: E731
+    with stoppable(so_far):
         for step in bar:
             run.step()
             if step % every == 0 or step == recipe.steps:
                 run.look()
                 if callback is not None and callback(run.trained()):
                     break
-    except KeyboardInterrupt:
-        print(f"Stopped after {run.done} of {recipe.steps} steps; what was learned is kept.")
     return run.trained()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_utils import cam, guided, images, occlusion, saliency
-from course_utils.common import composites, paths
+from course_utils.common import composites, paths, writing
 from course_utils.common.batches import in_chunks
 from course_utils.models import Network
 from course_utils.trust import scores
@@ -342,11 +342,8 @@ def store(
     path = path or paths.data("trust.json")
     tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     tables[name] = {"settings": settings, "methods": table}
-    new = path.with_name(path.name + ".new")
     text = json.dumps(tables, indent=1, ensure_ascii=False)
-    new.write_text(_numbers_in_a_line(text) + "\n", encoding="utf-8", newline="\n")
-    new.replace(path)
-    return path
+    return writing.replace(path, _numbers_in_a_line(text) + "\n")
 
 
 def _numbers_in_a_line(text: str) -> str:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils import cam, guided, images, layers, show
+from course_utils import cam, guided, images, show
 from course_utils.models import Network
-from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.choosers import Photo, mapped_layers
 from course_utils.widgets.kit.controls import choice, slider
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
 from course_utils.widgets.kit.pictures import coloured
@@ -83,14 +83,8 @@ def cam_explorer(
 
 def map_layers(network: Network) -> list[str]:
     """The layers with feature maps of more than one place, as far as the last that CAM can use."""
-    zeros = torch.zeros(1, 3, network.crop, network.crop, device=network.device)
-    with torch.no_grad(), layers.capture(network, *layers.names(network)) as seen:
-        network(zeros)
-    return [
-        name
-        for name, maps in seen.items()
-        if maps.ndim == 4 and maps.shape[-1] > 1 and maps.shape[1] != len(network.labels)
-    ]
+    classes = len(network.labels)
+    return [name for name, channels in mapped_layers(network).items() if channels != classes]
 
 
 def heat_map(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from course_utils import guided, layers
 from course_utils.models import Network
-from course_utils.widgets.kit.choosers import Photo
+from course_utils.widgets.kit.choosers import Photo, mapped_layers
 from course_utils.widgets.kit.controls import choice, slider
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
@@ -49,13 +49,8 @@ def guided_explorer(
 
 def _feature_layers(network: Network) -> list[str]:
     """The layers with rows and columns that have at least `RANKS` channels."""
-    zeros = torch.zeros(1, 3, network.crop, network.crop, device=network.device)
-    with torch.no_grad(), layers.capture(network, *layers.names(network)) as seen:
-        network(zeros)
-    large = [n for n, maps in seen.items() if maps.ndim == 4 and maps.shape[-1] > 1]
-    return [
-        n for n in large if seen[n].shape[1] >= RANKS and seen[n].shape[1] < len(network.labels)
-    ]
+    classes = len(network.labels)
+    return [n for n, channels in mapped_layers(network).items() if RANKS <= channels < classes]
 
 
 def _views(

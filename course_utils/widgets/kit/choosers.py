@@ -1,13 +1,14 @@
-"""Which photo, and which class: the two questions that most explorers ask."""
+"""Which photo, which class, which layer: the questions that most explorers ask."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ipywidgets
+import torch
 import traitlets
 from torch import Tensor
 
-from course_utils import images
+from course_utils import images, layers
 from course_utils.models import Network
 from course_utils.widgets.kit import controls
 
@@ -180,3 +181,11 @@ class ClassChooser(ipywidgets.HBox):
             self.typed.append(index)
             offered.append(index)
         self._offer(offered, index)
+
+
+def mapped_layers(network: Network) -> dict[str, int]:
+    """The layers whose output has rows and columns: layer -> channels, in the order they run."""
+    zeros = torch.zeros(1, 3, network.crop, network.crop, device=network.device)
+    with torch.no_grad(), layers.capture(network, *layers.names(network)) as seen:
+        network(zeros)
+    return {n: maps.shape[1] for n, maps in seen.items() if maps.ndim == 4 and maps.shape[-1] > 1}
