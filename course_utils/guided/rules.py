@@ -1,24 +1,12 @@
-"""Lecture 07: gradients with respect to the pixels under three rules for the ReLU.
-
-A ReLU passes x where x > 0. On the way back, with the incoming gradient g, three rules are known:
-
-    backprop   g where x > 0               the derivative
-    deconvnet  g where g > 0               Zeiler & Fergus 2014; the forward pass is not asked
-    guided     g where x > 0 and g > 0     Springenberg et al. 2015: both masks
-
-ReLU6 is off below 0 and saturated above 6: its derivative is 0 in both. So backprop and guided
-stop there, and deconvnet, which never asks the forward pass, does not.
+"""The rules for the ReLU, and a network that follows one of them.
 
 The rules are put in at run time, function by function: nothing of a network is swapped or hooked.
-
-Springenberg, Dosovitskiy, Brox & Riedmiller, "Striving for Simplicity: The All Convolutional Net",
-ICLR workshop 2015. Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
 """
 
 import copy
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -26,10 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from course_utils import layers
 from course_utils.common.errors import unknown
-from course_utils.common.scores import class_scores
-from course_utils.models import Network
 
 
 def backprop_relu(x: Tensor, gradient: Tensor) -> Tensor:
@@ -93,7 +78,7 @@ def with_rule(model: nn.Module, rule: str) -> nn.Module:
             The copy raises it in a forward pass with a rectifier that the rule does not cover,
             or with none at all.
     """
-    _accept(model, rule)
+    accept_rule(model, rule)
     try:
         private = copy.deepcopy(model)
     except (RuntimeError, TypeError, pickle.PickleError) as error:
@@ -109,7 +94,7 @@ def with_rule(model: nn.Module, rule: str) -> nn.Module:
     return private
 
 
-def _accept(model: nn.Module, rule: str) -> None:
+def accept_rule(model: nn.Module, rule: str) -> None:
     """Refuses an unknown rule, and networks whose calls cannot be seen."""
     if rule not in RULES:
         raise ValueError(unknown("rule", rule, RULES, "rules for the ReLU"))
@@ -127,7 +112,7 @@ _inside: ContextVar[bool] = ContextVar("inside a forward pass under a rule", def
 
 
 @contextmanager
-def _following(rule: str) -> Iterator[Callable]:
+def following(rule: str) -> Iterator[Callable]:
     """Forward passes inside the block follow the rule; the network itself is not touched.
 
     Yields:
@@ -151,7 +136,7 @@ class _Ruled:
     """
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        with _following(self.relu_rule) as search:
+        with following(self.relu_rule) as search:
             output = super().__call__(*args, **kwargs)
             search(output, [*args, *kwargs.values()], self.is_whole)
         return output
@@ -173,10 +158,10 @@ class _Rectify(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: object, gradient: Tensor) -> tuple:
         (out,) = ctx.saved_tensors
-        return RULES[ctx.rule](_on(out, ctx.top), gradient), None, None, None
+        return RULES[ctx.rule](passes(out, ctx.top), gradient), None, None, None
 
 
-def _on(out: Tensor, top: float) -> Tensor:
+def passes(out: Tensor, top: float) -> Tensor:
     """A ReLU's output, and 0 where it is saturated: above 0 exactly where its slope is 1."""
     return out if top == math.inf else backprop_relu(top - out, out)
 
@@ -286,214 +271,3 @@ def _tensors(value: object) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _tensors(one)
-
-
-# ------------------------------------------------------------------ of a class, of a unit
-
-
-def class_gradient(
-    model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor, rule: str = "guided"
-) -> Tensor:
-    """The score of a class carried back to the pixels under a rule; dS_c/dx for "backprop".
-
-    Args:
-        model: a network with one logit per class.
-        x: normalised images (N,3,H,W).
-        classes: the class of each image, or one for all (index or name).
-        rule: "backprop", "deconvnet" or "guided".
-
-    Returns:
-        (N,3,H,W), signed.
-
-    Raises:
-        ValueError: as `class_scores` and `with_rule`.
-    """
-    _accept(model, rule)
-    x = x.detach().requires_grad_()
-    with torch.enable_grad(), _following(rule) as search:
-        score = class_scores(model, x, classes).sum()  # images do not mix
-        search(score, [x], True)
-    return torch.autograd.grad(score, x)[0]
-
-
-def guided_gradient(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
-    """`class_gradient` under the guided rule: guided backpropagation.
-
-    Args:
-        model: a network with one logit per class.
-        x: normalised images (N,3,H,W).
-        classes: the class of each image, or one for all (index or name).
-
-    Returns:
-        (N,3,H,W), signed.
-
-    Reference: Springenberg et al., "Striving for Simplicity", 2015.
-    """
-    return class_gradient(model, x, classes, "guided")
-
-
-def strongest_units(maps: Tensor, channel: int) -> tuple[Tensor, Tensor]:
-    """Where a channel is strongest in each image.
-
-    Args:
-        maps: a layer's output, (N,K,h,w), or (N,K) for a layer without positions.
-        channel: 0 to K-1.
-
-    Returns:
-        The largest activation of each image (N,), and its row and column (N,2) int64.
-
-    Raises:
-        ValueError: a channel the layer does not have, or another shape.
-    """
-    if maps.ndim not in (2, 4):
-        raise ValueError(f"maps: shape {tuple(maps.shape)}; accepted: (N,K,h,w) or (N,K)")
-    if not 0 <= channel < maps.shape[1]:
-        raise ValueError(f"channel={channel}; accepted: 0 to {maps.shape[1] - 1}")
-    maps = maps if maps.ndim == 4 else maps[:, :, None, None]
-    values, flat = maps[:, channel].flatten(1).max(1)
-    return values, torch.stack([flat // maps.shape[3], flat % maps.shape[3]], 1)
-
-
-def unit_gradient(
-    model: nn.Module,
-    x: Tensor,
-    layer: str | nn.Module,
-    channel: int,
-    units: Tensor | tuple[int, int] | None = None,
-    rule: str = "guided",
-) -> Tensor:
-    """The activation of one unit in each image, carried back to the pixels under a rule.
-
-    Args:
-        model: a network.
-        x: normalised images (N,3,H,W).
-        layer: a name as `layers.find` accepts it, or the layer itself.
-        channel: of the layer, from 0.
-        units: row and column of the unit, (N,2) or one pair for all; by default each image's
-            strongest unit of the channel.
-        rule: "backprop", "deconvnet" or "guided".
-
-    Returns:
-        (N,3,H,W), signed; zero outside the unit's receptive field.
-
-    Raises:
-        ValueError: an unknown layer, a channel or unit it does not have; otherwise as `with_rule`.
-    """
-    return _unit_gradient(model, x, layer, channel, units, rule)[0]
-
-
-def _unit_gradient(
-    model: nn.Module,
-    x: Tensor,
-    layer: str | nn.Module,
-    channel: int,
-    units: Tensor | tuple[int, int] | None,
-    rule: str,
-) -> tuple[Tensor, Tensor]:
-    """`unit_gradient`, and the row and column (N,2) of the units."""
-    if x.ndim != 4 or len(x) == 0 or not torch.isfinite(x).all():
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: finite images (N,3,H,W)")
-    _accept(model, rule)
-    x = x.detach().requires_grad_()
-    with torch.enable_grad(), _following(rule) as search, layers.capture(model, layer) as seen:
-        search(model(x), [x], True)
-        maps = seen[layer]
-        values, places = strongest_units(maps, channel)
-        if units is not None:
-            values, places = _values_at(maps, channel, units)
-        total = values.sum()
-    return torch.autograd.grad(total, x)[0], places
-
-
-def _values_at(
-    maps: Tensor, channel: int, units: Tensor | tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """The activations (N,) of the named units, and their places (N,2)."""
-    maps = maps if maps.ndim == 4 else maps[:, :, None, None]
-    place = torch.as_tensor(units, device=maps.device).expand(len(maps), 2)
-    size = torch.tensor(maps.shape[2:], device=maps.device)
-    if (place < 0).any() or (place >= size).any():
-        raise ValueError(f"units: {place.tolist()}; the layer has {tuple(maps.shape[2:])} of them")
-    images = torch.arange(len(maps), device=maps.device)
-    return maps[images, channel, place[:, 0], place[:, 1]], place
-
-
-# ------------------------------------------------------------------ looking at it, measuring it
-
-
-def as_picture(gradient: Tensor, percentile: float = 99.5) -> Tensor:
-    """Signed colour gradients as pictures: grey is zero, brighter is positive.
-
-    Args:
-        gradient: (N,3,H,W) or (3,H,W); each image is scaled on its own.
-        percentile: the size of gradient that reaches black or white; few pixels rule otherwise.
-
-    Returns:
-        Of the same shape, in 0-1; an image without gradient is grey all over.
-    """
-    flat = gradient.detach().abs().flatten(-3)
-    rank = max(1, round(flat.shape[-1] * percentile / 100))
-    top = flat.kthvalue(rank, dim=-1).values
-    top = torch.where(top > 0, top, flat.amax(-1))  # hardly anything but zeros: use the largest
-    scale = torch.where(top > 0, top, 1)[..., None, None, None]
-    return (0.5 + gradient.detach() / (2 * scale)).clamp(0, 1)
-
-
-def zeroed(
-    model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor, rule: str
-) -> dict[str, float]:
-    """The share of the gradient that each ReLU module stops under a rule.
-
-    Args:
-        model: a network whose ReLUs are modules, out of place.
-        x, classes, rule: as for `class_gradient`.
-
-    Returns:
-        Path of the ReLU -> share of the entries that arrive from above, are not zero, and are set
-        to zero; in forward order. A ReLU that no gradient reaches is left out.
-
-    Raises:
-        ValueError: a network without ReLU modules; otherwise as `class_gradient`.
-    """
-    _accept(model, rule)
-    relus = {n: p for n, p in model.named_modules() if isinstance(p, nn.ReLU | nn.ReLU6)}
-    if not relus:
-        raise ValueError(f"model: {type(model).__name__} has no ReLU modules to look at")
-    x = x.detach().requires_grad_()
-    with torch.enable_grad(), _following(rule), layers.capture(model, *relus.values()) as seen:
-        score = class_scores(model, x, classes).sum()
-    arriving = torch.autograd.grad(score, list(seen.values()), allow_unused=True)
-    shares = {}
-    for (name, part), out, above in zip(relus.items(), seen.values(), arriving, strict=True):
-        if above is not None and above.any():
-            on = _on(out.detach(), getattr(part, "max_val", math.inf))
-            passed = RULES[rule](on, above).count_nonzero() / above.count_nonzero()
-            shares[name] = 1 - passed.item()
-    return shares
-
-
-def unit_views(
-    model: Network, x: Tensor, layer: str, channel: int, rule: str = "guided"
-) -> list[tuple[Tensor, Tensor]]:
-    """What the strongest unit of a channel sees of each image, and its gradient there.
-
-    Args:
-        model: a network of the zoo that can be traced.
-        x, layer, channel, rule: as for `unit_gradient`.
-
-    Returns:
-        For each image the patch (3,h,w) that is the unit's receptive field, cut at the border, in
-        0-1, and the gradient of the same pixels as a picture, see `as_picture`.
-
-    Raises:
-        ValueError: as `unit_gradient` and `layers.receptive_field`.
-    """
-    field = layers.receptive_field(model, layer, tuple(x.shape[2:]))
-    gradient, units = _unit_gradient(model, x, layer, channel, None, rule)
-    pixels = model.denormalize(x.detach())
-    views = []
-    for i, unit in enumerate(units.tolist()):
-        top, left, bottom, right = field.box(*unit)
-        patch, inside = (p[i, :, top:bottom, left:right] for p in (pixels, gradient))
-        views.append((patch.clamp(0, 1), as_picture(inside)))
-    return views
