@@ -1,219 +1,18 @@
-"""Lecture 12: DeepDream: a picture is changed so that a layer says more of what it says already.
+"""The whole dream, octave by octave, and the journey into it."""
 
-Mordvintsev, Olah & Tyka, "Inceptionism: Going Deeper into Neural Networks", Google Research 2015.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as tvf
 from tqdm.auto import tqdm
 
-from course_utils import images, layers
-from course_utils.common.optimise import Rule, blur, clamp, jitter, normalised_step, optimise
+from course_utils import images
+from course_utils.common.optimise import clamp, jitter, optimise
+from course_utils.dream.steps import Objective, activation_of, energy, smoothed_step
+from course_utils.dream.tiling import tiled, tiles
 from course_utils.models import Network
-
-Objective = Callable[[Tensor], Tensor]
-"""Images (N,3,H,W) -> a loss, one number: what `optimise` minimises."""
-
-
-# ------------------------------------------------------------------ one gradient, said in two ways
-
-
-def layer_gradient(model: nn.Module, x: Tensor, layer: str) -> Tensor:
-    """What arrives at the pixels when the gradient *at the layer* is set to its activation A.
-
-        g = (dA/dx)^T A
-
-    This is the recipe as it was published: nothing is said about what is maximised.
-
-    Args:
-        model: a network.
-        x: normalised images (N,3,H,W).
-        layer: a name as `layers.find` accepts it.
-
-    Returns:
-        (N,3,H,W).
-
-    Raises:
-        ValueError: an unknown layer, one without gradient, or images that are too small for it, of
-            another shape or not finite.
-    """
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        activation = _activation(model, x, layer)
-    return torch.autograd.grad(activation, x, grad_outputs=activation.detach())[0]
-
-
-def energy(model: nn.Module, layer: str) -> Objective:
-    """The loss -||A||^2 / 2, summed over the images: descending it is `layer_gradient`'s ascent.
-
-        d(||A||^2 / 2)/dx = (dA/dx)^T A
-
-    Args, raises: as `layer_gradient`; what can be wrong with images is found when they come.
-    """
-    layers.find(model, layer)
-    return lambda x: -_activation(model, x, layer).square().sum() / 2
-
-
-def guided_by(model: nn.Module, layer: str, guide: Tensor) -> Objective:
-    """A loss that asks for the features of another picture.
-
-    The feature vector a_i at each position of the layer looks for the guide's vector g_j with which
-    its dot product is largest, and that product is to grow: -sum_i max_j <a_i, g_j>.
-
-    Args:
-        model, layer: as for `layer_gradient`.
-        guide: one normalised image (1,3,H,W), of any size.
-
-    Raises:
-        ValueError: a layer without rows and columns; otherwise as `layer_gradient`.
-    """
-    with torch.no_grad():
-        vectors = _activation(model, guide, layer)
-    if vectors.ndim != 4 or len(vectors) != 1:
-        shape = tuple(vectors.shape)
-        raise ValueError(f"guide: layer={layer!r} gives {shape}; accepted: one image, (1,K,h,w)")
-    vectors = vectors[0].flatten(1)  # (K, h*w)
-
-    def loss(x: Tensor) -> Tensor:
-        activation = _activation(model, x, layer).flatten(2)
-        return -(activation.transpose(1, 2) @ vectors).amax(2).sum()
-
-    return loss
-
-
-def _activation(model: nn.Module, x: Tensor, layer: str) -> Tensor:
-    """The layer's output with its graph; one clear error for all that can be wrong with it."""
-    if not torch.isfinite(x).all():
-        raise ValueError("x: it has values that are not finite (NaN or infinity)")
-    return layers.output(model, x, layer)
-
-
-# ------------------------------------------------------------------ one step
-
-
-def dream_step(
-    model: nn.Module, x: Tensor, layer: str, rate: float, shift: tuple[int, int]
-) -> Tensor:
-    """One step of DeepDream, on a shifted picture (jitter).
-
-        x <- roll(x);  x <- x + rate * g / mean|g|;  x <- roll back
-
-    Args:
-        model, x, layer: as for `layer_gradient`.
-        rate: how far a value moves on average.
-        shift: rows and columns to roll by; what leaves comes in again on the other side.
-
-    Returns:
-        (N,3,H,W); not clipped.
-
-    Raises:
-        ValueError: as `layer_gradient`.
-    """
-    rolled = x.detach().roll(tuple(shift), dims=(-2, -1))
-    g = layer_gradient(model, rolled, layer)
-    size = g.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    back = (-shift[0], -shift[1])
-    return (rolled + rate * g / size).roll(back, dims=(-2, -1))
-
-
-def smoothed_step(rate: float, sigma: float) -> Rule:
-    """`normalised_step` along a gradient that is blurred first: strokes rather than speckles.
-
-        x <- x - rate * h / mean|h|,  h = Gaussian of `sigma` pixels * g
-
-    Args:
-        rate: how far a value moves on average.
-        sigma: in pixels; 0 for no blur.
-
-    Raises:
-        ValueError: a negative sigma.
-    """
-    if not sigma >= 0:
-        raise ValueError(f"sigma={sigma}; accepted: 0 or more pixels")
-
-    def rule(parameters: list[Tensor]) -> torch.optim.Optimizer:
-        optimizer = normalised_step(rate)(parameters)
-
-        def smooth(*step: object) -> None:
-            for p in parameters:
-                p.grad = blur(sigma)(p.grad, p.grad)
-
-        if sigma:
-            optimizer.register_step_pre_hook(smooth)
-        return optimizer
-
-    return rule
-
-
-# ------------------------------------------------------------------ tiles
-
-
-def tiled(objective: Objective, side: int) -> Objective:
-    """The sum of an objective over tiles, with the memory of one tile.
-
-    Only one tile's activations are kept at a time: each tile is differentiated at once, and what is
-    left for later is the gradient of the picture. Units near a tile's border do not see across it,
-    so seams form if the tiles always lie alike; `jitter` moves the picture under them.
-
-    Args:
-        objective: images -> one number; a sum over positions, as `energy` is.
-        side: how high and wide a tile may be; see `tiles`.
-
-    Raises:
-        ValueError: a side below 1.
-    """
-    tiles((1, 1), side)
-    return lambda x: _Tiled.apply(x, objective, side)
-
-
-class _Tiled(torch.autograd.Function):
-    """Forward: value and gradient, tile by tile. Backward: hands the gradient out."""
-
-    @staticmethod
-    def forward(
-        context: torch.autograd.function.FunctionCtx, x: Tensor, objective: Objective, side: int
-    ) -> Tensor:
-        total, wanted = x.new_zeros(()), context.needs_input_grad[0]
-        gradient = torch.zeros_like(x) if wanted else None
-        for rows, columns in tiles(x.shape[-2:], side):
-            tile = x[..., rows, columns].detach().requires_grad_(wanted)
-            with torch.set_grad_enabled(wanted):
-                value = objective(tile)
-            total += value.detach()
-            if wanted:
-                gradient[..., rows, columns] = torch.autograd.grad(value, tile)[0]
-        context.gradient = gradient
-        return total
-
-    @staticmethod
-    def backward(
-        context: torch.autograd.function.FunctionCtx, slope: Tensor
-    ) -> tuple[Tensor, None, None]:
-        return slope * context.gradient, None, None
-
-
-def tiles(size: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of the tiles that part a picture of (H, W) evenly.
-
-    No tile is longer than `side`, and none shorter than half of it unless the picture is.
-
-    Raises:
-        ValueError: a side below 1.
-    """
-    if side < 1:
-        raise ValueError(f"side={side}; accepted: 1 pixel or more")
-    cuts = []
-    for n in size:
-        parts = -(-n // side)  # rounded up
-        cuts.append([slice(n * i // parts, n * (i + 1) // parts) for i in range(parts)])
-    return list(product(*cuts))
-
 
 # ------------------------------------------------------------------ octaves
 
@@ -375,7 +174,7 @@ def _small(model: Network, x: Tensor, layer: str, what: str, remedy: str) -> Ten
     accepted = f"accepted: {remedy}, a lower layer, or a larger picture"
     try:
         with torch.no_grad():
-            activation = _activation(model, x, layer)
+            activation = activation_of(model, x, layer)
     except ValueError as error:
         if "too small" in str(error):
             raise ValueError(f"{what}, too small for layer={layer!r}; {accepted}") from error
