@@ -241,7 +241,7 @@ def common(bottom: float) -> list[str]:
         rectangle(x, TOP, width, bottom - TOP, 'fill="#f2f2f2" stroke="#444444"'),
         write(x + 12, TOP + 21, SHARED, 15, 'font-weight="bold"'),
         *(write(x + 12, TOP + 39 + 15 * i, line, 12) for i, line in enumerate(says)),
-        *(write(x + 12, TOP + 100 + 24 * i, name, 13) for i, name in enumerate(inside)),
+        *(write(x + 12, TOP + 100 + 24 * i, name, 13) for i, name in enumerate(sorted(inside))),
     ]
 
 
