@@ -168,7 +168,8 @@ def layout(model: Network, pixels: Tensor, names: Sequence[str]) -> dict[str, tu
         names: layers.
 
     Returns:
-        layer -> (share of the variance explained on photos 1, 3, ..., what was read (N/2,h,w)).
+        layer -> (share of the variance explained on photos 1, 3, ..., what was read (N/2,h,w), on
+        the CPU).
 
     Raises:
         ValueError: fewer than four photos; otherwise as `sparsity_by_depth`.

@@ -354,7 +354,7 @@ def dead_scores(model: nn.Module, x: Tensor) -> Tensor:
     """Classes whose score for one image (1,3,H,W) is exactly 0, with a gradient of exactly 0.
 
     Returns:
-        Their indices (n,), ascending.
+        Their indices (n,), ascending, on the CPU.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():

@@ -199,7 +199,7 @@ class Span:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What the units of one layer see of an input of a given size.
+    """What the units of one layer see of an input of a given size; geometry, so on the CPU.
 
     Attributes:
         rows, columns: the pixels that each row and column of units sees, cut at the border.

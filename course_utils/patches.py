@@ -99,7 +99,7 @@ def fields(model: nn.Module, layer: str | nn.Module, size: int | tuple[int, int]
 
     `layers.receptive_field` says which pixels of the photo a unit sees. A photo so much larger that
     one field fits whole tells where it lies; whole strides are added, so padding that depends on
-    the size (TensorFlow's "same") stays as it is.
+    the size (TensorFlow's "same") stays as it is. Geometry, so on the CPU.
 
     Args, raises: as `layers.receptive_field`. Behind a global pooling every field is the photo.
     """

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pretend_device
 import pytest
 import tiny
 import torch
@@ -203,8 +204,9 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "fast_style.training_step": Example(
         lambda c: {
             "model": SimpleNamespace(features=c.model.module.features[:2]),
-            **{"weights": tiny.array(5, 3, 3, 3, 3), "photos": c.x},
-            **{"target": tiny.array(6, 64, 64), "style_weight": 0.1, "rate": 0.1},
+            **{"weights": tiny.array(5, 3, 3, 3, 3).to(c.x.device), "photos": c.x},
+            **{"target": tiny.array(6, 64, 64).to(c.x.device)},
+            **{"style_weight": 0.1, "rate": 0.1},
         },
         network="squeezenet1_1",
     ),
@@ -243,7 +245,10 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "patches.effective_field": lambda c: {"x": c.x, "layer": c.layer},
     "patches.fields": lambda c: {"layer": "conv2", "size": 16},
     "saliency.WithHead": Example(
-        lambda c: {"layer": "relu2", "weight": tiny.array(5, 2, 12), "bias": tiny.array(6, 2)},
+        lambda c: {
+            **{"layer": "relu2", "weight": tiny.array(5, 2, 12).to(c.x.device)},
+            **{"bias": tiny.array(6, 2).to(c.x.device)},
+        },
         use=forward,
     ),
     "scores.class_indices": lambda c: {"classes": list(c.classes), "n": 2},
@@ -259,8 +264,8 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "start_here.top_classes": lambda c: {"x": c.x, "names": list("abcde"), "k": 2},
     "style.Task": Example(
         lambda c: {
-            **{"pixels": c.pixels[:1], "photo": {"conv2": torch.zeros(2, 12, 6, 6)}},
-            **{"grams": {"relu1": torch.zeros(2, 8, 8)}, "weights": {"relu1": 1.0}},
+            **{"pixels": c.pixels[:1], "photo": {"conv2": c.x.new_zeros(2, 12, 6, 6)}},
+            **{"grams": {"relu1": c.x.new_zeros(2, 8, 8)}, "weights": {"relu1": 1.0}},
             **{"alpha": 1.0, "beta": 1.0, "gamma": 1.0, "finish": lambda pixels: pixels},
         },
         use=lambda task, c: task.loss(c.x).detach(),
@@ -417,7 +422,7 @@ def tensors(result: Any, where: str = "result") -> Iterator[tuple[str, Tensor]]:
     if isinstance(result, Tensor):
         yield where, result
     elif isinstance(result, np.ndarray | int | float):
-        yield where, torch.as_tensor(result, device="cpu")
+        yield f"{where} (number)", torch.as_tensor(result, device="cpu")
     elif isinstance(result, dict):
         for key, value in result.items():
             yield from tensors(value, f"{where}[{key!r}]")
@@ -567,6 +572,35 @@ def test_tensors_are_made_on_the_device_of_the_input(name):
     with torch.device("meta"):
         result = call(name, case, kwargs)
     assert_same(expected, result)
+
+
+def on(device: str | torch.device, value: Any) -> Any:
+    """A case's tensors and network moved to a device, as `.to` moves them."""
+    if isinstance(value, Case):
+        moved = {f.name: getattr(value, f.name).to(device) for f in dataclasses.fields(value)}
+        return Case(**moved)
+    if isinstance(value, dict):
+        return {key: on(device, one) for key, one in value.items()}
+    return value
+
+
+def says_cpu(*things: Any) -> bool:
+    """Whether one of the docstrings says that something lives on the CPU."""
+    return any("CPU" in (inspect.getdoc(thing) or "") for thing in things)
+
+
+@each
+def test_results_live_on_the_device_of_the_input(name):
+    expected = call(name, make_case(name))
+    case = on(pretend_device.DEVICE, make_case(name))
+    result = call(name, case)
+    documented = says_cpu(FUNCTIONS[name], type(result))
+    for (where, a), (_, b) in zip(tensors(result), tensors(expected), strict=True):
+        if isinstance(a, pretend_device.Pretend):
+            a = a.cpu()
+        elif not documented:
+            assert where.endswith("(number)"), f"{where} is on the CPU, and no docstring says so"
+        torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 # ------------------------------------------------------------------ the checks themselves

@@ -273,7 +273,7 @@ class Ascent:
 
     Attributes:
         pixels: (N,3,H,W) in 0-1, each image as it was when it stopped.
-        steps: how many each took, (N,).
+        steps: how many each took, (N,), on the CPU.
         reached: what ended each: "confidence", "L2 budget", "L-infinity budget" or "steps".
         curves: for each image the probability of the target after 0, 1, 2 ... steps.
     """

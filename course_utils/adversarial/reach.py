@@ -50,8 +50,8 @@ def l2_needed(
         confidence, rate, steps: as for `ascend`.
 
     Returns:
-        Euclidean lengths (N,T); NaN where the start is taken for the class already, and where it
-        was not reached.
+        Euclidean lengths (N,T), on the CPU; NaN where the start is taken for the class already, and
+        where it was not reached.
     """
     table = torch.full((len(starts), len(targets)), torch.nan, device="cpu")
     given = probabilities(model, starts).argmax(1)

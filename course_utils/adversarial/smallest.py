@@ -173,8 +173,8 @@ def smallest_saved(
         leads: in logits, tried in this order.
 
     Returns:
-        8-bit pictures (N,3,H,W), and the lead of each, (N,): NaN where none survived, and the
-        picture is then the saved photo.
+        8-bit pictures (N,3,H,W), and the lead of each, (N,), on the CPU: NaN where none survived,
+        and the picture is then the saved photo.
 
     Raises:
         ValueError: as `smallest_linear`.

@@ -13,7 +13,7 @@ from course_utils.models import Network
 
 @dataclass(frozen=True)
 class Composites:
-    """Cut-outs on photos that a network recognises because of the object.
+    """Cut-outs on photos, recognised because of the object; on the CPU, as photos are.
 
     Attributes:
         pixels: (n,3,S,S) in 0-1.

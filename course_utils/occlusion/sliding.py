@@ -244,7 +244,7 @@ def reached(
         size: side of the input in pixels.
 
     Returns:
-        (h,w) bool: only these units can change when the square's pixels do.
+        (h,w) bool, on the CPU: only these units can change when the square's pixels do.
 
     Raises:
         ValueError: as `layers.receptive_field`.

@@ -137,7 +137,7 @@ def confident_photos(
         pictures: to choose from; those without a label are passed over. All photos by default.
 
     Returns:
-        pixels (n,3,S,S) in 0-1, classes (n,) int64, names.
+        pixels (n,3,S,S) in 0-1, classes (n,) int64, names; on the CPU.
 
     Raises:
         ValueError: fewer than four such photos.
@@ -194,7 +194,8 @@ def scene_scores(
         pixels, masks, classes: of `composites.recognised_composites`.
 
     Returns:
-        "energy", "hit", "deletion", "insertion": (n,) each. Deletion is better when small.
+        "energy", "hit", "deletion", "insertion": (n,) each, on the CPU. Deletion is better when
+        small.
     """
     x = model.normalize(pixels)
     maps = method.explain(model, x, classes.to(x.device)).float()
@@ -207,7 +208,7 @@ def scene_scores(
 
 
 def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor) -> Tensor:
-    """The pointing score of every photo of every collage of `grids`: (4n,)."""
+    """The pointing score of every photo of every collage of `grids`: (4n,), on the CPU."""
     found = []
     for one, four in zip(model.normalize(pixels).split(1), classes, strict=True):
         maps = method.explain(model, one.expand(4, -1, -1, -1), four.to(one.device)).float()
@@ -217,7 +218,7 @@ def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor)
 
 def mean_interval(values: Tensor, seed: int = 0) -> tuple[float, float, float]:
     """The mean over images and its 95 % confidence interval, by the bootstrap."""
-    numbers = values.double().numpy()
+    numbers = values.detach().cpu().double().numpy()
     if np.ptp(numbers) == 0:  # nothing to resample: the interval would be undefined
         return (numbers[0].item(),) * 3
     found = stats.bootstrap((numbers,), np.mean, n_resamples=2000, rng=seed, method="percentile")
@@ -267,8 +268,8 @@ def cascade(
         stages: groups of layers, each added to those before; by default the network's `STAGES`.
 
     Returns:
-        Three comparisons with the trained network's maps, each (stages, N): "ranks", rank
-        correlation; "sizes", that of the absolute values; "similarity", structural similarity.
+        Three comparisons with the trained network's maps, each (stages, N), on the CPU: "ranks",
+        rank correlation; "sizes", that of the absolute values; "similarity", structural similarity.
 
     Raises:
         ValueError: no stages given for a network that `STAGES` does not know.
