@@ -138,7 +138,7 @@ def invert(
         progress: caption of the progress bar; None for no bar.
 
     Returns:
-        The run; its image is (1,3,H,W) in 0-1.
+        The run, on the network's device; its image is (1,3,H,W) in 0-1.
 
     Raises:
         ValueError: a photo that is too small, not finite or of another shape; as `features`; a

@@ -163,8 +163,8 @@ class OnPixels(nn.Module):
         self.training = network.training
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N,C) of pixels (N,3,H,W) in 0-1."""
-        return self.network(self.network.normalize(pixels))
+        """Logits (N,C) of pixels (N,3,H,W) in 0-1, on the device of the pixels."""
+        return self.network(self.network.normalize(pixels)).to(pixels.device)
 
 
 def on_pixels(model: nn.Module) -> nn.Module:

@@ -221,12 +221,12 @@ def fit_head(
         targets: (N,) class indices from 0.
 
     Returns:
-        A network (N,3,H,W) -> logits (N, classes), for normalised images.
+        A network (N,3,H,W) -> logits (N, classes), for normalised images on the network's device.
 
     Raises:
         ValueError: as many targets as images are needed, of two classes or more.
     """
-    wanted = np.asarray(targets)
+    wanted = torch.as_tensor(targets).cpu().numpy()
     if len(wanted) != len(pixels) or len(set(wanted.tolist())) < 2:
         raise ValueError(f"targets: {len(wanted)} for {len(pixels)} images; two classes at least")
     features = in_chunks(

@@ -584,9 +584,9 @@ def on(device: str | torch.device, value: Any) -> Any:
     return value
 
 
-def says_cpu(*things: Any) -> bool:
-    """Whether one of the docstrings says that something lives on the CPU."""
-    return any("CPU" in (inspect.getdoc(thing) or "") for thing in things)
+def says(words: str, *things: Any) -> bool:
+    """Whether one of the docstrings says where the results are, if not with the input."""
+    return any(words in (inspect.getdoc(thing) or "") for thing in things)
 
 
 @each
@@ -594,13 +594,35 @@ def test_results_live_on_the_device_of_the_input(name):
     expected = call(name, make_case(name))
     case = on(pretend_device.DEVICE, make_case(name))
     result = call(name, case)
-    documented = says_cpu(FUNCTIONS[name], type(result))
+    documented = says("CPU", FUNCTIONS[name], type(result))
     for (where, a), (_, b) in zip(tensors(result), tensors(expected), strict=True):
         if isinstance(a, pretend_device.Pretend):
             a = a.cpu()
         elif not documented:
             assert where.endswith("(number)"), f"{where} is on the CPU, and no docstring says so"
         torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+PHOTOS = {"pixels", "photo", "photos", "painting", "image", "sample", "starts"}
+of_photos = sorted(
+    name
+    for name in FUNCTIONS.keys() & EXAMPLES.keys()
+    if PHOTOS & inspect.signature(FUNCTIONS[name]).parameters.keys()
+    and name != "fast_style.training_step"  # its photos are normalised images
+)
+
+
+@pytest.mark.parametrize("name", of_photos)
+def test_photos_may_lie_on_the_cpu_and_the_network_elsewhere(name):
+    expected, case = call(name, make_case(name)), make_case(name)
+    case.model, case.x = case.model.to(pretend_device.DEVICE), case.x.to(pretend_device.DEVICE)
+    result = call(name, case)
+    documented = says("the network's device", FUNCTIONS[name], type(result))
+    for (where, a), (_, b) in zip(tensors(result), tensors(expected), strict=True):
+        assert documented or a.device.type == "cpu", f"{where} is not where the photos are"
+        torch.testing.assert_close(
+            a.detach().cpu(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True
+        )
 
 
 # ------------------------------------------------------------------ the checks themselves

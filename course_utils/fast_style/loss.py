@@ -68,7 +68,7 @@ class PerceptualLoss:
         smooth  = mean squared difference of neighbouring pixels of y
 
     These are lecture 15's losses with weights w_l that make every layer's error a share of the
-    layer's own size. Each is a mean over the batch.
+    layer's own size. Each is a mean over the batch, on the network's device.
 
     Args:
         network: looks at the pictures; its weights stay as they are.

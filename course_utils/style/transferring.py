@@ -29,7 +29,7 @@ class Transfer:
     Attributes:
         pixels: the picture (3,H,W) in 0-1, on the CPU.
         curves: term of the loss -> its weighted value after 0, 1, 2 ... evaluations.
-        run: the `Result` of the optimisation.
+        run: the `Result` of the optimisation, on the network's device.
     """
 
     pixels: Tensor

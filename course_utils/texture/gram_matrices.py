@@ -161,7 +161,7 @@ def describe(
             in which a position sees twice as far, four times ...
 
     Returns:
-        layer -> (N,C,C); of the smaller copies "layer / 2", "layer / 4" ...
+        layer -> (N,C,C), on the network's device; of smaller copies "layer / 2", "layer / 4" ...
 
     Reference: the octaves are those of Snelgrove, "High-Resolution Multi-Scale Neural Texture
         Synthesis", SIGGRAPH Asia 2017.
@@ -230,7 +230,7 @@ def synthesise(
         keep, progress: as for `optimise`.
 
     Returns:
-        A `Result` whose images are (1,3,H,W) in 0-1.
+        A `Result` whose images are (1,3,H,W) in 0-1, on the network's device.
 
     Reference: Gatys, Ecker & Bethge, "Texture Synthesis Using Convolutional Neural Networks", 2015.
     """
