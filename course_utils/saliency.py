@@ -111,7 +111,8 @@ def smoothgrad(
             f"noise: shape {tuple(noise.shape)}; accepted: (samples, *{tuple(x.shape)})"
         )
     index = class_indices(model, classes, len(x))
-    noisy, repeated = (x.detach() + noise).flatten(0, 1), index.repeat(len(noise))
+    noisy = (x.detach() + noise.to(x.device)).flatten(0, 1)
+    repeated = index.repeat(len(noise))
     maps = in_chunks(lambda some, c: saliency_map(model, some, c), noisy, repeated, size=BATCH)
     return maps.unflatten(0, (len(noise), len(x))).mean(0)
 

@@ -180,7 +180,7 @@ assert glow.min() > 0
 # its form counts.)
 
 # %%
-other = torchvision.models.mobilenet_v3_small(weights=None).eval()
+other = torchvision.models.mobilenet_v3_small(weights=None).eval().to(net.device)
 try:
     cam.cam(other, x[:1], 0)
 except ValueError as error:

@@ -387,7 +387,7 @@ assert gains["Grad-CAM"] > gains["guided backprop"] > gains["noise"]
 scenes = composites.recognised_composites(net, n=6)
 scene_x = net.normalize(scenes.pixels)
 shown = ("saliency", "guided backprop", "Grad-CAM", "centre")
-on_scenes = {n: methods[n].explain(net, scene_x, scenes.classes) for n in shown}
+on_scenes = {n: methods[n].explain(net, scene_x, scenes.classes).cpu() for n in shown}
 energy = {n: trust.energy_inside(m, scenes.masks) for n, m in on_scenes.items()}
 
 # %%

@@ -603,6 +603,25 @@ def test_results_live_on_the_device_of_the_input(name):
         torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
+BESIDE = [
+    *(("saliency.smoothgrad", "noise"), ("ascent.ascend", "kernel")),
+    *(("occlusion.sliding_window", "value"), ("trust.scene_scores", "masks")),
+    *(("trust.deletion_curve", "maps"), ("trust.insertion_curve", "maps")),
+]
+
+
+@pytest.mark.parametrize(("name", "beside"), BESIDE)
+def test_what_is_given_beside_the_input_may_lie_on_the_cpu(name, beside):
+    case = on(pretend_device.DEVICE, make_case(name))
+    kwargs = example_of(name).kwargs(case)
+    kwargs[beside] = kwargs[beside].cpu()
+    pairs = zip(
+        tensors(call(name, case, kwargs)), tensors(call(name, make_case(name))), strict=True
+    )
+    for (_, a), (_, b) in pairs:
+        torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-5)
+
+
 PHOTOS = {"pixels", "photo", "photos", "painting", "image", "sample", "starts"}
 of_photos = sorted(
     name

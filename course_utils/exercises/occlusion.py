@@ -535,7 +535,7 @@ WINDOW, STRIDE = 64, 32
 
 def window_photo() -> Case:
     """36 squares on the koala."""
-    model = models.load("squeezenet1_1")
+    model = models.load("squeezenet1_1", device="cpu")
     x = model.preprocess(images.photo("koala"))
     value = occlusion.fill_value(model, x)
     spec = NetworkSpec("squeezenet1_1")
@@ -551,11 +551,11 @@ def koala_score_lost(logits: Tensor) -> Tensor:
 
 def koala_logits() -> tuple[Tensor, Tensor]:
     """Before and after, with 36 squares."""
-    model = models.load("squeezenet1_1")
+    model = models.load("squeezenet1_1", device="cpu")
     x = model.preprocess(images.photo("koala"))
     with torch.no_grad():
         before = model(x)[0]
-    return before.cpu(), occlusion.occlusion_logits(model, x, WINDOW, STRIDE).cpu()
+    return before, occlusion.occlusion_logits(model, x, WINDOW, STRIDE)
 
 
 def drop_photo() -> Case:
