@@ -33,7 +33,6 @@ if importlib.util.find_spec("course_utils") is None:
 # %% slide="skip"
 import copy
 import time
-from types import SimpleNamespace
 
 import torch
 from torch.nn import functional
@@ -246,7 +245,8 @@ check("training_step", training_step)
 step = yours_or_ours("training_step", training_step)
 first_layers, style = net.module.features[:4], net.normalize(painting[None].to(net.device))
 size = first_layers(style).square().mean().sqrt()
-shallow = SimpleNamespace(features=lambda x: first_layers(x) / size)
+shallow = torch.nn.Module()
+shallow.layers, shallow.features = first_layers, lambda x: first_layers(x) / size
 wanted = texture.gram(shallow.features(style))[0]
 
 # %%

@@ -34,9 +34,10 @@ def total_cases(seed: int) -> list[Case]:
     random = drawing.generator(seed, "total_loss")
     layers = [("relu1", "relu3"), ("relu1", "relu2", "relu4"), ("relu2", "relu3")]
     notes = ["two style layers", "three style layers", "two images at once"]
-    plans = [*zip((1, 1, 2), layers, notes, strict=True)]
     alone = {"alpha": "content alone", "beta": "style alone", "gamma": "total variation alone"}
-    plans += [(2, layers[2], f"the {term} (the other weights are 0)") for term in alone.values()]
+    # Each term alone comes first: words about a loss that is off name the first that fails.
+    plans = [(2, layers[2], f"the {term} (the other weights are 0)") for term in alone.values()]
+    plans += zip((1, 1, 2), layers, notes, strict=True)
     found = []
     for n, styles, note in plans:
         x = torch.randn(n, 3, 6, 5, generator=random)
