@@ -167,6 +167,15 @@ def class_map(
     return Target(model, values)
 
 
+def class_goal(model: Network, classes: int | str | Sequence | Tensor) -> Target:
+    """What to climb for a picture of a class: its map before the ReLU, where a network ends in one.
+
+    SqueezeNet does (`class_map`); for other networks it is the score.
+    """
+    ends_in_relu = getattr(model, "name", "").startswith("squeezenet")
+    return class_map(model, classes) if ends_in_relu else score(model, classes)
+
+
 def channel(
     model: nn.Module, layer: str, channels: int | Sequence[int], centre: bool = False
 ) -> Target:

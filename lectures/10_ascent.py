@@ -110,7 +110,8 @@ print(f"the best class of a photo scores {photos.median():.0f}, at most {photos.
 assert scores[-1] > 10 * photos.max()
 
 # %% [markdown]
-# The score goes through the roof. And the goldfish?
+# The score goes through the roof. (The very first step *lowers* it: on a plain picture all values under a
+# max pooling tie, and the slope there points only roughly uphill.) And the goldfish?
 #
 # **Question.** Nothing in $S_c$ asks for a *natural* picture. What kind of change do you expect to raise
 # a score fastest, for the least change of each pixel?
@@ -150,10 +151,11 @@ noisy = optimise.optimise(minus_score, noise.to(net.device), **uphill)
 # - **L2**: $-\lambda\lVert x\rVert^2$ pulls every value towards grey.
 # - **Blur**: every few steps a Gaussian blur.
 # - **Clip small values**: pixels that hardly differ from grey are set to grey.
-# - **Clip small gradients**: pixels that hardly matter to the score are set to grey.
+# - **Clip small gradients**: pixels that hardly move the score are set to grey.
+# - **Clip small contributions**: the same, by value times gradient, $x \cdot \partial S_c / \partial x$.
 #
 # The first is a term of what is climbed; the others are done *to* the picture now and then (Yosinski et
-# al. 2015).
+# al. 2015, who clip by contributions).
 #
 # **Question.** Which of them acts on high frequencies?
 
@@ -233,6 +235,7 @@ clip = yours_or_ours("clip_small", clip_small)
 penalty = [lambda x: 0.03 * optimise.squared_norm(x)]
 values = [(10, lambda x, gradient: clip(x, x, 0.3))]
 slopes = [(10, lambda x, gradient: clip(x, gradient, 0.3))]
+shares = [(10, lambda x, gradient: clip(x, x * gradient, 0.3))]
 blur = [(4, optimise.blur(0.8))]
 
 # %%
@@ -243,6 +246,7 @@ runs = {
     "blur": optimise.optimise(minus_score, nothing, operations=blur, **uphill),
     "small values": optimise.optimise(minus_score, nothing, operations=values, **uphill),
     "small gradients": optimise.optimise(minus_score, nothing, operations=slopes, **uphill),
+    "contributions": optimise.optimise(minus_score, nothing, operations=shares, **uphill),
 }
 
 # %%
@@ -276,7 +280,9 @@ fine, size, grey = ({name: row[i] for name, row in table.items()} for i in range
 assert fine["blur"] < fine["nothing"] / 5
 assert size["L2"] < size["nothing"] / 2
 assert abs(fine["L2"] - fine["nothing"]) < 0.2
-assert min(grey["small values"], grey["small gradients"]) > 0.25
+clipped = ("small values", "small gradients", "contributions")
+assert min(grey[name] for name in clipped) > 0.25
+assert min(fine[name] for name in clipped) > 2 * fine["blur"]
 
 # %% [markdown] slide="subslide"
 # Each suppresses what it was made for, and only that. L2 makes the picture weaker, not smoother. Clipping
@@ -304,7 +310,8 @@ assert "koala" in dead
 
 # %% [markdown]
 # The way out: climb the mean of the class's map **before** that ReLU, the layer `conv10`. It has a slope
-# everywhere, and where the score is alive the two have the same goal.
+# everywhere. Where the whole map is positive the two are one goal; elsewhere the score asks nothing of the
+# places where the map is negative, and the map asks them too.
 
 # %%
 before_relu = ascent.class_map(net, "koala")
@@ -396,16 +403,16 @@ assert rows[1][2] < rows[0][2]  # because it holds the rivals down
 # stops: nothing more is asked of the picture. With the recipe that follows below, painted by both:
 
 # %%
-liked = ascent.paint(goals[0], steps=60)
+liked = ascent.paint(ascent.class_map(net, "goldfish"), steps=60)
 sure = ascent.paint([(30.0, by_log)], steps=60)
 pair = ascent.enlarged(torch.cat([liked.image, sure.image]))
 alt = "left: an orange goldfish in clear water; right: greyish stone colours, a faint eye"
-show.images(pair, ["up the score", "up the log-probability"], height=3, alt=alt)
+show.images(pair, ["up the class's map", "up the log-probability"], height=3, alt=alt)
 
 # %%
 with torch.no_grad():
     logits = net(net.normalize(torch.cat([liked.image, sure.image])))
-for name, own in zip(["score", "log-probability"], logits, strict=True):
+for name, own in zip(["class's map", "log-probability"], logits, strict=True):
     print(
         f"up the {name}: S = {own[goldfish].item():.0f}, p = {own.softmax(0)[goldfish].item():.3f}"
     )
@@ -413,7 +420,8 @@ assert logits[1, goldfish] < logits[0, goldfish] / 3
 
 # %% [markdown] slide="subslide"
 # Both are "goldfish" with certainty. The second is camouflage: just enough evidence to beat 999 rivals,
-# and no reason to show a fish. What we want to *see* is the score.
+# and no reason to show a fish. What we want to *see* is the score, taken before its ReLU: from here on we
+# climb class maps.
 
 # %% [markdown]
 # ## The modern recipe
@@ -433,7 +441,7 @@ bare = {"steps": 80, "smooth": 0.0, "transforms": ()}
 size = (1, 128, 128)
 grey = 0.5 + 0.01 * noise.to(net.device)
 rgb = optimise.Fourier(size, decorrelate=False, device=net.device)
-volcano = ascent.score(net, "volcano")
+volcano = ascent.class_map(net, "volcano")
 recipes = {
     "pixels": ascent.paint(volcano, start=optimise.Pixels(grey), **bare),
     "frequencies": ascent.paint(volcano, start=rgb, **bare),
@@ -459,9 +467,9 @@ assert fine["+ smoothness"] < fine["+ wobble"] < fine["pixels"]
 # are answers to "more of this score, please" from a network of 1.2 million weights.
 
 # %%
-ten = ["goldfish", "cock", "volcano", "castle", "mosque", "pirate", "jellyfish", "toucan"]
+ten = ["goldfish", "cock", "volcano", "castle", "mosque", "pirate", "jellyfish", "koala"]
 ten += ["peacock", "monarch"]
-gallery = ascent.paint(ascent.score(net, ten), len(ten), smooth=2000.0, seed=1)
+gallery = ascent.paint(ascent.class_map(net, ten), len(ten), smooth=3000.0, seed=1)
 
 # %%
 titles = ["pirate ship" if name == "pirate" else name for name in ten]
@@ -494,9 +502,9 @@ show.table(
 )
 
 # %% [markdown]
-# For SqueezeNet they leave no doubt. The other network sees some of them differently, although it is the
-# better one on photos: part of what we painted is **this** network's taste. So "recognised by the
-# network" is no proof that a picture shows the object; that judgement is yours. (Did you see a toucan?)
+# Where SqueezeNet recognises its own picture, it mostly does so with certainty, though not all survive a
+# shift of a few pixels. The other network, the better one on photos, names only some of them: part of what we painted is **this** network's taste. So "recognised by the network" is no proof
+# that a picture shows the object; that judgement is yours.
 
 # %%
 show.animation(gallery.frames[:, [0, 1, 3, 5]], "four pictures growing out of grey", fps=10)
@@ -515,7 +523,7 @@ print(file.name, file.stat().st_size // 1000, "kB")
 
 # %%
 few = ["ladybug", "castle", "pirate", "goldfish"]
-both = [(1.0, ascent.score(net, few)), (3.0, ascent.score(other, few))]
+both = [(1.0, ascent.class_map(net, few)), (3.0, ascent.score(other, few))]
 shared = ascent.paint(both, len(few), steps=70)
 alt = "a ladybug, a castle tower, a pirate ship on the sea, goldfish"
 show.images(ascent.enlarged(shared.image), few, columns=4, height=3, alt=alt)
@@ -552,9 +560,9 @@ show.images(ascent.enlarged(textures), titles, columns=3, height=1.75, alt=alt)
 # Texture in `fire3`, simple parts in `fire5` (eyes, spots), dogs in `fire7`. We start from stronger noise
 # here, because many of these channels are **dead** at grey, behind a ReLU of their own, as the koala was.
 #
-# Now one unit of `fire5`, channel 150, starting from that channel's texture. Of all the eyes one stays; what
-# the unit does not see is only smoothed away. Ask for a picture smaller than its field, and the course
-# refuses.
+# Now one unit of `fire5`, channel 150, starting from that channel's texture. The eye in the middle is the
+# one it asks for; of the others, those inside its field are repainted and those outside only smoothed.
+# Ask for a picture smaller than its field, and the course refuses.
 
 # %%
 unit = ascent.channel(net, "fire5", 150, centre=True)
@@ -577,7 +585,7 @@ except ValueError as error:
 free = {"size": 112, "steps": 50, "noise": 0.15, "smooth": 0.0}
 drawn = torch.randperm(256, generator=torch.Generator().manual_seed(0))[:8].tolist()
 parts = ascent.paint(ascent.channel(net, "fire5", drawn), 8, **free)
-classes = ascent.paint(ascent.score(net, ten[:8]), 8, **free)
+classes = ascent.paint(ascent.class_map(net, ten[:8]), 8, **free)
 fine = {
     "channels": ascent.high_frequencies(parts.image).tolist(),
     "classes": ascent.high_frequencies(classes.image).tolist(),
@@ -594,15 +602,15 @@ alt = (
 show.images(pictures, titles, columns=8, height=1.5, alt=alt)
 
 # %%
-middle = {name: sorted(values)[4] for name, values in fine.items()}
+middle = {name: torch.tensor(values).quantile(0.5).item() for name, values in fine.items()}
 print("median share of high frequencies:", {name: round(v, 3) for name, v in middle.items()})
 assert min(fine["channels"]) < middle["classes"] < max(fine["channels"])
 
 # %% [markdown] slide="subslide"
-# By this measure the saying does not hold: the channels lie on both sides of the classes. What makes them
-# *look* cleaner is something else. A channel repeats one motif over the whole picture; a class adds up
-# whatever the last layer finds useful. And at least one of the eight is dead from this start: nothing
-# grew but the noise.
+# Eight against eight decide little: the channels lie on both sides of the classes' median, and which of the
+# two medians is lower hangs on the draw. What makes channels *look* cleaner may be something else: a
+# channel repeats one motif over the whole picture; a class adds up whatever the last layer finds useful.
+# And a channel that is dead from this start shows nothing but the noise it began with.
 
 # %% [markdown]
 # ## Facets
@@ -624,7 +632,7 @@ starts = torch.cat([ascent.mean_photos(n, ascent.facets(net, n, k=3)) for n in n
 
 # %%
 wanted = [name for name in names for _ in range(3)]
-sides = ascent.paint(ascent.score(net, wanted), start=starts, steps=60)
+sides = ascent.paint(ascent.class_map(net, wanted), start=starts, steps=60)
 
 # %%
 both = [*starts[:3], *sides.image[:3], *starts[3:], *sides.image[3:]]

@@ -451,7 +451,7 @@ assert far[-1] == max(far)
 
 # %% [markdown]
 # Without a regulariser the code fits best, and the picture carries a grain the layer does not see. A
-# little smoothness costs the code nothing and takes the grain away. Too much, and the picture obeys the
+# little smoothness costs some of the fit (the table says how much) and takes the grain away. Too much, and the picture obeys the
 # regulariser instead of the network.
 #
 # There is no right $\lambda$ in the code: it is our knowledge of photos, added by hand.

@@ -66,8 +66,8 @@ assert within > 0.7 * upside_down
 # %% [markdown]
 # ## 1. Pixel by pixel
 #
-# Efros and Leung (1999). Paint in scan-line order. For each new pixel look at what is painted around it
-# so far, $p$, find the place in the sample whose surroundings $q$ are most like it, and copy that pixel:
+# Efros and Leung (1999) grow a texture outwards from a seed; in the scan-line order used here Wei and
+# Levoy (2000) paint. For each new pixel look at what is painted around it so far, $p$, find the place in the sample whose surroundings $q$ are most like it, and copy that pixel:
 # $$d(p, q) = \sum_{i\,\text{painted}} w_i \,(p_i - q_i)^2, \qquad
 # w \text{ a Gaussian around the new pixel.}$$
 # One of the places within 10 % of the least distance is drawn at random. The sample is unfolded into a
@@ -157,7 +157,7 @@ show.images([q.pixels for q in quilted], ["256 x 256"] * 2, height=4.6, alt=alt)
 
 # %% [markdown]
 # Both are convincing at a glance, also the complex one: shapes are copied whole. Look longer and you
-# find the same arm again and again. We measure that below.
+# find the same arm again and again. A detector of copies, below, will find them all.
 
 # %% [markdown]
 # ## 3. The statistics of linear filters
@@ -203,13 +203,15 @@ show.images(
 # %% [markdown]
 # For the leaves this does well, and not a pixel is copied. The anemone loses its arms: a histogram
 # counts how often *one* filter answers how strongly. That a bright edge here goes with a dark one beside
-# it, and a blue tip with a green arm, is a matter of *several* filters answering **together**.
+# it, and a blue tip with a green arm, is a matter of *several* filters answering **together**. (Julesz
+# asked in 1962 which statistics two textures must share to look alike at a glance; Portilla and Simoncelli
+# added those of *pairs* of linear filters in 2000.)
 
 # %% [markdown]
 # ## 4. Gram matrices
 #
-# Gatys, Ecker and Bethge (2015): the same idea with the filters that a network has learned, and with
-# *pairs* of them. At position $m$ the $C$ channels of a layer give a vector $v_m$. Its outer product
+# Gatys, Ecker and Bethge (2015): the same idea, pairs included, with the filters that a network has
+# learned. At position $m$ the $C$ channels of a layer give a vector $v_m$. Its outer product
 # $v_m v_m^\top$ says which channels answer together *there*. The mean over all $M$ positions is the **Gram
 # matrix** (格拉姆矩阵):
 # $$G = \frac1M \sum_m v_m v_m^\top = \frac1M F F^\top, \qquad F = (v_1, \dots, v_M) .$$
@@ -346,8 +348,8 @@ weights = texture.balanced(targets)
 show.table(["layer", "E for G = 0", "weight"], zip(names, alone, weights.values(), strict=True))
 
 # %% [markdown]
-# They differ by orders of magnitude: with weights of 1 the layer with the largest activations would
-# decide alone. `balanced` divides each by its value for $G = 0$, so that all layers' losses are relative
+# The largest is several times the smallest: with weights of 1 the layer with the largest activations would
+# have the most say. `balanced` divides each by its value for $G = 0$, so that all layers' losses are relative
 # errors. Other weights are a choice of what matters: the tuning knob of this method.
 
 # %% [markdown]
@@ -466,8 +468,62 @@ assert max(repeats[1:]) < 0.7
 
 # %% [markdown]
 # The numbers are the largest values at shifts of 40 pixels or more. Tiles repeat perfectly. The quilt
-# repeats its pieces too, but at many different shifts, so that none of them stands out: for copies one
-# has to look for the pieces themselves, as we did with `breaks`. The Gram texture copies nothing.
+# repeats its pieces too, but at many different shifts, and the autocorrelation averages over the whole
+# picture: it finds *regular* repetition, not copies.
+
+# %% [markdown]
+# ## Who copies?
+#
+# So we look for the pieces themselves. For each patch of 7 × 7 pixels of a result, which patch of the
+# sample is nearest? We paint the pixel in the colour of that place: a piece that was copied comes out as a
+# smooth patch of the colour chart.
+#
+# **Question.** Which of the four methods will show the largest pieces? Is any free of them?
+
+# %% slide="subslide"
+by_method = {
+    "pixels": texture.by_pixels(little, 96, 11, progress=None).pixels,
+    "quilt": texture.quilt(little, 96, 40, seed=3).pixels,
+    "histograms": texture.by_statistics(little, 96),
+    "Gram": large[:, :96, :96].cpu().clamp(0, 1),
+}
+sources = {name: texture.nearest_source(p, little) for name, p in by_method.items()}
+
+
+# %%
+def painted_by_place(source: torch.Tensor) -> torch.Tensor:
+    """Red by row, blue by column, green towards the upper left."""
+    place = source / 79
+    return torch.stack([place[0], 0.8 * (1 - place.mean(0)), place[1]])
+
+
+chart = torch.stack(torch.meshgrid(torch.arange(80), torch.arange(80), indexing="ij"))
+alt = (
+    "pixels and quilt: large patches of smooth colour; histograms and Gram: confetti, Gram coarser"
+)
+pictures = [little, *by_method.values(), *map(painted_by_place, [chart, *sources.values()])]
+titles = ["sample", *by_method, "colour chart", *(f"{name}: from" for name in by_method)]
+show.images(pictures, titles, columns=5, height=2.0, alt=alt)
+
+
+# %%
+def continued(source: torch.Tensor) -> float:
+    return 1 - texture.breaks(source)[1:, 1:].float().mean().item()
+
+
+noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
+sources["white noise"] = texture.nearest_source(noise, little)
+copied = {name: continued(source) for name, source in sources.items()}
+show.bars(list(copied), copied.values(), "share of places that continue both neighbours")
+
+# %%
+assert min(copied["pixels"], copied["quilt"]) > 3 * copied["Gram"]
+assert copied["Gram"] < 0.3
+
+# %% [markdown]
+# Copying shows: long runs of pixels whose sources are neighbours too. The Gram texture has hardly more of
+# them than white noise, which copies nothing. It does resemble the sample everywhere; it does not cut
+# pieces out of it.
 
 # %% [markdown]
 # ## One network, three sizes
@@ -570,6 +626,7 @@ show.credits([sample.picture for sample in texture.SAMPLES.values()])
 # %% [markdown] slide="skip"
 # ## Papers
 #
+# - B. Julesz. *Visual Pattern Discrimination.* IRE Transactions on Information Theory 1962.
 # - D. J. Heeger, J. R. Bergen. *Pyramid-Based Texture Analysis/Synthesis.* SIGGRAPH 1995.
 # - A. A. Efros, T. K. Leung. *Texture Synthesis by Non-parametric Sampling.* ICCV 1999.
 # - L.-Y. Wei, M. Levoy. *Fast Texture Synthesis using Tree-structured Vector Quantization.* SIGGRAPH
@@ -577,6 +634,8 @@ show.credits([sample.picture for sample in texture.SAMPLES.values()])
 # - J. Portilla, E. P. Simoncelli. *A Parametric Texture Model Based on Joint Statistics of Complex
 #   Wavelet Coefficients.* International Journal of Computer Vision 2000.
 # - A. A. Efros, W. T. Freeman. *Image Quilting for Texture Synthesis and Transfer.* SIGGRAPH 2001.
+
+# %% [markdown] slide="skip"
 # - L. A. Gatys, A. S. Ecker, M. Bethge. *Texture Synthesis Using Convolutional Neural Networks.*
 #   NeurIPS 2015.
 # - X. Snelgrove. *High-Resolution Multi-Scale Neural Texture Synthesis.* SIGGRAPH Asia 2017.

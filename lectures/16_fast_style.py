@@ -165,7 +165,7 @@ doubled = functional.pad(functional.interpolate(flat, scale_factor=2), (1, 1, 1,
 resized = functional.conv2d(doubled, kernel)
 
 # %%
-top = transposed.max()
+top = 1.3 * transposed.max()  # so that plain grey is grey, and not white on white
 alt = "left a checkerboard of four greys, right plain grey"
 pair = [transposed[0, 0] / top, resized[0, 0] / top]
 show.images(pair, ["transposed", "doubled, then convolved"], alt=alt)
@@ -301,15 +301,16 @@ show.images(list(stages.values()), captions, height=2.2, alt=alt)
 # %% slide="subslide"
 log = run.log
 curves = {term: (log["step"], log[term]) for term in ("content", "style")}
-alt = "the style loss falls steeply in the first twenty steps; the content loss falls more slowly"
+alt = "the style loss falls steeply in the first twenty steps; the content loss stays nearly flat"
 show.lines(curves, "steps", "loss, as a share", alt, yscale="log")
 
 # %%
 assert sum(log["style"][-10:]) < 0.7 * sum(log["style"][:10])
 
 # %% [markdown]
-# First come the colours and a coarse pattern, then the photo's areas and edges. Fine strokes, and a
-# castle that one would recognise, take longer: the shipped networks had seven times as many steps.
+# First come the colours and a coarse pattern, then the photo's areas and edges. In so few steps the content
+# loss has hardly begun to fall. Fine strokes, and a castle that one would recognise, take longer: the shipped
+# networks had several times as many steps.
 
 # %% [markdown]
 # ## Why instance norm?
@@ -444,6 +445,8 @@ for norm, name in stored.items():
     curves[f"{norm} norm"] = (log["unseen_step"], [c + weight * s for c, s in pairs])
 alt = "after 50 to 500 steps: both curves fall and flatten, that of instance norm lies lower throughout"
 show.lines(curves, "steps", "loss on unseen photos", alt)
+
+# %%
 assert curves["instance norm"][1][-1] < 0.95 * curves["batch norm"][1][-1]
 
 # %% [markdown]
@@ -532,8 +535,8 @@ show.animation(film, "left painted frame by frame, right blended: calmer, a litt
 # %% [markdown]
 # It is paid for in sharpness, and here we *knew* the motion. In a real film it has to be estimated
 # (optical flow), fails where something comes out from behind something else, and there the flicker
-# returns. Networks for video are trained with a loss on flicker instead (Ruder et al. 2016; Huang et
-# al. 2017).
+# returns. Ruder et al. (2016) add a loss on flicker to the optimisation of each film; Huang et al. (2017)
+# train a network with such a loss.
 
 # %% [markdown]
 # ## Try it

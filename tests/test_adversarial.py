@@ -457,3 +457,36 @@ def test_magnifying_needs_no_pass_of_the_network(explorer, squeezenet, monkeypat
 def test_the_explorer_explains_a_target_that_is_there_already(squeezenet):
     explorer = widgets.adversarial_explorer(squeezenet, ["panda"], ["giant panda"])
     assert "already: choose another" in explorer.text
+
+
+def test_training_on_attacked_digits_makes_a_network_harder_to_fool():
+    """On digits that neither twin has seen; random signs of the same size are the control."""
+    pixels, digit = adversarial.digits()
+    assert pixels.shape == (1797, 3, 8, 8)
+    assert 0 == pixels.min() < pixels.max() == 1
+    lesson, exam = (pixels[:600], digit[:600]), (pixels[1200:1500], digit[1200:1500])
+    twins = [adversarial.fit_tiny(*lesson, epsilon=e, progress=None) for e in (0.0, 0.15)]
+
+    def share(model, some):
+        return (model(some).argmax(1) == exam[1]).float().mean().item()
+
+    attacked = [share(model, adversarial.fgsm(model, *exam, 0.1)) for model in twins]
+    assert attacked[1] > attacked[0] + 0.15
+    assert min(share(m, adversarial.random_signs(exam[0], 0.1)) for m in twins) > 0.85
+    assert not any(w.requires_grad for model in twins for w in model.parameters())
+
+
+def test_tiny_twins_are_the_same_for_the_same_seed_and_leave_the_random_state():
+    pixels, digit = (t[:64] for t in adversarial.digits())
+    before = torch.get_rng_state()
+    one, same, other = (
+        adversarial.fit_tiny(pixels, digit, epochs=1, seed=seed, progress=None)
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one(pixels), same(pixels))
+    assert not torch.allclose(one(pixels), other(pixels), atol=1e-3)
+    with pytest.raises(ValueError, match="epochs=0"):
+        adversarial.fit_tiny(pixels, digit, epochs=0)
+    with pytest.raises(ValueError, match="epsilon=2"):
+        adversarial.fit_tiny(pixels, digit, epsilon=2)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from course_utils.checking import sources
 from course_utils.commands import build
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +92,26 @@ def test_code_cells_are_short(path):
     assert not long, f"code cells of more than {CELL_LINES} lines in {path.name}: {long}"
     median = statistics.median(n for _, n in cells)
     assert median <= MEDIAN_LINES, f"the median code cell of {path.name} has {median} lines"
+
+
+def draws(statement):
+    """Whether a statement only makes something to look at: a figure, a table, an explorer."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and ast.unparse(call.func).startswith(("show.", "widgets."))
+
+
+@each(LECTURES)
+def test_what_is_drawn_is_the_last_line_of_its_cell(path):
+    """Jupyter shows the value of a cell's last line only: anything above it is never seen."""
+    cells = [cell for cell in build.read(path) if cell.kind == "code"]
+    bodies = [(cell, ast.parse(sources.plain(cell.source)).body) for cell in cells]
+    unseen = [
+        f"line {cell.line + node.lineno}: {ast.unparse(node)[:60]}"
+        for cell, body in bodies
+        for node in body[:-1]
+        if draws(node)
+    ]
+    assert not unseen, f"drawn in {path.name}, and never shown: {unseen}"
 
 
 @each(LECTURES)

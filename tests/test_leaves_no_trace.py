@@ -134,6 +134,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "ascent.class_map": Example(
         lambda c: {"classes": list(c.classes), "layer": "conv2"}, use=valued
     ),
+    "ascent.class_goal": Example(lambda c: {"classes": list(c.classes)}, use=valued),
     "ascent.dead_scores": lambda c: {"x": c.x[:1]},
     "ascent.facets": lambda c: {"pixels": c.pixels, "layer": "relu2", "k": 2},
     "ascent.probability": Example(lambda c: {"classes": list(c.classes)}, use=valued),

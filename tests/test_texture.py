@@ -277,6 +277,32 @@ def test_the_seam_is_the_cheapest_of_all():
     assert texture.least_cost_seam(error).tolist() == list(best)
 
 
+def test_the_copy_detector_finds_where_a_quilt_was_cut_from():
+    """A picture that is one piece of the sample, and the naive search over all patches."""
+    sample = tiny.array(1, 3, 14, 15)
+    found = texture.nearest_source(sample[:, 2:11, 3:13], sample, 5)
+    assert found.shape == (2, 5, 6)
+    assert found[0, :, 0].tolist() == [4, 5, 6, 7, 8]
+    assert found[1, 0].tolist() == [5, 6, 7, 8, 9, 10]
+    assert not texture.breaks(found)[1:, 1:].any()
+    other = tiny.array(2, 3, 7, 6)
+    found = texture.nearest_source(other, sample, 3)
+    for y, x in ((0, 0), (3, 2), (4, 3)):
+        patch = other[:, y : y + 3, x : x + 3]
+        gaps = torch.stack(
+            [
+                (sample[:, r : r + 3, c : c + 3] - patch).square().sum()
+                for r in range(12)
+                for c in range(13)
+            ]
+        )
+        assert divmod(int(gaps.argmin()), 13) == tuple((found[:, y, x] - 1).tolist())
+    with pytest.raises(ValueError, match="window=4"):
+        texture.nearest_source(other, sample, 4)
+    with pytest.raises(ValueError, match="sample"):
+        texture.nearest_source(other, sample, 9)
+
+
 def test_the_distances_are_sums_of_squared_differences():
     sample, old = tiny.array(1, 3, 9, 8), tiny.array(2, 3, 4, 4)
     shared = texture.copying._shared(4, 2, 1)

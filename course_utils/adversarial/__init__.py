@@ -3,6 +3,7 @@
 budget.py     inside a budget: FGSM, PGD, ascent on a chosen class
 smallest.py   the smallest change that is enough
 reach.py      how far attacks reach: tables, transfer, universal changes, queries, defences
+training.py   training on attacked pictures, on digits
 """
 
 from course_utils.adversarial.budget import (
@@ -43,6 +44,7 @@ from course_utils.adversarial.reach import (
     universal,
 )
 from course_utils.adversarial.smallest import LEADS, smallest_lbfgs, smallest_linear, smallest_saved
+from course_utils.adversarial.training import digits, fit_tiny
 from course_utils.images import eight_bits
 
 __all__ = [
@@ -59,8 +61,10 @@ __all__ = [
     "blurred",
     "check_pixels",
     "check_range",
+    "digits",
     "eight_bits",
     "few_colours",
+    "fit_tiny",
     "fgsm",
     "first_order",
     "indices",

@@ -228,9 +228,9 @@ STEP_MISTAKES = (
     from_layer(
         "ones_at_the_layer",
         torch.ones_like,
-        "You set the gradient at the layer to ones (that is what `.sum()` does). Then every "
-        "feature is asked for alike; set to the activation, those that are strong already get the "
-        "most, and this feedback is the dream.",
+        "You set the gradient at the layer to ones (that is what `.sum()` does), which asks every "
+        "feature for more alike. Asked for is the gradient set to the activation itself: the "
+        "features that are strong already get the most.",
     ),
     from_layer(
         "sign_at_the_layer",

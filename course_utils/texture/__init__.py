@@ -14,6 +14,7 @@ from course_utils.texture.copying import (
     breaks,
     by_pixels,
     least_cost_seam,
+    nearest_source,
     quilt,
     repetition,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "layer_loss",
     "least_cost_seam",
     "match_histogram",
+    "nearest_source",
     "quilt",
     "repetition",
     "responses",

@@ -215,6 +215,36 @@ def breaks(source: Tensor) -> Tensor:
     return broken
 
 
+def nearest_source(pixels: Tensor, sample: Tensor, window: int = 7) -> Tensor:
+    """The copy detector: which patch of the sample looks most like the one around each pixel?
+
+    Of any picture, however it was made. Where it copies, neighbouring pixels have neighbouring
+    sources; elsewhere the sources jump about, and `breaks` sees it.
+
+    Args:
+        pixels: (3,H,W) in 0-1.
+        sample: (3,h,w) in 0-1.
+        window: side of the patches, odd, at least 3.
+
+    Returns:
+        (2,H - window + 1,W - window + 1) int64: row and column in the sample of the patch's middle;
+        the first of equally near ones.
+
+    Raises:
+        ValueError: an even window, or a picture or sample smaller than it.
+    """
+    if window % 2 == 0 or window < 3:
+        raise ValueError(f"window={window}; accepted: an odd number, 3 or more")
+    check_copy(pixels, window, 0.0)
+    check_copy(sample, window, 0.0)
+    patches, known = (functional.unfold(p[None], window)[0].T for p in (pixels, sample))
+    norms = known.square().sum(1)
+    nearest = [(norms - 2 * some @ known.T).argmin(1) for some in patches.split(1024)]
+    columns = sample.shape[2] - window + 1
+    index = torch.cat(nearest).view([n - window + 1 for n in pixels.shape[1:]])
+    return torch.stack([index // columns, index % columns]) + window // 2
+
+
 # ------------------------------------------------------------------ repetition
 
 

@@ -65,7 +65,7 @@ def ascent_explorer(network: Network, classes: Sequence[str] = CLASSES) -> Explo
 
 def painted(network: Network, class_index: int, recipe: str, seed: int) -> Result:
     """One of `RECIPES`: each leaves one ingredient out, the last one all of them."""
-    goal = ascent.score(network, class_index)
+    goal = ascent.class_goal(network, class_index)
     settings = {"size": SIDE, "steps": STEPS, "seed": seed, "keep": KEPT, "progress": None}
     if recipe == "without smoothness":
         settings["smooth"] = 0.0
