@@ -129,7 +129,7 @@ print("size, jump, start of fire5:", arithmetic(to_fire5))
 seen = layers.receptive_field(net, "fire5", size=224)
 where = patches.fields(net, "fire5", size=224)
 print("traced: ", seen.size, "pixels,", seen.stride, "apart; unit (0, 0) starts at", where.start)
-assert arithmetic(to_fire5) == (seen.size[0], seen.stride[0], where.start[0])
+assert tuple(arithmetic(to_fire5)) == (seen.size[0], seen.stride[0], where.start[0])
 
 # %% slide="subslide"
 depths = {

@@ -15,7 +15,8 @@ def difference(value: object, target: object) -> float:
         target: what the reference returned.
 
     Returns:
-        0 for equal ones; infinity where the form differs: shape, length, type, a string, NaN.
+        0 for equal ones; infinity where the form differs: shape, length, type, a string, NaN, and
+        floating-point numbers in place of indices.
     """
     pairs = aligned(value, target)
     if pairs is None:
@@ -27,8 +28,10 @@ def difference(value: object, target: object) -> float:
 def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None:
     """The numbers of both as pairs of float64 tensors of one shape; None where the form differs."""
     if isinstance(target, Tensor) and target.ndim:
-        same = isinstance(value, Tensor) and value.shape == target.shape
-        return [(value.double(), target.double())] if same and not value.is_complex() else None
+        same = isinstance(value, Tensor) and value.shape == target.shape and not value.is_complex()
+        # Where the target holds indices, numbers with a point would fail as such.
+        same = same and not (value.is_floating_point() and not target.is_floating_point())
+        return [(value.double(), target.double())] if same else None
     if isinstance(target, str | bool) or target is None:
         return [] if type(value) is type(target) and value == target else None
     if isinstance(target, Tensor | numbers.Number):
@@ -42,6 +45,13 @@ def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None
         return None
     parts = [aligned(v, t) for v, t in zip(value, target, strict=True)]
     return None if None in parts else [pair for part in parts for pair in part]
+
+
+def with_points(target: object) -> object:
+    """A target with its whole numbers as floating-point numbers, also inside lists."""
+    if isinstance(target, Tensor):
+        return target.double()
+    return [with_points(t) for t in target] if isinstance(target, list | tuple) else target
 
 
 def as_number(value: object) -> Tensor | None:

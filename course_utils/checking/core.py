@@ -49,7 +49,7 @@ class NetworkSpec:
     """A network as data; `networks.build` makes it, the same on every machine.
 
     Attributes:
-        name: "tiny_cnn", or a network of the zoo such as "squeezenet1_1".
+        name: "tiny_cnn", "tiny_fork", or a network of the zoo such as "squeezenet1_1".
         seed: of the tiny network's weights.
         classes: logits of the tiny network.
     """

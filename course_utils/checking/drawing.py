@@ -24,9 +24,9 @@ def integer(random: torch.Generator, low: int, high: int) -> int:
     return int(torch.randint(low, high, (1,), generator=random))
 
 
-def network(random: torch.Generator, classes: int = 5) -> NetworkSpec:
+def network(random: torch.Generator, classes: int = 5, name: str = "tiny_cnn") -> NetworkSpec:
     """A tiny network with random weights."""
-    return NetworkSpec("tiny_cnn", integer(random, 0, 2**31 - 1), classes)
+    return NetworkSpec(name, integer(random, 0, 2**31 - 1), classes)
 
 
 def images(random: torch.Generator, spec: NetworkSpec, n: int, height: int, width: int) -> Tensor:

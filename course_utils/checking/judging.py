@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import combinations
 
 from course_utils.checking import describing, running, slopes, wording
-from course_utils.checking.comparing import equal
+from course_utils.checking.comparing import equal, with_points
 from course_utils.checking.core import (
     NOT_ATTEMPTED,
     RIGHT,
@@ -66,12 +67,17 @@ def judge(
     ]
     if all(good):
         return _aftermath(exercise, cases, outcomes)
+    # Some value has to speak for a mistake: failing alike says nothing.
+    telling = any(not g and not o.fault for g, o in zip(good, outcomes, strict=True))
+    mistake = recognised(exercise, cases, outcomes) if telling else None
+    if mistake:
+        return Verdict(WRONG, mistake.sentence, mistake.name)
     if any(o.fault for o in outcomes):
         return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
     values = [o.value for o in outcomes]
-    mistake = recognised(exercise, cases, values)
-    if mistake:
-        return Verdict(WRONG, mistake.sentence, mistake.name)
+    said = ignored(exercise, cases, values, wanted) or pointed(exercise, values, wanted)
+    if said:
+        return Verdict(WRONG, said)
     return Verdict(WRONG, _described(exercise, cases, values, list(wanted), pieces))
 
 
@@ -109,18 +115,50 @@ def _untouched(outcomes: Sequence[Outcome], pieces: Pieces | None) -> bool:
 
 
 def recognised(
-    exercise: Exercise, cases: Sequence[Case], values: Sequence[object]
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
 ) -> Mistake | None:
-    """The known mistake whose results these are, on every case."""
+    """The known mistake whose results these are, on every case; where it fails, this fails too."""
     for mistake in exercise.mistakes:
-        if all(_is_result(mistake, c, v, exercise) for c, v in zip(cases, values, strict=True)):
+        if all(_is_result(mistake, c, o, exercise) for c, o in zip(cases, outcomes, strict=True)):
             return mistake
     return None
 
 
-def _is_result(mistake: Mistake, case: Case, value: object, exercise: Exercise) -> bool:
-    outcome = running.run(mistake.function, Case(case.args))
-    return outcome.fault is None and equal(value, outcome.value, exercise.tolerance)
+def _is_result(mistake: Mistake, case: Case, outcome: Outcome, exercise: Exercise) -> bool:
+    known = running.run(mistake.function, Case(case.args))
+    if known.fault or outcome.fault:
+        return bool(known.fault and outcome.fault and known.fault.kind == outcome.fault.kind)
+    return equal(outcome.value, known.value, exercise.tolerance)
+
+
+def ignored(
+    exercise: Exercise, cases: Sequence[Case], values: Sequence[object], wanted: Sequence[object]
+) -> str:
+    """Words for an argument without effect; empty where no two cases show one.
+
+    Two cases that differ in one argument alone, and whose targets differ, have the same result.
+    """
+    for i, j in combinations(range(len(cases)), 2):
+        one, other = cases[i].args, cases[j].args
+        differ = [name for name in one if not running.same(one[name], other.get(name))]
+        apart = len(differ) == 1 and not equal(wanted[i], wanted[j], exercise.tolerance)
+        if apart and values[i] is not None and equal(values[i], values[j], exercise.tolerance):
+            return (
+                f"Two calls that differ in `{differ[0]}` alone get the same {exercise.noun} from "
+                f"you: `{differ[0]}` has no effect. What comes in it has to be used."
+            )
+    return ""
+
+
+def pointed(exercise: Exercise, values: Sequence[object], wanted: Sequence[object]) -> str:
+    """Words for the right indices as floating-point numbers; empty where it does not apply."""
+    both = zip(values, map(with_points, wanted), strict=True)
+    if not all(equal(value, target, exercise.tolerance) for value, target in both):
+        return ""
+    return (
+        "The numbers are right, but of a type with a decimal point. Indices have to be whole "
+        "numbers (`.long()`): nothing can be looked up with 3.0."
+    )
 
 
 # ------------------------------------------------------------------ right values, wrong manners

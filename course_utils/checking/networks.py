@@ -18,8 +18,8 @@ def build(spec: NetworkSpec) -> nn.Module:
     Raises:
         ValueError: an unknown name.
     """
-    if spec.name == "tiny_cnn":
-        return tiny_cnn(spec)
+    if spec.name in TINY:
+        return TINY[spec.name](spec)
     name, _, space = spec.name.partition("/")
     network = models.load(name, device="cpu")
     return models.on_pixels(network) if space == "pixels" else network
@@ -45,6 +45,52 @@ def tiny_cnn(spec: NetworkSpec) -> nn.Sequential:
     parts = {"features": features, "head": head}
     blocks = OrderedDict((k, nn.Sequential(OrderedDict(part))) for k, part in parts.items())
     return nn.Sequential(blocks).eval().requires_grad_(False)
+
+
+class Fork(nn.Module):
+    """Two convolutions side by side, their outputs one behind the other, and a ReLU."""
+
+    def __init__(self, left: nn.Module, right: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right, self.relu = left, right, nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,K,h,w) -> (N, channels of both, h, w)."""
+        return self.relu(torch.cat([self.left(x), self.right(x)], 1))
+
+
+class Wrapped(nn.Module):
+    """A network inside another, as the zoo's are, with the field's short names for its layers."""
+
+    def __init__(self, module: nn.Module, layers: dict[str, str]) -> None:
+        super().__init__()
+        self.module, self.layers = module, layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N,3,H,W) -> logits (N,classes)."""
+        return self.module(x)
+
+
+def tiny_fork(spec: NetworkSpec) -> Wrapped:
+    """As `tiny_cnn`, built as the zoo's networks are: inside a wrapper, and with a fork.
+
+    Its layers: module.features.conv1, .relu1, .fork with .left, .right and .relu inside, then
+    module.head.pool, .flatten, .fc. Short names, for `layers.find`: "conv1", "fork", "pool", "fc".
+    """
+    plain = tiny_cnn(spec)
+    conv1, relu1, conv2, _ = plain.features
+    bare = partial(nn.utils.skip_init, nn.Conv2d, stride=2, padding=1, device="cpu")
+    sides = [bare(6, 4, 3) for _ in range(2)]
+    for side, half in zip(sides, (slice(0, 4), slice(4, 8)), strict=True):
+        side.weight.data = conv2.weight[half].clone()
+        side.bias.data = conv2.bias[half].clone()
+    parts = OrderedDict(conv1=conv1, relu1=relu1, fork=Fork(*sides))
+    body = nn.Sequential(OrderedDict(features=nn.Sequential(parts), head=plain.head))
+    paths = {name: f"features.{name}" for name in parts} | {"pool": "head.pool", "fc": "head.fc"}
+    return Wrapped(body, paths).eval().requires_grad_(False)
+
+
+TINY = {"tiny_cnn": tiny_cnn, "tiny_fork": tiny_fork}
 
 
 def margin(model: nn.Module, x: Tensor) -> float:

@@ -15,6 +15,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from course_utils.checking.sources import Pieces
 FILE = "<your code>"
 OPEN = ("models", "images", "layers")
 """Modules of the course that an exercise may use; the others hold what is to be written."""
+
+CLOSED = {"capture_layer": {"layers": ("activations", "capture", "forward_until")}}
+"""Functions of open modules that do what one exercise asks for, so that it may not call them."""
 
 PRINTED = 2000  # characters kept of what a function writes to the screen
 
@@ -95,7 +99,8 @@ def namespace(pieces: Pieces) -> dict[str, object]:
         Exception: whatever the code raises.
     """
     builtins = dict(vars(importlib.import_module("builtins")))
-    builtins |= {"__import__": _import, "display": lambda *args, **kwargs: None}
+    load = partial(_import, CLOSED.get(pieces.name, {}))
+    builtins |= {"__import__": load, "display": lambda *args, **kwargs: None}
     space = {"__name__": "exercise", "__builtins__": builtins}
     with open_sandbox():
         exec(compile(pieces.source, FILE, "exec"), space)
@@ -110,28 +115,46 @@ class _Closed(types.ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        path = f"{self.__name__.removeprefix('course_utils.')}.{name}"
-
-        def closed(*args: object, **kwargs: object) -> None:
-            raise ClosedHelper(path)
-
-        return closed
+        return _closed(f"{self.__name__.removeprefix('course_utils.')}.{name}")
 
 
 class _Course(types.ModuleType):
     """The package `course_utils`, with most of its modules closed."""
 
+    def __init__(self, closed: dict[str, tuple[str, ...]]) -> None:
+        super().__init__("course_utils")
+        self.__dict__["__closed"] = closed
+
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         full = f"course_utils.{name}"
-        return importlib.import_module(full) if name in OPEN else _Closed(full)
+        if name not in OPEN:
+            return _Closed(full)
+        module = importlib.import_module(full)
+        closed = self.__dict__["__closed"].get(name, ())
+        return _partly(module, closed) if closed else module
 
 
-def _import(name, globals=None, locals=None, fromlist=(), level=0):
+def _partly(module: types.ModuleType, closed: tuple[str, ...]) -> types.ModuleType:
+    """A module without some of its functions."""
+    copy = types.ModuleType(module.__name__, module.__doc__)
+    kept = {k: v for k, v in vars(module).items() if k not in closed}
+    vars(copy).update(kept | {name: _closed(f"{module.__name__[13:]}.{name}") for name in closed})
+    return copy
+
+
+def _closed(path: str) -> Callable:
+    def closed(*args: object, **kwargs: object) -> None:
+        raise ClosedHelper(path)
+
+    return closed
+
+
+def _import(closed, name, globals=None, locals=None, fromlist=(), level=0):
     if level or name.split(".")[0] != "course_utils":
         return __import__(name, globals, locals, fromlist, level)
-    package = _Course("course_utils")
+    package = _Course(closed)
     module = name.split(".")[1:2]
     return getattr(package, module[0]) if fromlist and module else package
 

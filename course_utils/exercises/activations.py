@@ -117,6 +117,55 @@ SPARSITY_MISTAKES = (
         "Your numbers are percentages. The share is between 0 and 1.",
     ),
     share(
+        "negative_only",
+        lambda maps: (maps < 0).float().mean((2, 3)),
+        "You counted what is *below* zero. Asked for is the share of exact zeros.",
+    ),
+    share(
+        "positive_only",
+        lambda maps: (maps > 0).float().mean((2, 3)),
+        "You counted what is above zero. Sparsity is the share of units that are exactly 0.",
+    ),
+    share(
+        "divided_by_all_units",
+        lambda maps: (maps == 0).float().sum((2, 3)) / maps.numel(),
+        "You divided by the number of all units of the batch. A channel's zeros are a share of its "
+        "own places, rows times columns.",
+    ),
+    share(
+        "divided_by_units_of_image",
+        lambda maps: (maps == 0).float().sum((2, 3)) / maps[0].numel(),
+        "You divided by the number of units of a whole image. A channel's zeros are a share of its "
+        "own places, rows times columns.",
+    ),
+    share(
+        "divided_by_rows",
+        lambda maps: (maps == 0).float().sum((2, 3)) / maps.shape[2],
+        "You divided by the number of rows only. A channel has rows times columns places.",
+    ),
+    share(
+        "one_row_at_a_time",
+        lambda maps: (maps == 0).float().mean(3),
+        "You give a share for each row of a map. Both axes of the places belong into the mean.",
+    ),
+    share(
+        "axes_kept",
+        lambda maps: (maps == 0).float().mean((2, 3), keepdim=True),
+        "The numbers are right, but two axes of length 1 are left of the places. Asked for is a "
+        "table: images, channels.",
+    ),
+    share(
+        "first_image_only",
+        lambda maps: (maps == 0).float().mean((2, 3))[0],
+        "You return the shares of the first image only. The batch may hold more than one.",
+    ),
+    share(
+        "mean_of_maps",
+        lambda maps: maps.mean((2, 3)),
+        "This is the mean activation. Asked for is how *many* of the units are zero, whatever the "
+        "others are.",
+    ),
+    share(
         "dead_channels",
         lambda maps: (maps == 0).flatten(2).all(2).float(),
         "You asked whether a map is zero *everywhere*. We want to know how much of it is.",
@@ -181,6 +230,14 @@ STRONGEST_MISTAKES = (
         "first; what you then sort are channels.",
     ),
     Mistake(
+        "largest_over_channels",
+        lambda maps, k: (
+            maps.amax(1).flatten(1).sort(dim=1, descending=True, stable=True).indices[:, :k]
+        ),
+        "Your numbers are places, not channels: you took the maximum over the channels. Take it "
+        "over the places, and the channels are left.",
+    ),
+    Mistake(
         "channel_named_twice",
         flat_channels,
         "A channel appears more than once: you ranked single units. Take the maximum over the "
@@ -198,6 +255,53 @@ STRONGEST_MISTAKES = (
         "first_image_only",
         lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps[:1], k)[0],
         "You return the channels of the first image only. The batch may hold more than one.",
+    ),
+    Mistake(
+        "energy",
+        ranked(lambda maps: maps.square().sum((2, 3))),
+        "You ranked by the sum of squares. Strength here is the single largest activation; a sum "
+        "favours channels that are active everywhere.",
+    ),
+    Mistake(
+        "spread",
+        ranked(lambda maps: maps.flatten(2).std(2)),
+        "You ranked by how much each map varies. Strength here is the largest activation.",
+    ),
+    Mistake(
+        "smallest_value",
+        ranked(lambda maps: maps.amin((2, 3))),
+        "You ranked by the smallest activation of each map. Strength here is the largest one.",
+    ),
+    Mistake(
+        "values_and_indices",
+        lambda maps, k: tuple(
+            part[:, :k] for part in maps.amax((2, 3)).sort(dim=1, descending=True, stable=True)
+        ),
+        "You return two things, the values and the indices, as sorting gives them. Only the "
+        "indices are asked for.",
+    ),
+    Mistake(
+        "ranks",
+        lambda maps, k: (
+            maps.amax((2, 3)).argsort(dim=1, descending=True, stable=True).argsort(dim=1)[:, :k]
+        ),
+        "These are the ranks of the first k channels. Asked for are the channels of the first k "
+        "ranks: sort once, not twice.",
+    ),
+    Mistake(
+        "counted_from_one",
+        lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps, k) + 1,
+        "Your channels are one too high: they count from 0, as Python does.",
+    ),
+    Mistake(
+        "in_order_of_index",
+        lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps, k).sort(dim=1).values,
+        "These are the right channels, in the order of their indices. The strongest comes first.",
+    ),
+    Mistake(
+        "strongest_last",
+        lambda maps, k: ranked(lambda m: m.amax((2, 3)))(maps, k).flip(1),
+        "These are the right channels, but the strongest comes last. Put it first.",
     ),
     Mistake(
         "later_first",

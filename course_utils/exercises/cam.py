@@ -1,6 +1,7 @@
 """Lecture 08's exercises: class activation map, Grad-CAM, the box around the largest patch."""
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import torch
@@ -15,10 +16,11 @@ LECTURE = "08_cam"
 
 
 def cam_cases(seed: int) -> list[Case]:
-    """One image, two, four; maps that are not square, and other numbers of channels and classes."""
+    """One image, two, four; maps that are not square; as many classes as channels and images."""
     random = drawing.generator(seed, "class_activation_map")
-    shapes = [(1, 6, 5, 4, 3), (2, 5, 3, 6, 7), (4, 8, 4, 5, 6)]
+    shapes = [(1, 6, 5, 4, 3), (2, 5, 3, 6, 7), (4, 8, 4, 5, 6), (4, 4, 3, 5, 4)]
     notes = ["a single image", "a batch of two images", "a batch of four images"]
+    notes += ["as many classes as channels"]
     found = []
     for (n, channels, height, width, classes), note in zip(shapes, notes, strict=True):
         maps = torch.randn(n, channels, height, width, generator=random).relu()
@@ -31,25 +33,28 @@ def cam_cases(seed: int) -> list[Case]:
 
 
 def grad_cam_cases(seed: int) -> list[Case]:
-    """The three layers of a tiny network that have feature maps behind which something follows."""
+    """Three layers of a tiny network, and one of a network that is built as the zoo's are."""
     random = drawing.generator(seed, "grad_cam")
-    shapes = [(1, 8, 6, 5), (2, 6, 9, 4), (4, 7, 5, 8)]
-    where = ["features.relu1", "features.conv2", "features.relu2"]
+    shapes = [(1, 8, 6, 5), (2, 6, 9, 4), (4, 7, 5, 8), (3, 8, 7, 6)]
+    where = ["features.relu1", "features.conv2", "features.relu2", "fork"]
     found = []
     for (n, height, width, classes), layer in zip(shapes, where, strict=True):
-        spec, x, wanted = telling(random, classes, (n, height, width), layer)
+        name = "tiny_fork" if layer == "fork" else "tiny_cnn"
+        spec, x, wanted = telling(random, classes, (n, height, width), layer, name)
         args = {"model": spec, "x": x, "classes": wanted, "layer": layer}
-        found.append(Case(args, f"{n} image{'s' * (n > 1)} at {layer}", repeat=n == 2))
+        note = f"{n} image{'s' * (n > 1)} at {layer}"
+        note = "the layer 'fork', a short name as `layers.capture` takes it" if n == 3 else note
+        found.append(Case(args, note, repeat=n == 2))
     return found
 
 
 def telling(
-    random: torch.Generator, classes: int, shape: tuple[int, int, int], layer: str
+    random: torch.Generator, classes: int, shape: tuple[int, int, int], layer: str, name: str
 ) -> tuple[NetworkSpec, Tensor, Tensor]:
     """A network, images and classes for which the weighted sum of every image has both signs."""
     n, height, width = shape
     while True:
-        spec = drawing.network(random, classes)
+        spec = drawing.network(random, classes, name)
         x = drawing.images(random, spec, 6 * n, height, width)
         wanted = drawing.other_classes(random, spec, x)
         maps, alpha = cam.channel_weights(networks.build(spec), x, wanted, layer)
@@ -62,41 +67,63 @@ def telling(
 
 
 def box_cases(seed: int) -> list[Case]:
-    """Three patches on a dark ground: the largest is neither the hottest nor the uppermost."""
+    """Maps of seven patches, of which the largest is nothing else: see `PATCHES`."""
     random = drawing.generator(seed, "largest_box")
-    sizes, shares = [(24, 36), (40, 30), (32, 32)], (0.2, 0.35, 0.5)
+    grids, shares = [(2, 4), (4, 2), (3, 3)], (0.2, 0.35, 0.5)
     notes = ["a wide map", "a high map", "a square map"]
-    cases = []
-    for size, share, note in zip(sizes, shares, notes, strict=True):
-        heat = three_patches(random, size)
-        while not clear(heat, share):
-            heat = three_patches(random, size)
-        cases.append(Case({"heat": heat, "share": share}, note))
-    return cases
+    while True:
+        drawn = [seven_patches(random, *both) for both in zip(grids, shares, strict=True)]
+        answers = [
+            str([answer(*one) for one in zip(drawn, shares, strict=True)])
+            for answer in (cam.largest_box, *(m.function for m in BOX_MISTAKES))
+        ]
+        if len(set(answers)) == len(answers):
+            break
+    both = zip(drawn, shares, notes, strict=True)
+    return [Case({"heat": heat, "share": share}, note) for heat, share, note in both]
 
 
-HILLS = ((0.14, 0.2, 1.3, 0.06), (0.3, 0.75, 1.8, 0.07), (0.7, 0.35, 1.5, 0.13))
-"""Row, column, height and width of each hill; places and widths as shares of the map's sides."""
+PATCHES = ("largest", "heaviest", "hottest", "widest", "highest", "diagonal", "corners")
+"""The largest has most pixels; others the largest sum, value, width, height or box. Two squares
+that touch at a corner would be the largest if corners connected."""
+
+CELL = 17
 
 
-def three_patches(random: torch.Generator, size: tuple[int, int]) -> Tensor:
-    """Three hills on ground below zero, (H,W)."""
-    heat = torch.full(size, -0.3) + 0.02 * torch.randn(size, generator=random)
-    rows, columns = (torch.linspace(0, 1, n) for n in size)
-    for y, x, top, width in HILLS:
-        jitter = 0.1 * torch.rand(3, generator=random) - 0.05
-        down = (rows - y - jitter[0]) / width
-        across = (columns - x - jitter[1]) / (width * (1.2 + 4 * jitter[2]))
-        heat = heat + top * torch.exp(-(down[:, None] ** 2 + across**2) / 2)
-    return heat
+def seven_patches(random: torch.Generator, grid: tuple[int, int], share: float) -> Tensor:
+    """A map with the patches in random cells of a grid, on ground below zero."""
+    rows, columns = grid
+    heat = torch.full((rows * CELL, columns * CELL), -0.3)
+    cells = torch.randperm(rows * columns, generator=random).tolist()
+    for name, cell in zip(PATCHES, cells, strict=False):
+        down, across = (drawing.integer(random, 0, 3) for _ in range(2))
+        top, left = cell // columns * CELL + down, cell % columns * CELL + across
+        one = patch(random, name, share)
+        heat[top : top + one.shape[0], left : left + one.shape[1]] = one
+    return heat + 0.01 * torch.rand(heat.shape, generator=random)
 
 
-def clear(heat: Tensor, share: float) -> bool:
-    """Whether no pixel lies near the threshold, and every known mistake gives another box."""
-    near = (heat - share * heat.max()).abs().min() > 1e-3
-    boxes = [mistake.function(heat, share) for mistake in BOX_MISTAKES]
-    boxes.append(cam.largest_box(heat, share))
-    return bool(near) and len(set(boxes)) == len(boxes)
+def patch(random: torch.Generator, name: str, share: float) -> Tensor:
+    """One patch (14,14) on its ground; the hottest reaches 1.6, which sets the threshold."""
+    one, draw = torch.full((14, 14), -0.3), partial(drawing.integer, random)
+    if name == "largest":
+        level = 1.6 * share
+        one[:12, :13], one[1:11, 1:12] = level - 0.18, level - 0.05  # halos that stay below it
+        one[2 : draw(9, 11), 2:11] = 0.95
+    elif name == "heaviest":
+        one[3:10, 3 : draw(10, 12)] = 1.45
+    elif name == "hottest":
+        one[draw(2, 6) :, 5:][:3, :3] = 1.6
+    elif name == "widest":
+        one[draw(1, 10) :][:2] = 1.0
+    elif name == "highest":
+        one[:, draw(1, 10) :][:, :2] = 1.0
+    elif name == "diagonal":
+        for i in range(12):
+            one[i, i : i + 2] = 1.2
+    else:
+        one[:7, :7] = one[7:, 7:] = 0.9
+    return one
 
 
 # ------------------------------------------------------------------ class activation maps
@@ -168,6 +195,84 @@ CAM_MISTAKES = (
         "softmax_of_weights",
         lambda maps, weight, classes: cam.class_activation_map(maps, weight.softmax(0), classes),
         "You put the weights through a softmax. The score is made of the weights as they are.",
+    ),
+    Mistake(
+        "columns_of_the_weights",
+        lambda maps, weight, classes: (weight[:, classes].T[:, :, None, None] * maps).sum(1),
+        "You took *columns* of `weight`, which belong to channels. Its first axis counts the "
+        "classes: which row belongs to which image?",
+    ),
+    Mistake(
+        "columns_untransposed",
+        lambda maps, weight, classes: (weight[:, classes][:, :, None, None] * maps).sum(1),
+        "You took *columns* of `weight`, one for each image, and let their numbers count as "
+        "images. The first axis of `weight` counts the classes: take rows.",
+    ),
+    Mistake(
+        "classes_of_all_images",
+        lambda maps, weight, classes: every_class(maps, weight)[:, classes],
+        "You return for each image the maps of the classes of *all* images: `[:, classes]` takes "
+        "the whole list every time. Each image has one class.",
+    ),
+    Mistake(
+        "classes_of_all_images_added",
+        lambda maps, weight, classes: every_class(maps, weight)[:, classes].sum(1),
+        "You added up the maps of the classes of *all* images. Each image has one class, its own.",
+    ),
+    Mistake(
+        "first_image_only",
+        lambda maps, weight, classes: cam.class_activation_map(maps, weight, classes)[0],
+        "You return the map of the first image alone. The result has one for each image, even when "
+        "there is only one.",
+    ),
+    Mistake(
+        "channel_axis_kept",
+        lambda maps, weight, classes: cam.class_activation_map(maps, weight, classes)[:, None],
+        "The numbers are right, but an axis of length 1 is left. A map has rows and columns: "
+        "(N,h,w).",
+    ),
+    Mistake(
+        "first_image_with_all_classes",
+        lambda maps, weight, classes: cam.class_activation_map(
+            maps[:1].expand_as(maps), weight, classes
+        ),
+        "All classes are asked of the first image. Each belongs to an image of its own.",
+    ),
+    Mistake(
+        "weights_centred",
+        lambda maps, weight, classes: cam.class_activation_map(
+            maps, weight - weight.mean(1, keepdim=True), classes
+        ),
+        "You subtracted the mean of the weights. The score is made of the weights as they are.",
+    ),
+    Mistake(
+        "weights_scaled",
+        lambda maps, weight, classes: cam.class_activation_map(
+            maps, weight / weight.norm(dim=1, keepdim=True), classes
+        ),
+        "You divided the weights by their length. The score is made of the weights as they are.",
+    ),
+    Mistake(
+        "largest_product",
+        lambda maps, weight, classes: (weight[classes][:, :, None, None] * maps).amax(1),
+        "You took the largest of the weighted channels. The map adds up all of them.",
+    ),
+    Mistake(
+        "next_class",
+        lambda maps, weight, classes: cam.class_activation_map(maps, weight.roll(-1, 0), classes),
+        "This is the map of the class after the one in `classes`. Classes count from 0, as Python "
+        "does.",
+    ),
+    Mistake(
+        "softmax_over_channels",
+        lambda maps, weight, classes: cam.class_activation_map(maps, weight.softmax(1), classes),
+        "You put each class's weights through a softmax. The score is made of the weights as they "
+        "are.",
+    ),
+    Mistake(
+        "positive_weights_only",
+        lambda maps, weight, classes: cam.class_activation_map(maps, weight.relu(), classes),
+        "You cut the negative weights off. They say that the class does not want to see a channel.",
     ),
     Mistake(
         "no_sum",
@@ -284,6 +389,12 @@ GRAD_CAM_MISTAKES = (
         "each should have its own alpha, a mean over its positions only.",
     ),
     from_gradient(
+        "alpha_a_map",
+        lambda a, g: (g.mean(1, keepdim=True) * a).sum(1).relu(),
+        "You averaged the gradient over the channels. Alpha is a number for each *channel*: the "
+        "mean over its positions.",
+    ),
+    from_gradient(
         "no_mean",
         lambda a, g: (g * a).sum(1).relu(),
         "You multiplied each place by its own gradient. Grad-CAM gives a whole channel one weight: "
@@ -353,6 +464,52 @@ GRAD_CAM_MISTAKES = (
         "everywhere, which happens, would become NaN.",
     ),
     from_gradient(
+        "channel_axis_kept",
+        lambda a, g: right(a, g)[:, None],
+        "The numbers are right, but an axis of length 1 is left. A map has rows and columns: "
+        "(N,h,w).",
+    ),
+    from_gradient(
+        "first_image_map_only",
+        lambda a, g: right(a, g)[0],
+        "You return the map of the first image alone. The result has one for each image, even when "
+        "there is only one.",
+    ),
+    from_gradient(
+        "mean_over_images_in_alpha",
+        lambda a, g: (g.mean((0, 2, 3), keepdim=True) * a).sum(1).relu(),
+        "You averaged the gradient over the images as well. Each image has an alpha of its own for "
+        "every channel.",
+    ),
+    from_gradient(
+        "mean_over_rows_only",
+        lambda a, g: (g.mean(2, keepdim=True) * a).sum(1).relu(),
+        "You averaged the gradient over the rows only. Alpha is one number for a whole channel: "
+        "the mean over rows *and* columns.",
+    ),
+    from_gradient(
+        "negative_side",
+        lambda a, g: (-(mean(g) * a).sum(1)).relu(),
+        "You kept what speaks *against* the class: the sign is turned round before the ReLU.",
+    ),
+    from_gradient(
+        "squared_gradient",
+        lambda a, g: (mean(g.square()) * a).sum(1).relu(),
+        "You averaged the squares of the gradient. Whether a channel helps or harms the class is "
+        "in its sign.",
+    ),
+    from_gradient(
+        "alpha_of_unit_length",
+        lambda a, g: (nn.functional.normalize(mean(g), dim=1) * a).sum(1).relu(),
+        "You scaled each image's alphas to length 1. They are the means themselves.",
+    ),
+    from_gradient(
+        "sum_over_positions",
+        lambda a, g: (mean(g) * a).sum((2, 3)).relu(),
+        "You added up over the positions and kept the channels. The sum runs over the channels, "
+        "and the positions make the map.",
+    ),
+    from_gradient(
         "squared",
         lambda a, g: right(a, g).square(),
         "You squared the map. The sum after the ReLU is the result.",
@@ -380,6 +537,23 @@ def centred_sizes(box: cam.Box) -> cam.Box:
     return top, left, bottom - top, right - left
 
 
+def most(heat: Tensor, share: float, number: Callable[[Tensor], float]) -> cam.Box:
+    """The box of the patch of which some number is largest."""
+    return hot_box(max(patches(heat, share), key=number))
+
+
+def box_area(part: Tensor) -> int:
+    top, left, bottom, right = hot_box(part)
+    return (bottom - top) * (right - left)
+
+
+def _eight_connected(heat: Tensor, share: float) -> cam.Box:
+    hot = (heat > share * heat.max()).numpy().astype("uint8")
+    _, labels = cv2.connectedComponents(hot, connectivity=8)
+    counts = torch.from_numpy(labels).flatten().bincount()
+    return hot_box(torch.from_numpy(labels == int(counts[1:].argmax()) + 1))
+
+
 def _largest(heat: Tensor, share: float) -> cam.Box:
     return cam.largest_box(heat, share)
 
@@ -400,6 +574,61 @@ BOX_MISTAKES = (
         "first_patch",
         lambda heat, share: hot_box(patches(heat, share)[0]),
         "You kept the first patch that was found. Count the pixels of each and keep the largest.",
+    ),
+    Mistake(
+        "last_patch",
+        lambda heat, share: hot_box(patches(heat, share)[-1]),
+        "You kept the last patch that was found. Count the pixels of each and keep the largest.",
+    ),
+    Mistake(
+        "heaviest_patch",
+        lambda heat, share: most(heat, share, lambda part: heat[part].sum()),
+        "You kept the patch with the largest sum of values. The rule counts pixels: the largest "
+        "area, however hot.",
+    ),
+    Mistake(
+        "widest_patch",
+        lambda heat, share: most(heat, share, lambda part: part.any(0).sum()),
+        "You kept the widest patch. The largest is the one with the most pixels.",
+    ),
+    Mistake(
+        "highest_patch",
+        lambda heat, share: most(heat, share, lambda part: part.any(1).sum()),
+        "You kept the patch with the most rows. The largest is the one with the most pixels.",
+    ),
+    Mistake(
+        "largest_of_boxes",
+        lambda heat, share: most(heat, share, box_area),
+        "You compared the areas of the *boxes*. A thin slanting patch has a large box and few "
+        "pixels; count the pixels of the patch itself.",
+    ),
+    Mistake(
+        "corners_connect",
+        _eight_connected,
+        "Two patches that touch at a corner count as one in your answer. Corners do not connect: "
+        "only neighbours above, below, left and right do.",
+    ),
+    Mistake(
+        "background",
+        lambda heat, share: hot_box(heat <= share * heat.max()),
+        "You took what is *not* hot for the largest patch: its label 0 counts the most pixels. "
+        "Leave the background out.",
+    ),
+    Mistake(
+        "first_pixel_left_out",
+        lambda heat, share: (lambda t, a, b, r: (t + 1, a + 1, b, r))(*_largest(heat, share)),
+        "Your box begins one row and one column late. Rows and columns count from 0.",
+    ),
+    Mistake(
+        "end_one_too_far",
+        lambda heat, share: (lambda t, a, b, r: (t, a, b + 1, r + 1))(*_largest(heat, share)),
+        "Your box ends one row and one column too late. Bottom and right are one more than the "
+        "last row and column, not two.",
+    ),
+    Mistake(
+        "corners_as_points",
+        lambda heat, share: (lambda t, a, b, r: [[t, a], [b, r]])(*_largest(heat, share)),
+        "You return two points. Asked for are four numbers in a row: top, left, bottom, right.",
     ),
     Mistake(
         "share_of_range",

@@ -1,6 +1,7 @@
 """Lecture 01's exercises: filters as tiles, a filter's response map, the similarity of filters."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,17 +18,22 @@ LECTURE = "01_filters"
 
 
 def banks(seed: int) -> list[Case]:
-    """A full grid, one with a place left over, and one with a filter of zeros."""
+    """A full grid, places left over, a filter of zeros, one of nearly zeros, a single tile."""
     random = drawing.generator(seed, "tile_filters")
     found = []
     for n, k, columns, note in (
         (6, 3, 3, "six filters in rows of three"),
         (7, 4, 3, "seven filters in rows of three, so that places stay empty"),
         (5, 3, 2, "a filter whose weights are all zero"),
+        (4, 3, 2, "a filter with very small weights"),
+        (1, 5, 1, "a single filter"),
     ):
         bank = bank_of(random, n, k)
         if n == 5:
             bank[drawing.integer(random, 1, 4)] = 0
+        if n == 4:
+            weak = drawing.integer(random, 0, 4)
+            bank[weak] *= 2e-5 / bank[weak].abs().max()
         found.append(Case({"filters": bank, "columns": columns}, note, repeat=n == 6))
     return found
 
@@ -70,6 +76,16 @@ def divided(bank: Tensor) -> Tensor:
     return 0.5 + bank / (2 * bank.abs().amax((1, 2, 3), keepdim=True))
 
 
+def _exchanged(filters: Tensor, columns: int) -> Tensor:
+    """Fails where a filter falls off the canvas."""
+    n, c, k, _ = filters.shape
+    canvas = torch.ones(c, -(-n // columns) * (k + 1) - 1, columns * (k + 1) - 1)
+    for i, tile in enumerate(own(filters)):
+        top, left = i % columns * (k + 1), i // columns * (k + 1)
+        canvas[:, top : top + k, left : left + k] = tile
+    return canvas
+
+
 def from_tiles(name: str, tiles: Callable[[Tensor], Tensor], sentence: str) -> Mistake:
     """A mistake that rescales wrongly and lays the tiles out right."""
     return Mistake(name, lambda filters, columns: tiled(tiles(filters), columns), sentence)
@@ -89,6 +105,15 @@ TILE_MISTAKES = (
         "colour in every tile; here zero has to be mid-grey, whatever the filter.",
     ),
     from_tiles(
+        "minimum_to_maximum_zeros_black",
+        lambda bank: (
+            (bank - (low := bank.amin((1, 2, 3), keepdim=True)))
+            / (bank.amax((1, 2, 3), keepdim=True) - low)
+        ).nan_to_num(0),
+        "You stretched each filter from its smallest to its largest weight, and a filter of zeros "
+        "came out black. Zero has to be mid-grey in every tile, whatever the filter.",
+    ),
+    from_tiles(
         "each_colour_alone",
         lambda bank: centred(bank, bank.abs().amax((2, 3), keepdim=True)),
         "You gave each colour of a filter its own scale, which changes the filter's hue. The three "
@@ -105,6 +130,58 @@ TILE_MISTAKES = (
         lambda bank: divided(bank).nan_to_num(0),
         "A filter of zeros came out black. Zero is mid-grey in every other tile, so it has to be "
         "mid-grey here as well.",
+    ),
+    from_tiles(
+        "zero_filter_white",
+        lambda bank: divided(bank).nan_to_num(1),
+        "A filter of zeros came out white. Zero is mid-grey in every other tile, so it has to be "
+        "mid-grey here as well.",
+    ),
+    from_tiles(
+        "weak_filter_grey",
+        lambda bank: 0.5 + bank / (2 * bank.abs().amax((1, 2, 3), keepdim=True) + 1e-6),
+        "A filter with very small weights came out too grey: the number you add against a division "
+        "by zero is not small beside them.",
+    ),
+    from_tiles(
+        "not_halved",
+        lambda bank: 0.5 + 2 * (own(bank) - 0.5),
+        "Your tiles run from -0.5 to 1.5. From mid-grey there is only half the range left on "
+        "either side.",
+    ),
+    from_tiles(
+        "not_halved_and_cut",
+        lambda bank: (0.5 + 2 * (own(bank) - 0.5)).clamp(0, 1),
+        "Every weight above half of the largest comes out as white or black: the rescaled weights "
+        "were too large by a factor of two, and then cut off.",
+    ),
+    from_tiles(
+        "negative_cut_off",
+        lambda bank: (2 * own(bank) - 1).clamp(0, 1),
+        "Negative weights are cut off. They should be darker than mid-grey, positive ones lighter.",
+    ),
+    from_tiles(
+        "only_moved",
+        lambda bank: 0.5 + bank / 2,
+        "You moved zero to mid-grey, but did not divide by the largest weight: strong filters "
+        "leave the range from 0 to 1.",
+    ),
+    from_tiles(
+        "one_range_for_all",
+        lambda bank: (bank - bank.min()) / (bank.max() - bank.min()),
+        "You stretched the whole bank from its smallest to its largest weight. Each filter needs a "
+        "scale of its own, with zero as mid-grey.",
+    ),
+    from_tiles(
+        "divided_by_length",
+        lambda bank: centred(bank, bank.flatten(1).norm(dim=1)[:, None, None, None]),
+        "You divided each filter by its length (the root of the sum of squares). Then no weight "
+        "reaches black or white; divide by the largest size.",
+    ),
+    from_tiles(
+        "upside_down",
+        lambda bank: 1 - own(bank),
+        "Light and dark are exchanged: positive weights should be lighter than mid-grey.",
     ),
     from_tiles(
         "not_rescaled",
@@ -136,9 +213,20 @@ TILE_MISTAKES = (
         "Lines and empty places are mid-grey, which reads as zero weights. They should be white.",
     ),
     Mistake(
+        "gap_of_two",
+        lambda filters, columns: tiled(own(filters), columns, gap=2),
+        "Two white pixels lie between neighbours: each tile has brought its own. One is enough.",
+    ),
+    Mistake(
         "columns_first",
         lambda filters, columns: tiled(own(filters), columns, down=True),
         "The filters run from top to bottom. Fill each row from left to right, then go down.",
+    ),
+    Mistake(
+        "row_and_column_exchanged",
+        _exchanged,
+        "Row and column of the grid are exchanged: filter i belongs in row i // columns, column "
+        "i % columns.",
     ),
     Mistake(
         "rows_for_columns",
@@ -174,20 +262,29 @@ TILE_MISTAKES = (
 
 
 def responses(seed: int) -> list[Case]:
-    """Without stride and padding, with stride, with padding, and with both."""
+    """As called without stride and padding; with stride, with padding, with both; larger."""
     random = drawing.generator(seed, "response_map")
     found = []
     for size, k, stride, padding, note in (
-        ((7, 9), 3, 1, 0, "stride 1 and no padding"),
+        ((7, 9), 3, 1, 0, "an image and a template alone"),
         ((8, 6), 3, 2, 0, "stride 2"),
         ((6, 7), 3, 1, 2, "padding 2"),
         ((9, 8), 4, 3, 1, "stride 3 and padding 1"),
+        ((16, 13), 7, 2, 3, "a template of 7 x 7, stride 2 and padding 3"),
     ):
         image = torch.randn(3, *size, generator=random) + 0.5
-        template = torch.randn(3, k, k, generator=random)
-        args = {"image": image, "template": template, "stride": stride, "padding": padding}
+        args = {"image": image, "template": torch.randn(3, k, k, generator=random)}
+        if "alone" not in note:
+            args |= {"stride": stride, "padding": padding}
         found.append(Case(args, note, repeat=padding == 2))
     return found
+
+
+def with_defaults(mistake: Mistake) -> Mistake:
+    """The mistake, with stride 1 and padding 0 where they are not given, as in the exercise."""
+    return replace(
+        mistake, function=lambda *args: mistake.function(*args, *(1, 0)[len(args) - 2 :])
+    )
 
 
 def correlate(image: Tensor, template: Tensor, stride: int, padding: int) -> Tensor:
@@ -208,6 +305,12 @@ def each_colour(image: Tensor, template: Tensor, stride: int, padding: int) -> T
 def padded(image: Tensor, template: Tensor, stride: int, padding: int, mode: str) -> Tensor:
     around = F.pad(image[None], (padding,) * 4, mode=mode)
     return correlate(around[0], template, stride, 0)
+
+
+def _ends_early(image: Tensor, template: Tensor, stride: int, padding: int) -> Tensor:
+    """Places at 0, stride ... below the difference of the sizes, instead of up to it."""
+    rows, columns = (-(-(n + 2 * padding - template.shape[1]) // stride) for n in image.shape[1:])
+    return correlate(image, template, stride, padding)[:rows, :columns]
 
 
 RESPONSE_MISTAKES = (
@@ -287,6 +390,62 @@ RESPONSE_MISTAKES = (
         lambda i, t, s, p: correlate(i, t, 1, p)[s - 1 :: s, s - 1 :: s],
         "Your first place is not the upper left corner. Count the steps of `stride` pixels from "
         "there.",
+    ),
+    Mistake(
+        "stride_down_only",
+        lambda i, t, s, p: correlate(i, t, 1, p)[::s],
+        "You skip rows, but not columns. The stride counts in both directions.",
+    ),
+    Mistake(
+        "stride_across_only",
+        lambda i, t, s, p: correlate(i, t, 1, p)[:, ::s],
+        "You skip columns, but not rows. The stride counts in both directions.",
+    ),
+    Mistake(
+        "last_left_out",
+        lambda i, t, s, p: correlate(i, t, s, p)[:-1, :-1],
+        "The last row and the last column are missing. A template of size k fits at one place more "
+        "than the difference of the sizes says.",
+    ),
+    Mistake(
+        "range_ends_early",
+        _ends_early,
+        "The last place is missing where the template just fits: a range ends before its end, so "
+        "one has to be added.",
+    ),
+    Mistake(
+        "places_not_times_stride",
+        lambda i, t, s, p: (m := correlate(i, t, 1, p))[
+            : (m.shape[0] - 1) // s + 1, : (m.shape[1] - 1) // s + 1
+        ],
+        "Your map has the right size, but its places are one pixel apart. Place number i begins at "
+        "pixel i times the stride.",
+    ),
+    Mistake(
+        "divided_by_colours",
+        lambda i, t, s, p: correlate(i, t, s, p) / len(t),
+        "You averaged over the colours; a filter adds them up.",
+    ),
+    Mistake(
+        "template_centred",
+        lambda i, t, s, p: correlate(i, t - t.mean(), s, p),
+        "You subtracted the template's mean. The layer takes its filter as it is, and so does the "
+        "formula.",
+    ),
+    Mistake(
+        "padding_twice",
+        lambda i, t, s, p: correlate(i, t, s, 2 * p),
+        "There is twice the padding: `padding` rows and columns belong on each side.",
+    ),
+    Mistake(
+        "padding_to_same_size",
+        lambda i, t, s, p: correlate(i, t, s, t.shape[-1] // 2),
+        "You padded so that the map keeps the image's size, whatever `padding` says.",
+    ),
+    Mistake(
+        "padding_ones",
+        lambda i, t, s, p: correlate(F.pad(i, (p,) * 4, value=1.0), t, s, 0),
+        "You padded with ones. Padding here means zeros.",
     ),
     Mistake(
         "padding_ignored",
@@ -396,6 +555,52 @@ SIMILARITY_MISTAKES = (
         "root of the sum of squares.",
     ),
     from_flat(
+        "one_length_for_all",
+        lambda w: (w / w.norm()) @ (w / w.norm()).T,
+        "You divided by one length for the whole bank. Each filter has a length of its own: which "
+        "axis does your norm run over?",
+    ),
+    from_flat(
+        "other_length_only",
+        lambda w: w @ unit(w).T,
+        "You divided by the length of one of the two filters only, the column's. Both belong into "
+        "the denominator; your matrix is not even symmetric.",
+    ),
+    from_flat(
+        "length_of_each_weight",
+        lambda w: unit(w.T).T @ unit(w.T),
+        "You divided each weight by its length over the *filters*. A filter's length runs over its "
+        "own weights.",
+    ),
+    from_flat(
+        "largest_for_length",
+        lambda w: unit(w, torch.inf) @ unit(w, torch.inf).T,
+        "You divided by each filter's largest weight. The length in the formula is the Euclidean "
+        "one: the root of the sum of squares.",
+    ),
+    from_flat(
+        "cosine_distance_halved",
+        lambda w: (1 + cosines(w)) / 2,
+        "You moved the cosines to the range from 0 to 1. They run from -1, for a template and its "
+        "negative, to 1.",
+    ),
+    from_flat(
+        "negative_cut_off",
+        lambda w: cosines(w).clamp(min=0),
+        "Negative cosines are cut off. They tell which filters are each other's negative.",
+    ),
+    from_flat(
+        "angle",
+        lambda w: cosines(w).clamp(-1, 1).acos(),
+        "You return the angles. Asked for are their cosines.",
+    ),
+    from_flat(
+        "dot_of_units_by_count",
+        lambda w: cosines(w) / w.shape[1],
+        "You averaged the products; the inner product adds them up. Compare a filter with itself: "
+        "the answer should be 1.",
+    ),
+    from_flat(
         "zero_filter_like_itself",
         lambda w: cosines(w).fill_diagonal_(1),
         "The diagonal is 1 even for the filter of zeros. It has no direction, so its similarity is "
@@ -417,6 +622,12 @@ SIMILARITY_MISTAKES = (
         lambda filters: torch.einsum("nchw,mchw->nm", *[F.normalize(filters, dim=1)] * 2) / 9,
         "You normalised each position on its own. One length for the whole filter: all colours, "
         "rows and columns.",
+    ),
+    Mistake(
+        "normalised_over_colours",
+        lambda filters: (u := F.normalize(filters, dim=1).flatten(1)) @ u.T,
+        "You normalised each position on its own, over its colours, before flattening. One length "
+        "for the whole filter: flatten first.",
     ),
     Mistake(
         "colour_by_colour",
@@ -476,7 +687,7 @@ register(
         title="A filter's response map",
         reference=filters.response_map,
         cases=responses,
-        mistakes=RESPONSE_MISTAKES,
+        mistakes=tuple(map(with_defaults, RESPONSE_MISTAKES)),
         result="one map (h,w), h = floor((H + 2 padding - k) / stride) + 1",
         noun="map",
         axes=("row", "column"),

@@ -14,6 +14,15 @@ from course_utils.exercises.saliency import cases as score_cases
 LECTURE = "07_guided"
 
 
+def network_cases(seed: int) -> list[Case]:
+    """As for the saliency map, and a network built as the zoo's are."""
+    random = drawing.generator(seed, "guided_gradient")
+    spec = drawing.network(random, 6, "tiny_fork")
+    x = drawing.images(random, spec, 2, 8, 7)
+    args = {"model": spec, "x": x, "classes": drawing.other_classes(random, spec, x)}
+    return [*score_cases(seed), Case(args, "a network with ReLUs deeper inside")]
+
+
 def rule_cases(seed: int) -> list[Case]:
     """Forward inputs and incoming gradients of a linear and of two convolutional layers."""
     random = drawing.generator(seed, "relu rules")
@@ -75,6 +84,51 @@ EITHER_RULE = (
         "You return the mask of zeros and ones. It is to be multiplied by the gradient.",
     ),
     rule(
+        "signed_product",
+        lambda x, g: g * (x * g > 0),
+        "You asked whether the product of input and gradient is positive. So it is where *both* "
+        "are negative, and there the gradient gets through.",
+    ),
+    rule(
+        "product_cut_off",
+        lambda x, g: (x * g).clamp(min=0),
+        "You return the product of input and gradient, cut off at zero. The gradient goes on as it "
+        "is or not at all; how large the input was does not matter.",
+    ),
+    rule(
+        "product",
+        lambda x, g: x * g,
+        "You multiplied the gradient by the forward input, and nothing is stopped. The gradient "
+        "goes on as it is or not at all.",
+    ),
+    rule(
+        "activation_times_gradient",
+        lambda x, g: x.clamp(min=0) * g,
+        "You multiplied the gradient by the activation, negative gradients included. A ReLU that "
+        "is on has slope 1, however strongly it fires.",
+    ),
+    rule(
+        "opposite_signs",
+        lambda x, g: g.clamp(min=0) * (x <= 0),
+        "You kept positive gradients just where the ReLU was off.",
+    ),
+    rule(
+        "minus_one_for_stopped",
+        lambda x, g: torch.where((x > 0) & (g > 0), g, -1.0),
+        "Where the gradient is stopped you send on -1. Nothing goes on there: 0.",
+    ),
+    rule(
+        "only_selected",
+        lambda x, g: g[(x > 0) & (g > 0)],
+        "You return only the values that pass, in one row. They have to stay at their places, with "
+        "zeros in between.",
+    ),
+    rule(
+        "forward_and_backward",
+        lambda x, g: x.clamp(min=0) + g.clamp(min=0),
+        "You added the forward input to the gradient. What goes back is the gradient, or nothing.",
+    ),
+    rule(
         "either",
         lambda x, g: g * ((x > 0) | (g > 0)),
         "Your gradient passes where the ReLU was on *or* the gradient is positive. So negative "
@@ -116,6 +170,23 @@ DECONVNET_MISTAKES = (
         lambda x, g: g.clamp(min=0) * (x > 0),
         "You also stopped the gradient where the ReLU was off. That is the guided rule; the "
         "deconvnet does not ask what happened in the forward pass.",
+    ),
+    rule(
+        "only_positive",
+        lambda x, g: g[g > 0],
+        "You return only the positive values, in one row. They have to stay at their places, with "
+        "zeros in between.",
+    ),
+    rule(
+        "smooth_cut",
+        lambda x, g: nn.functional.softplus(g),
+        "You used the softplus, a rounded ReLU. The rule cuts off exactly at zero.",
+    ),
+    rule(
+        "input_sign",
+        lambda x, g: g * (x >= 0),
+        "This is ordinary backpropagation, with inputs of exactly zero let through. The "
+        "deconvnet's rule looks at the gradient alone.",
     ),
     rule(
         "all_abs",
@@ -166,6 +237,19 @@ def by_hooks(
         return finish(gradient)
 
     return function
+
+
+def everywhere(model: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
+    """The gradient when every layer hands on what is positive only."""
+    hook = lambda module, below, above: tuple(b.clamp(min=0) for b in below)  # noqa: E731
+    parts = [p for p in model.modules() if not list(p.children())]
+    handles = [part.register_full_backward_hook(hook) for part in parts]
+    x = x.detach().clone().requires_grad_()
+    try:
+        return torch.autograd.grad(chosen(model(x), classes), x)[0]
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def cut(below: Tensor, above: Tensor) -> Tensor:
@@ -223,13 +307,46 @@ NETWORK_MISTAKES = (
         finish=lambda gradient: gradient.clamp(min=0),
     ),
     network_mistake(
+        "rest_of_the_gradient",
+        "You cut at the pixels what is positive and kept the rest.",
+        finish=lambda gradient: gradient.clamp(max=0),
+    ),
+    network_mistake(
+        "size_at_the_pixels",
+        "You took absolute values at the pixels. Their signs say which colours should grow and "
+        "which should shrink; keep them.",
+        finish=Tensor.abs,
+    ),
+    network_mistake(
+        "nothing_passes",
+        "Nothing comes through: you kept the part of the gradient that is both positive and "
+        "negative.",
+        lambda below, above: torch.zeros_like(below),
+    ),
+    network_mistake(
+        "mask_sent_on",
+        "Your hooks send on a mask of zeros and ones. What goes on is the gradient itself, where "
+        "it is positive.",
+        lambda below, above: (below > 0).float(),
+    ),
+    Mistake(
+        "every_module",
+        lambda model, x, classes: everywhere(model, x, classes),
+        "Your rule works behind the convolutions too. Only ReLUs follow it: choose the modules "
+        "that are of that kind.",
+    ),
+    network_mistake(
         "map",
         "You made a map of it, one number for each pixel. Keep the three colours and their signs.",
         finish=lambda gradient: gradient.abs().amax(1),
     ),
     *(
         network_mistake(name, SCORES[name][1].format(noun="gradient"), score=SCORES[name][0])
-        for name in ("softmax", "all_classes", "top_class", "first_class_for_all")
+        for name in (
+            *("softmax", "all_classes", "top_class", "first_class_for_all", "cross_entropy"),
+            *("classes_of_all_images", "mean_over_all_pairs", "loss", "largest_of_batch"),
+            *("first_image_only", "next_class"),
+        )
     ),
     network_mistake(
         "mean_over_images",
@@ -294,7 +411,7 @@ register(
         lecture=LECTURE,
         title="A network under the guided rule",
         reference=guided.guided_gradient,
-        cases=score_cases,
+        cases=network_cases,
         mistakes=NETWORK_MISTAKES,
         result="one gradient (3,H,W) for each image, so (N,3,H,W)",
         noun="gradient",

@@ -133,6 +133,42 @@ NEIGHBOUR_MISTAKES = (
         "You return squared distances. Asked for is *who* the neighbours are: their row numbers.",
     ),
     Mistake(
+        "chebyshev",
+        ranked(lambda x: (x[:, None] - x).abs().amax(2)),
+        "You compared the largest single difference. The Euclidean distance adds up the squares of "
+        "all of them.",
+    ),
+    Mistake(
+        "centred_products",
+        ranked(lambda x: (x - x.mean(0)) @ (x - x.mean(0)).T, largest=True),
+        "You ranked by the product of the centred vectors. It favours long ones: the distance "
+        "needs their squared lengths as well.",
+    ),
+    Mistake(
+        "counted_from_one",
+        lambda x, k: ranked(squared)(x, k) + 1,
+        "Your row numbers are one too high: rows count from 0, as Python does.",
+    ),
+    Mistake(
+        "distances_and_indices",
+        lambda x, k: tuple(squared(x).fill_diagonal_(torch.inf).topk(k, largest=False)),
+        "You return two things, values and indices. Only the indices are asked for.",
+    ),
+    Mistake(
+        "roots_and_indices",
+        lambda x, k: (
+            (found := squared(x).fill_diagonal_(torch.inf).topk(k, largest=False)).values.sqrt(),
+            found.indices,
+        ),
+        "You return two things, distances and indices. Only the indices are asked for.",
+    ),
+    Mistake(
+        "farthest_with_infinity",
+        lambda x, k: squared(x).fill_diagonal_(torch.inf).topk(k).indices,
+        "Each vector comes first among its own neighbours, and the farthest follow: infinity on "
+        "the diagonal is the *largest* value, and so you chose the largest ones.",
+    ),
+    Mistake(
         "first_row_for_all",
         lambda x, k: ranked(squared)(x, k)[:1].expand(len(x), -1),
         "Every row has the neighbours of the first vector. Each vector asks for its own.",
@@ -254,6 +290,36 @@ PRECISION_MISTAKES = (
         "This is the share of neighbours with *another* label.",
     ),
     Mistake(
+        "percent",
+        lambda near, labels: 100 * hits(near, labels).mean(1),
+        "Your numbers are percentages. The share is between 0 and 1.",
+    ),
+    Mistake(
+        "nothing_right",
+        lambda near, labels: torch.zeros(len(labels)),
+        "All your shares are 0. Did you compare row numbers, instead of the labels that they lead "
+        "to?",
+    ),
+    Mistake(
+        "labels_of_first_rows",
+        lambda near, labels: (
+            (indices(labels)[: near.shape[1]] == indices(labels)[:, None]).float().mean(1)
+        ),
+        "You compare with the labels of the first rows. The neighbours are given by their row "
+        "numbers: look their labels up with those.",
+    ),
+    Mistake(
+        "one_neighbour_more",
+        lambda near, labels: hits(near, labels).sum(1) / (near.shape[1] + 1),
+        "You divided by one more than there are neighbours.",
+    ),
+    Mistake(
+        "first_left_out",
+        lambda near, labels: hits(near, labels)[:, 1:].sum(1) / near.shape[1],
+        "You skipped the first neighbour, perhaps as the photo itself. The photo is not in its own "
+        "row.",
+    ),
+    Mistake(
         "itself_counted",
         lambda near, labels: (hits(near, labels).sum(1) + 1) / (near.shape[1] + 1),
         "You counted the photo itself as one of its neighbours. It is not in its row, and always "
@@ -320,6 +386,12 @@ def pattern(answer: Callable, x: Tensor, components: int) -> list[bool]:
     return (answer(x, components) * right).sum(0).gt(0).tolist()
 
 
+def one_sign(x: Tensor, components: int) -> Tensor:
+    """One sign for the whole table: that of its largest entry."""
+    projected = raw(x, components)
+    return -projected if -projected.amin() > projected.amax() else projected
+
+
 def raw(x: Tensor, components: int) -> Tensor:
     """The projections with the signs that the decomposition happens to give."""
     return scores(x)[:, :components]
@@ -347,7 +419,7 @@ def pca_cases(seed: int) -> list[Case]:
         drawn = [_vectors(random, n, width) for n, width, _ in shapes]
         signs = [
             sum((pattern(a, x, c) for x, (_, _, c) in zip(drawn, shapes, strict=True)), [])
-            for a in (raw, opposite, by_direction, summed)
+            for a in (raw, opposite, by_direction, summed, one_sign)
         ]
         if len({tuple(one) for one in signs}) == len(signs) and not any(map(all, signs)):
             break
@@ -391,6 +463,34 @@ PCA_MISTAKES = (
         ],
         "You subtracted from each vector the mean of its own numbers. What has to go is the mean "
         "*vector*: one mean for each column, over all rows.",
+    ),
+    from_projections(
+        "one_mean_for_all",
+        lambda x, c: (lambda u, s, v: (u * s)[:, :c])(*svd(x - x.mean())),
+        "You subtracted a single number, the mean of the whole table. What has to go is the mean "
+        "*vector*: one mean for each column, over all rows.",
+    ),
+    from_projections(
+        "largest_last",
+        lambda x, c: raw(x, c).flip(1),
+        "These are the right components in the wrong order: the largest variance comes first. Some "
+        "routines sort from the smallest up.",
+    ),
+    from_projections(
+        "divided_by_root_of_n",
+        lambda x, c: raw(x, c) / len(x) ** 0.5,
+        "Everything is divided by the root of N. That belongs to the standard deviation along a "
+        "component, not to the projections.",
+    ),
+    from_projections(
+        "one_too_many",
+        lambda x, c: raw(x, c + 1),
+        "There is one component too many: as many as `components` says.",
+    ),
+    from_projections(
+        "second_first",
+        lambda x, c: raw(x, c + 1)[:, 1:],
+        "Your first component is the second: the one of the largest variance is left out.",
     ),
     from_projections(
         "smallest_first",
@@ -456,6 +556,18 @@ PCA_MISTAKES = (
         opposite,
         "Right but for the sign: in each column the entry that is largest in size should be "
         "positive, and yours is negative.",
+    ),
+    Mistake(
+        "absolute",
+        lambda x, c: raw(x, c).abs(),
+        "You took absolute values. The rule turns a whole column round or leaves it; within a "
+        "column some entries are negative.",
+    ),
+    Mistake(
+        "one_sign_for_all",
+        one_sign,
+        "Right but for the signs. You looked at the largest entry of the whole table; each column "
+        "has its own.",
     ),
     Mistake(
         "no_sign_rule",

@@ -36,6 +36,7 @@ def drop_cases(seed: int) -> list[Case]:
         after = before + torch.randn(rows, columns, classes, generator=random)
         target = int(before.topk(2).indices[1])
         args = {"before": before, "after": after, "target": target, "probability": probability}
+        args["probability"] = bool(probability)
         found.append(Case(args, "probabilities" if probability else "scores"))
     return found
 
@@ -180,6 +181,37 @@ WINDOW_MISTAKES = (
         "You kept one class only. Return all logits of every position: then one slide answers for "
         "any class.",
     ),
+    finished(
+        "classes_first",
+        lambda logits, before: logits.movedim(-1, 0),
+        "The numbers are right, but the classes are the first axis. Asked for is (rows, columns, "
+        "classes).",
+    ),
+    finished(
+        "batch_axis_left",
+        lambda logits, before: logits[:, :, None],
+        "The numbers are right, but the network's batch axis, of length 1, is left in between. "
+        "Take the one image's logits out of it.",
+    ),
+    visited(
+        "height_and_width_exchanged",
+        lambda x, window, stride: corners(x, window, stride)[::-1],
+        "You count the rows by the image's width and the columns by its height. `x` has the shape "
+        "(1, 3, height, width).",
+    ),
+    visited(
+        "square_grid",
+        lambda x, window, stride: (corners(x, window, stride)[0],) * 2,
+        "You visit as many columns as rows. The image need not be square.",
+    ),
+    Mistake(
+        "window_and_stride_exchanged",
+        lambda model, x, window, stride, value: occlusion.sliding_window(
+            model, x, stride, window, value
+        ),
+        "Window and stride are exchanged: the square's side is `window`, the step between two "
+        "positions `stride`.",
+    ),
     visited(
         "last_left_out",
         lambda x, window, stride: corners(x, window, stride, extra=0),
@@ -239,6 +271,32 @@ WINDOW_MISTAKES = (
         "added.",
     ),
     painted(
+        "grey",
+        lambda c, i, j, window, value: cover(c, i, j, window, 0.5),
+        "Your squares are 0.5, whatever colour is asked for. Paint `value`.",
+    ),
+    painted(
+        "mean_of_colour",
+        lambda c, i, j, window, value: cover(c, i, j, window, value.mean().item()),
+        "Your squares are grey: one number in all three channels. `value` has one for each colour.",
+    ),
+    painted(
+        "centred",
+        lambda c, i, j, window, value: c[
+            :,
+            :,
+            max(i - window // 2, 0) : i + window - window // 2,
+            max(j - window // 2, 0) : j + window - window // 2,
+        ].copy_(value.expand_as(c[0])[:, :1, :1]),
+        "Your squares lie *around* each position, cut at the border. A position is the square's "
+        "upper left corner.",
+    ),
+    painted(
+        "whole_rows",
+        lambda c, i, j, window, value: c[:, :, i : i + window].copy_(value),
+        "You cover whole rows. The square has a left and a right edge as well.",
+    ),
+    painted(
         "added",
         lambda c, i, j, window, value: c[:, :, i : i + window, j : j + window].add_(value),
         "You added the colour to the pixels below. They are to be replaced, otherwise the network "
@@ -278,6 +336,17 @@ def _softmax_over_columns(before: Tensor, after: Tensor, target: int, probabilit
     if not probability:
         return before[target] - after[..., target]
     return before.softmax(-1)[target] - after.softmax(1)[..., target]
+
+
+def softmaxed(name: str, change: Callable[[Tensor, Tensor, int], Tensor], sentence: str) -> Mistake:
+    """A mistake with the softmax; where scores are asked for it is right."""
+
+    def mistake(before: Tensor, after: Tensor, target: int, probability: int) -> Tensor:
+        if not probability:
+            return before[target] - after[..., target]
+        return change(before, after, target)
+
+    return Mistake(name, mistake, sentence)
 
 
 def _top_class(before: Tensor, after: Tensor, target: int, probability: int) -> Tensor:
@@ -362,6 +431,75 @@ DROP_MISTAKES = (
         "softmax_over_columns",
         _softmax_over_columns,
         "Your softmax runs over the second axis, which holds columns. The classes are on the last.",
+    ),
+    softmaxed(
+        "softmax_over_rows",
+        lambda before, after, target: before.softmax(0)[target] - after.softmax(0)[..., target],
+        "Your softmax runs over the first axis, which holds rows. The classes are on the last.",
+    ),
+    softmaxed(
+        "softmax_over_everything",
+        lambda before, after, target: (
+            before.softmax(-1)[target]
+            - after.flatten().softmax(0).reshape(after.shape)[..., target]
+        ),
+        "Your softmax runs over all positions and classes at once. The probabilities of the "
+        "classes add up to 1 at every single position.",
+    ),
+    softmaxed(
+        "only_before_softmaxed",
+        lambda before, after, target: before.softmax(-1)[target] - after[..., target],
+        "You compare a probability with a score: only `before` went through the softmax. Both have "
+        "to.",
+    ),
+    softmaxed(
+        "only_after_softmaxed",
+        lambda before, after, target: before[target] - after.softmax(-1)[..., target],
+        "You compare a score with a probability: only `after` went through the softmax. Both have "
+        "to.",
+    ),
+    softmaxed(
+        "softmax_of_the_drop",
+        lambda before, after, target: (before - after).softmax(-1)[..., target],
+        "You put the *difference* of the scores through the softmax. First the probabilities, of "
+        "each picture by itself, then their difference.",
+    ),
+    softmaxed(
+        "softmax_after_choosing",
+        lambda before, after, target: before[target].softmax(0) - after[..., target].softmax(-1),
+        "You chose the class before the softmax. What adds up to 1 are all classes of a picture: "
+        "softmax first, then choose.",
+    ),
+    softmaxed(
+        "softmax_after_choosing_all_positions",
+        lambda before, after, target: (
+            before[target].softmax(0)
+            - after[..., target].flatten().softmax(0).reshape(after.shape[:2])
+        ),
+        "You chose the class before the softmax, and softmaxed over the positions. What adds up to "
+        "1 are all classes of a picture: softmax first, then choose.",
+    ),
+    softmaxed(
+        "softmax_twice",
+        lambda before, after, target: (
+            before.softmax(-1).softmax(-1)[target] - after.softmax(-1).softmax(-1)[..., target]
+        ),
+        "Softmax was applied twice. The second one takes probabilities for scores and makes them "
+        "all nearly equal.",
+    ),
+    softmaxed(
+        "sigmoid",
+        lambda before, after, target: before[target].sigmoid() - after[..., target].sigmoid(),
+        "You used the sigmoid, which judges every class for itself. The probabilities here are "
+        "those of the softmax, which add up to 1 over the classes.",
+    ),
+    Mistake(
+        "opposite_probability",
+        lambda before, after, target, probability: occlusion.drop(
+            before, after, target, not probability
+        ),
+        "You compare scores where probabilities are asked for, and the other way round: "
+        "`probability` is True for probabilities.",
     ),
     Mistake(
         "logarithm",
@@ -474,6 +612,66 @@ PIXEL_MISTAKES = (
         _one_at_a_time(lambda part, value: part.clamp(min=value), -float("inf")),
         "You kept the largest drop of the squares over each pixel. That makes every hot square "
         "spread; the mean is wanted.",
+    ),
+    Mistake(
+        "smallest",
+        lambda *args: (
+            -_one_at_a_time(lambda part, value: part.clamp(min=value), -float("inf"))(
+                -args[0], *args[1:]
+            )
+        ),
+        "You kept the smallest drop of the squares over each pixel; the mean is wanted.",
+    ),
+    Mistake(
+        "first_one_wins",
+        lambda values, *sizes: _one_at_a_time(
+            lambda part, value: torch.where(part.isinf(), value, part), float("inf")
+        )(values, *sizes),
+        "Each pixel keeps the value of the first square that came. It lies under several, and its "
+        "value is their mean.",
+    ),
+    Mistake(
+        "count_from_one",
+        lambda *args: (lambda total, count: total / (count + 1))(*squares(*args)),
+        "You divide by one square too many: your count begins at 1 before any square came. That "
+        "avoids a division by zero, but makes every value too small.",
+    ),
+    Mistake(
+        "mean_of_neighbouring_means",
+        _one_at_a_time(
+            lambda part, value: torch.where(part.isinf(), value, (part + value) / 2), float("inf")
+        ),
+        "You average each new square with what is there already, so the last squares weigh most. "
+        "Add them all up, count them, and divide at the end.",
+    ),
+    Mistake(
+        "mean_over_all_squares",
+        lambda values, *sizes: squares(values, *sizes)[0] / values.numel(),
+        "You divided by the number of all squares. Only those over the pixel count, and they are "
+        "not equally many everywhere.",
+    ),
+    Mistake(
+        "divided_by_overlap",
+        lambda values, window, *sizes: (
+            squares(values, window, *sizes)[0] / (window / sizes[0]) ** 2
+        ),
+        "You divided by how many squares lie over a pixel in the middle. Near the border fewer "
+        "come: count them for each pixel.",
+    ),
+    Mistake(
+        "one_pixel_more",
+        lambda *args: (lambda total, count: total / count.clamp(min=1))(
+            *squares(args[0], args[1] + 1, *args[2:])
+        ),
+        "Your squares are one pixel too large. A slice ends before its end, so nothing has to be "
+        "added.",
+    ),
+    Mistake(
+        "one_pixel_less",
+        lambda *args: (lambda total, count: total / count.clamp(min=1))(
+            *squares(args[0], args[1] - 1, *args[2:])
+        ),
+        "Your squares are one pixel too small. A slice already ends before its end.",
     ),
     Mistake(
         "shared_out",

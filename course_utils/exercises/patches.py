@@ -19,7 +19,7 @@ def arithmetic_cases(seed: int) -> list[Case]:
     """One layer; three with strides; five with dilation."""
     random = drawing.generator(seed, "field_arithmetic")
     draw = lambda low, high: drawing.integer(random, low, high)  # noqa: E731
-    one = [[draw(3, 8), draw(2, 4), draw(1, 3), 1]]
+    one = [[draw(3, 8), draw(2, 4), draw(1, 3), 1]]  # a stride that the jump has to hold
     three = [[draw(3, 6), draw(2, 4), draw(1, 3), 1] for _ in range(3)]
     three[2][1] = 1  # so that the last stride shows only in what went before
     five = [[draw(2, 5), draw(1, 3), draw(1, 3), draw(1, 3)] for _ in range(5)]
@@ -48,6 +48,15 @@ def chain(
 
 
 ARITHMETIC_MISTAKES = (
+    Mistake(
+        "stride_too_early_in_both",
+        chain(
+            grow=lambda k, s, p, d, jump: d * (k - 1) * jump * s,
+            move=lambda k, s, p, d, jump: -p * jump * s,
+        ),
+        "Your jump changes too early: growth and padding of a layer count units of its *input*, "
+        "which are one old jump apart. Multiply by the stride last.",
+    ),
     Mistake(
         "stride_too_early",
         chain(grow=lambda k, s, p, d, jump: d * (k - 1) * jump * s),
@@ -119,6 +128,52 @@ ARITHMETIC_MISTAKES = (
         chain(grow=lambda k, s, p, d, jump: (d * (k - 1) - 2 * p) * jump),
         "You subtract the padding from the size. Padding moves a field, it does not change how "
         "wide it is.",
+    ),
+    Mistake(
+        "jump_before_last_stride",
+        lambda windows: (*chain()(windows)[:1], chain()(windows[:-1])[1], chain()(windows)[2]),
+        "Your jump leaves out the last layer's stride. Its units are what the jump is between, so "
+        "that stride counts too.",
+    ),
+    Mistake(
+        "size_from_zero",
+        lambda windows: (chain()(windows)[0] - 1, *chain()(windows)[1:]),
+        "Your size is one pixel short. Before any layer a unit is a pixel, and that pixel counts.",
+    ),
+    Mistake(
+        "start_is_centre",
+        lambda windows: (
+            *chain()(windows)[:2],
+            chain(move=lambda k, s, p, d, jump: (d * (k - 1) / 2 - p) * jump)(windows)[2],
+        ),
+        "Your start is the middle of the first unit's field. Asked for is the field's first pixel: "
+        "only the padding moves it.",
+    ),
+    Mistake(
+        "start_is_centre_of_pixel",
+        lambda windows: (
+            *chain()(windows)[:2],
+            0.5 + chain(move=lambda k, s, p, d, jump: (d * (k - 1) / 2 - p) * jump)(windows)[2],
+        ),
+        "Your start is the middle of the first unit's field, counted from a pixel's edge. Asked "
+        "for is the field's first pixel: only the padding moves it.",
+    ),
+    Mistake(
+        "padding_times_dilation",
+        chain(move=lambda k, s, p, d, jump: -p * d * jump),
+        "You stretch the padding by the dilation. Padding counts units of the layer's input, "
+        "whatever gaps the kernel has.",
+    ),
+    Mistake(
+        "both_paddings",
+        chain(move=lambda k, s, p, d, jump: -2 * p * jump),
+        "You count the padding twice. For the start only the padding before the first pixel "
+        "matters, not that behind the last.",
+    ),
+    Mistake(
+        "last_pixel_for_size",
+        lambda windows: (lambda size, jump, start: (start + size, jump, start))(*chain()(windows)),
+        "Your size is where the field ends. Its size is the distance from its start to there.",
     ),
     Mistake(
         "last_layer_first",
@@ -203,6 +258,20 @@ def stretched(pixels: Tensor, top: int, left: int, size: int) -> Tensor:
     return torch.nn.functional.interpolate(inside, (size, size), mode="bilinear")[0]
 
 
+def corner_along(axis: int) -> Callable:
+    """The part inside pasted at the beginning along one axis, and rightly along the other."""
+
+    def mistake(pixels: Tensor, top: int, left: int, size: int) -> Tensor:
+        right = patches.field_patch(pixels, top, left, size)
+        lost = max(-(top, left)[axis], 0)
+        grey = right.new_full((3, size, size), 0.5)
+        kept = right.narrow(axis + 1, lost, size - lost)
+        grey.narrow(axis + 1, 0, size - lost)[:] = kept
+        return grey
+
+    return mistake
+
+
 PATCH_MISTAKES = (
     Mistake(
         "black_outside",
@@ -217,6 +286,45 @@ PATCH_MISTAKES = (
         "for grey, 0.5.",
     ),
     Mistake(
+        "mean_outside",
+        lambda pixels, top, left, size: outside_is(pixels.mean().item())(pixels, top, left, size),
+        "Outside the photo your patch has the photo's mean brightness. The exercise asks for grey, "
+        "0.5, the same for all photos.",
+    ),
+    Mistake(
+        "grey_of_bytes",
+        outside_is(128.0),
+        "Outside the photo your patch is 128. Pixels run from 0 to 1 here, so mid-grey is 0.5.",
+    ),
+    Mistake(
+        "in_the_corner_down",
+        corner_along(0),
+        "Across all is right; down, the part inside begins at the top of your patch. Where the "
+        "field begins above the photo, the grey belongs there.",
+    ),
+    Mistake(
+        "in_the_corner_across",
+        corner_along(1),
+        "Down all is right; across, the part inside begins at the left of your patch. Where the "
+        "field begins left of the photo, the grey belongs there.",
+    ),
+    Mistake(
+        "one_too_small",
+        lambda pixels, top, left, size: patches.field_patch(pixels, top, left, size - 1),
+        "Your patch has one row and one column too few: the end of a slice is excluded already.",
+    ),
+    Mistake(
+        "transposed",
+        lambda pixels, top, left, size: patches.field_patch(pixels, top, left, size).mT,
+        "Rows and columns are exchanged in your patch: it is mirrored on its diagonal.",
+    ),
+    Mistake(
+        "colours_last",
+        lambda pixels, top, left, size: patches.field_patch(pixels, top, left, size).movedim(0, -1),
+        "The numbers are right, but the colours are the last axis. In this course they are the "
+        "first: (3, height, width).",
+    ),
+    Mistake(
         "edge_repeated",
         clamped,
         "Outside the photo you repeat its edge. That looks like a photo that goes on, but the unit "
@@ -227,6 +335,12 @@ PATCH_MISTAKES = (
         wrapped,
         "Negative places count from the other end in Python: your patch takes pixels from the "
         "photo's far side. Cut the box to the photo first.",
+    ),
+    Mistake(
+        "bare_slice",
+        lambda pixels, top, left, size: pixels[:, top : top + size, left : left + size],
+        "You cut a plain slice. Beyond the photo it has nothing to give, and a negative place "
+        "counts from the other end in Python: treat what lies outside on its own.",
     ),
     Mistake(
         "cut_off",
@@ -283,7 +397,7 @@ PATCH_MISTAKES = (
 
 
 def top_cases(seed: int) -> list[Case]:
-    """Some photos; all of them; photos that are equally strong."""
+    """Some photos; all; equally strong photos and units; one unit a photo, of one channel."""
     random = drawing.generator(seed, "top_patches")
     found = []
     for n, k, (height, width), note in [
@@ -297,8 +411,12 @@ def top_cases(seed: int) -> list[Case]:
         found.append(Case(args, note, repeat=n == 8))
     equal = torch.rand(7, 3, 4, 5, generator=random)
     equal[[1, 3, 6], 1, [0, 2, 3], [4, 1, 2]] = 2.0
+    # Of the three in photo 3 the first along the rows is not the first down the columns.
+    equal[3, 1, [0, 3], [4, 2]] = 2.0
     args = {"activations": equal, "channel": 1, "k": 4}
-    return [*found, Case(args, "three photos that are equally strong")]
+    found.append(Case(args, "three photos that are equally strong, one of them at three units"))
+    args = {"activations": torch.rand(6, 1, 1, 1, generator=random), "channel": 0, "k": 4}
+    return [*found, Case(args, "a single unit for each photo")]
 
 
 def ranked(scores: Tensor, best: Tensor, width: int, k: int, stable: bool = True) -> tuple:
@@ -344,6 +462,24 @@ def equal_ones_backwards(activations: Tensor, channel: int, k: int) -> tuple:
     return len(activations) - 1 - photos, positions, values
 
 
+def last_of_equal_units(activations: Tensor, channel: int, k: int) -> tuple:
+    """Each photo's best unit, the last in reading order where several are equal."""
+    photos, positions, values = patches.top_patches(activations.flip(2, 3), channel, k)
+    return photos, torch.tensor(activations.shape[2:]) - 1 - positions, values
+
+
+def down_the_columns(activations: Tensor, channel: int, k: int) -> tuple:
+    photos, positions, values = patches.top_patches(activations.mT, channel, k)
+    return photos, positions.flip(1), values
+
+
+def at_one_unit(activations: Tensor, channel: int, k: int) -> tuple:
+    """All photos judged by the unit at which the channel is largest on average."""
+    maps = activations[:, channel].flatten(1)
+    unit = int(maps.mean(0).argmax())
+    return ranked(maps[:, unit], torch.full((len(maps),), unit), activations.shape[3], k)
+
+
 def from_answer(name: str, change: Callable, sentence: str) -> Mistake:
     """A mistake that has found the patches and hands them out wrongly."""
 
@@ -359,6 +495,23 @@ TOP_MISTAKES = (
         all_units,
         "One photo appears several times: you ranked all units at once. Neighbouring units see "
         "nearly the same pixels; take each photo's best unit first, then rank the photos.",
+    ),
+    Mistake(
+        "several_units_by_topk",
+        lambda activations, channel, k: (
+            (best := activations[:, channel].flatten().topk(k)).indices
+            // (size := activations[0, 0].numel()),
+            torch.stack(
+                [
+                    best.indices % size // activations.shape[3],
+                    best.indices % size % activations.shape[3],
+                ],
+                1,
+            ),
+            best.values,
+        ),
+        "One photo appears several times: your `topk` ran over the units of all photos at once. "
+        "Take each photo's best unit first, then rank the photos.",
     ),
     Mistake(
         "ranked_by_mean",
@@ -379,7 +532,7 @@ TOP_MISTAKES = (
     ),
     Mistake(
         "channel_counted_from_one",
-        lambda activations, channel, k: patches.top_patches(activations, channel - 1, k),
+        lambda activations, channel, k: patches.top_patches(activations[:, [channel - 1]], 0, k),
         "This is the channel before the one asked for: channels count from 0, as Python does.",
     ),
     Mistake(
@@ -392,6 +545,50 @@ TOP_MISTAKES = (
         equal_ones_backwards,
         "Photos that are equally strong come in the wrong order. Sort so that the earlier photo "
         "stays first; flipping an ascending sort turns them round.",
+    ),
+    Mistake(
+        "last_of_equal_units",
+        last_of_equal_units,
+        "Where two units of a photo are equally strong you take the last one. Take the first in "
+        "reading order, as `argmax` does.",
+    ),
+    Mistake(
+        "down_the_columns",
+        down_the_columns,
+        "Where two units of a photo are equally strong you take the first one down the columns. "
+        "Reading order goes along the rows.",
+    ),
+    Mistake(
+        "at_one_unit",
+        at_one_unit,
+        "You compare all photos at one and the same unit. The channel may be strongest at another "
+        "place in each photo.",
+    ),
+    from_answer(
+        "all_photos",
+        lambda photos, positions, values, activations, channel, k: patches.top_patches(
+            activations, channel, len(activations)
+        ),
+        "You return all photos. Keep the first `k`.",
+    ),
+    from_answer(
+        "positions_of_a_row_each",
+        lambda photos, positions, values, *rest: (photos, positions.T, values),
+        "The positions are transposed: each patch should have a row, with its row and its column.",
+    ),
+    from_answer(
+        "position_from_one",
+        lambda photos, positions, values, *rest: (photos, positions + 1, values),
+        "Your positions count from 1. Rows and columns count from 0, as Python does.",
+    ),
+    from_answer(
+        "pairs",
+        lambda photos, positions, values, *rest: [
+            [p.item(), q.tolist(), v.item()]
+            for p, q, v in zip(photos, positions, values, strict=True)
+        ],
+        "You return a list with an entry for each patch. Asked for are three tensors: all photos, "
+        "all positions, all values.",
     ),
     from_answer(
         "ascending",

@@ -27,13 +27,15 @@ def cases(seed: int) -> list[Case]:
 
 
 def noisy_cases(seed: int) -> list[Case]:
-    """As `cases`, each with noise of three to five samples."""
+    """As `cases`, each with noise of three to five samples; one of them again with other noise."""
     random = drawing.generator(seed, "smoothgrad")
     found = []
     for case, samples in zip(cases(seed), (5, 3, 4), strict=True):
         noise = drawing.noise(random, case.args["model"], case.args["x"], samples)
         found.append(Case({**case.args, "noise": noise}, case.note, case.repeat))
-    return found
+    model, x = (found[0].args[name] for name in ("model", "x"))
+    other = {"noise": drawing.noise(random, model, x, len(found[0].args["noise"]))}
+    return [*found, Case(found[0].args | other, "other noise on the same image")]
 
 
 # ------------------------------------------------------------------ gradients, right and wrong
@@ -76,6 +78,31 @@ SCORES = {
         lambda logits, classes: logits[:, classes[0]].sum(),
         "Only the first image has the right class: you used `classes[0]` for all of them. Each "
         "image comes with a class of its own.",
+    ),
+    "classes_of_all_images": (
+        lambda logits, classes: logits[:, classes].sum(),
+        "Each image is differentiated for the classes of *all* images: `[:, classes]` takes every "
+        "class of the list in every row. Pick one score a row, the image's own.",
+    ),
+    "mean_over_all_pairs": (
+        lambda logits, classes: logits[:, classes].mean(),
+        "`[:, classes]` takes every class of the list in every row, and you averaged over all of "
+        "them. Pick one score a row, the image's own, and add them up.",
+    ),
+    "largest_of_batch": (
+        lambda logits, classes: logits.max(),
+        "You differentiated the largest score of the whole batch: one image, and the class it "
+        "prefers. Each image comes with a class of its own.",
+    ),
+    "next_class": (
+        lambda logits, classes: chosen(logits.roll(-1, 1), classes),
+        "You differentiated the class after the one in `classes`. Classes count from 0, as Python "
+        "does.",
+    ),
+    "loss": (
+        lambda logits, classes: nn.functional.cross_entropy(logits, classes),
+        "You differentiated the cross-entropy loss, which averages over the images and brings in "
+        "the other classes. Take the score itself.",
     ),
     "mean_over_images": (
         lambda logits, classes: chosen(logits, classes) / len(classes),
@@ -122,6 +149,45 @@ SALIENCY_MISTAKES = (
         lambda g, x: g.amax(1),
         "The absolute value is missing. A pixel whose increase *lowers* the score matters just as "
         "much as one that raises it.",
+    ),
+    from_gradient(
+        "values_and_indices",
+        lambda g, x: tuple(g.abs().max(1)),
+        "You return two things: along an axis, `max` gives the values and where they were. Only "
+        "the values are the map.",
+    ),
+    from_gradient(
+        "smallest_colour",
+        lambda g, x: g.abs().amin(1),
+        "You took the smallest of the three colours; the map takes the largest.",
+    ),
+    from_gradient(
+        "first_colour",
+        lambda g, x: g.abs()[:, 0],
+        "Your map is that of the first colour. A pixel should get the largest of its three.",
+    ),
+    from_gradient(
+        "negative_cut_off",
+        lambda g, x: g.clamp(min=0).amax(1),
+        "You cut the negative derivatives off. A pixel whose increase *lowers* the score matters "
+        "just as much: take absolute values.",
+    ),
+    from_gradient(
+        "positive_cut_off",
+        lambda g, x: (-g).clamp(min=0).amax(1),
+        "You kept the negative derivatives only. A pixel that raises the score matters just as "
+        "much: take absolute values.",
+    ),
+    from_gradient(
+        "first_image_only",
+        lambda g, x: g.abs().amax(1)[0],
+        "You return the map of the first image alone. The result has one for each image, even when "
+        "there is only one.",
+    ),
+    from_gradient(
+        "mean_of_all_images",
+        lambda g, x: g.abs().amax(1).mean(0, keepdim=True).expand(len(x), -1, -1),
+        "You averaged the maps over the images. Each image has a map of its own.",
     ),
     from_gradient(
         "abs_after_max",
@@ -209,6 +275,33 @@ TIMES_INPUT_MISTAKES = (
         lambda g, x: g * x,
         "You return one map for each colour. What the three colours of a pixel add to the score "
         "belongs together in one number: their sum.",
+    ),
+    from_gradient(
+        "values_and_indices",
+        lambda g, x: tuple((g * x).max(1)),
+        "You return two things: along an axis, `max` gives the values and where they were. And the "
+        "contributions of the colours are added, not compared.",
+    ),
+    from_gradient(
+        "squared_input",
+        lambda g, x: (g * x * x).sum(1),
+        "You multiplied by the image twice.",
+    ),
+    from_gradient(
+        "input_added",
+        lambda g, x: (g + x).sum(1),
+        "You added the image to the gradient. What a pixel contributes is the product of the two.",
+    ),
+    from_gradient(
+        "input_size",
+        lambda g, x: (g * x.abs()).sum(1),
+        "You multiplied by the *size* of the image's values. They are normalised, so some are "
+        "negative, and the sign counts.",
+    ),
+    from_gradient(
+        "first_image_times",
+        lambda g, x: (g * x[:1]).sum(1),
+        "Every gradient is multiplied by the first image. Each belongs to its own.",
     ),
     from_gradient(
         "abs",
@@ -350,6 +443,18 @@ SMOOTHGRAD_MISTAKES = (
         "The last sample of the noise is left out. Check where your loop ends.",
     ),
     Mistake(
+        "last_sample_counted_but_left_out",
+        lambda model, x, classes, noise: maps(model, x, classes, noise[:-1]).sum(0) / len(noise),
+        "The last sample of the noise is missing in your sum, but counted in its division. Check "
+        "where your loop ends.",
+    ),
+    Mistake(
+        "first_sample_divided",
+        lambda model, x, classes, noise: maps(model, x, classes, noise[:1])[0] / len(noise),
+        "Only the first sample is in your map, divided by the number of all: does your function "
+        "return inside the loop?",
+    ),
+    Mistake(
         "noise_alone",
         lambda model, x, classes, noise: maps(model, 0 * x, classes, noise).mean(0),
         "The network only saw the noise, not the image with noise on it.",
@@ -405,7 +510,78 @@ SMOOTHGRAD_MISTAKES = (
         "You used the class the network finds most probable in each noisy image, not the one in "
         "`classes`. The average then mixes maps of different classes.",
     ),
-    from_noisy_score("first_class_for_all", *SCORES["first_class_for_all"]),
+    Mistake(
+        "median",
+        lambda model, x, classes, noise: maps(model, x, classes, noise).median(0).values,
+        "You took the median over the samples; SmoothGrad takes their mean.",
+    ),
+    Mistake(
+        "root_of_mean_square",
+        lambda model, x, classes, noise: maps(model, x, classes, noise).square().mean(0).sqrt(),
+        "You averaged the squares and took the root. The plain mean of the maps is asked for.",
+    ),
+    Mistake(
+        "mean_of_squares",
+        lambda model, x, classes, noise: maps(model, x, classes, noise).square().mean(0),
+        "You averaged the squares of the maps. The plain mean is asked for.",
+    ),
+    Mistake(
+        "divided_by_images",
+        lambda model, x, classes, noise: maps(model, x, classes, noise).sum(0) / len(x),
+        "You divided by the number of images. The mean runs over the samples of the noise.",
+    ),
+    Mistake(
+        "one_sample_too_many",
+        lambda model, x, classes, noise: maps(model, x, classes, noise).sum(0) / (len(noise) + 1),
+        "You divided by one more than there are samples.",
+    ),
+    Mistake(
+        "clean_one_included",
+        lambda model, x, classes, noise: maps(
+            model, x, classes, torch.cat([noise, torch.zeros_like(noise[:1])])
+        ).mean(0),
+        "The map of the clean image is in your mean too. Only the noisy copies are averaged.",
+    ),
+    Mistake(
+        "minus_clean",
+        lambda model, x, classes, noise: (
+            maps(model, x, classes, noise).mean(0)
+            - maps(model, x, classes, torch.zeros_like(noise[:1]))[0]
+        ),
+        "You subtracted the clean image's map. The mean of the noisy ones is the result.",
+    ),
+    Mistake(
+        "first_noise_for_all_images",
+        lambda model, x, classes, noise: maps(
+            model, x, classes, noise[:, :1].expand_as(noise)
+        ).mean(0),
+        "All images of the batch get the noise of the first. `noise` holds for every sample one "
+        "array for each image.",
+    ),
+    Mistake(
+        "classes_in_another_order",
+        lambda model, x, classes, noise: (
+            gradient(
+                chosen,
+                model,
+                (x + noise).flatten(0, 1),
+                classes.repeat_interleave(len(noise)),
+            )
+            .abs()
+            .amax(1)
+            .unflatten(0, noise.shape[:2])
+            .mean(0)
+        ),
+        "In your large batch classes and noisy images are in different orders: the images run "
+        "fastest, so the whole list of classes has to be repeated.",
+    ),
+    *(
+        from_noisy_score(name, *SCORES[name])
+        for name in (
+            *("first_class_for_all", "mean_over_images", "cross_entropy"),
+            *("classes_of_all_images", "mean_over_all_pairs", "loss"),
+        )
+    ),
 )
 
 

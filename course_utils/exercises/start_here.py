@@ -11,27 +11,27 @@ from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Pic
 
 LECTURE = "00_start_here"
 
-LAYERS = (
-    "features.conv1",
-    "features.relu1",
-    "features.conv2",
-    "features.relu2",
-    "head.pool",
-    "head.flatten",
-    "head.fc",
+LISTENED = (
+    ("tiny_cnn", "features.conv2", 1, (8, 8)),
+    ("tiny_cnn", "features.relu1", 3, (6, 9)),
+    ("tiny_cnn", "features.conv2", 2, (7, 4)),
+    ("tiny_cnn", "features.relu2", 2, (5, 8)),
+    ("tiny_cnn", "head.pool", 2, (6, 6)),
+    ("tiny_fork", "module.features.fork.right", 2, (6, 8)),
 )
+"""Network, layer, images and their size: none of them the first or the last layer."""
 
 
 def capture_cases(seed: int) -> list[Case]:
-    """A convolution, a ReLU and a deeper convolution, none of them the first or the last layer."""
+    """Layers of a plain network, and one deep inside a network built as the zoo's are."""
     random = drawing.generator(seed, "capture_layer")
     found = []
-    for layer, n, size in [(2, 1, (8, 8)), (1, 3, (6, 9)), (2, 2, (7, 4)), (3, 2, (5, 8))]:
-        spec = drawing.network(random)
+    for name, layer, n, size in LISTENED:
+        spec = drawing.network(random, name=name)
         x = drawing.images(random, spec, n, *size)
         several = f"{n} images" if n > 1 else "one image"
-        note = f"the layer {LAYERS[layer]!r}, {several}"
-        found.append(Case({"model": spec, "x": x, "layer": LAYERS[layer]}, note, repeat=n == 3))
+        note = f"the layer {layer!r}, {several}"
+        found.append(Case({"model": spec, "x": x, "layer": layer}, note, repeat=n == 3))
     return found
 
 
@@ -72,9 +72,15 @@ def keep(model: nn.Module, x: Tensor, module: nn.Module, what: Callable) -> Tens
     return kept[0]
 
 
-def at(layer: str, shift: int) -> str:
-    """The layer that comes so many steps later."""
-    return LAYERS[LAYERS.index(layer) + shift]
+def leaves(model: nn.Module) -> list[str]:
+    """The layers that hold no others, in forward order."""
+    return [name for name, part in model.named_modules() if not list(part.children())]
+
+
+def after(model: nn.Module, layer: str) -> str:
+    """The layer that comes next."""
+    every = leaves(model)
+    return every[every.index(layer) + 1]
 
 
 def output_of(model: nn.Module, x: Tensor, layer: str) -> Tensor:
@@ -90,7 +96,7 @@ CAPTURE_MISTAKES = (
     ),
     Mistake(
         "next_layer",
-        lambda model, x, layer: output_of(model, x, at(layer, 1)),
+        lambda model, x, layer: output_of(model, x, after(model, layer)),
         "This is the output of the layer *after* the one that was asked for.",
     ),
     Mistake(
@@ -101,13 +107,13 @@ CAPTURE_MISTAKES = (
     ),
     Mistake(
         "always_first_layer",
-        lambda model, x, layer: output_of(model, x, LAYERS[0]),
+        lambda model, x, layer: output_of(model, x, leaves(model)[0]),
         "You return the output of the first layer, whatever `layer` says. Use the name to find the "
         "module.",
     ),
     Mistake(
         "always_last_feature_layer",
-        lambda model, x, layer: output_of(model, x, LAYERS[3]),
+        lambda model, x, layer: output_of(model, x, leaves(model)[-4]),
         "You return the output of the last layer before the pooling, whatever `layer` says. Use "
         "the name to find the module.",
     ),
@@ -144,6 +150,24 @@ CAPTURE_MISTAKES = (
         lambda model, x, layer: output_of(model, x, layer).flatten(1),
         "You flattened the output. The numbers are right, but where each one lies in the image is "
         "lost; keep channels, rows and columns.",
+    ),
+    Mistake(
+        "in_a_list",
+        lambda model, x, layer: [output_of(model, x, layer)],
+        "You return the list in which the hook kept the output. Asked for is the output itself: "
+        "take it out of the list.",
+    ),
+    Mistake(
+        "with_the_logits",
+        lambda model, x, layer: (output_of(model, x, layer), model(x)),
+        "You return two things, the layer's output and the network's. Only the first was asked "
+        "for.",
+    ),
+    Mistake(
+        "weights_of_the_layer",
+        lambda model, x, layer: dict(model.get_submodule(layer).named_parameters()).get("weight"),
+        "These are the layer's weights, which are the same for every image. Asked for is what the "
+        "layer puts out for these images.",
     ),
     Mistake(
         "relu_on_top",
@@ -223,6 +247,53 @@ TOP_MISTAKES = (
         "percent",
         lambda logits: 100 * logits.softmax(1),
         "Your numbers are percentages. The exercise asks for probabilities from 0 to 1.",
+    ),
+    from_scores(
+        "log_of_softmax_base_ten",
+        lambda logits: logits.softmax(1).log10(),
+        "The classes are right, but their numbers are logarithms of the probabilities, to the base "
+        "of ten. A probability lies between 0 and 1.",
+    ),
+    from_scores(
+        "divided_by_sum",
+        lambda logits: logits / logits.sum(1, keepdim=True),
+        "You divided the scores by their sum. Scores may be negative, so that is no probability: "
+        "softmax takes their exponentials first.",
+    ),
+    from_scores(
+        "exponentials",
+        lambda logits: logits.exp(),
+        "Your numbers are the exponentials of the scores. Divided by their sum over all classes "
+        "they become probabilities.",
+    ),
+    from_ranks(
+        "rounded",
+        lambda rows, names, p, k: [[(n, round(v, 2)) for n, v in row] for row in rows],
+        "Your probabilities are rounded to two digits. Rounding belongs where they are shown; hand "
+        "them on as they are.",
+    ),
+    from_ranks(
+        "two_lists",
+        lambda rows, names, p, k: [[[n for n, _ in row], [v for _, v in row]] for row in rows],
+        "For each image you return a list of names and a list of probabilities. Asked for are "
+        "pairs: each name with its own probability.",
+    ),
+    from_ranks(
+        "rank_by_rank",
+        lambda rows, names, p, k: [list(rank) for rank in zip(*rows, strict=True)],
+        "Your outer list runs over the ranks: all first classes, all second ones. It should run "
+        "over the images.",
+    ),
+    from_ranks(
+        "one_list_for_all",
+        lambda rows, names, p, k: [pair for row in rows for pair in row],
+        "You return one list with the pairs of all images. Each image should have a list of its "
+        "own.",
+    ),
+    from_ranks(
+        "mean_of_all_images",
+        lambda rows, names, p, k: ranked(p.mean(0, keepdim=True), names, k) * len(rows),
+        "You averaged the probabilities over the images. Each image is judged for itself.",
     ),
     from_ranks(
         "least_probable",

@@ -134,6 +134,30 @@ def test_imports_inside_the_function_are_closed_too():
     assert "course's own `saliency.saliency_map`" in verdict(own(code)).reason
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "return layers.activations(model, x, layer)",
+        "from course_utils.layers import forward_until as f\n    return f(model, x, layer)[layer]",
+        "import course_utils.layers as l\n    return l.activations(model, x, layer)",
+    ],
+)
+def test_what_solves_an_exercise_outright_is_closed_in_that_exercise_alone(lines):
+    imports = SourceCell("from course_utils import layers", LECTURE)
+    solved = SourceCell(
+        f"def capture_layer(model, x, layer):\n    {lines}", EXERCISE, "capture_layer"
+    )
+    pieces = sources.assemble([imports, solved], "capture_layer")
+    exercise = exercises.get("capture_layer")
+    cases = exercise.cases(0)
+    found = judging.judge(exercise, cases, running.answers(pieces, cases), pieces)
+    assert "course's own `layers." in found.reason
+    allowed = own(
+        "def saliency_map(model, x, classes):\n    return layers.activations(model, x, 'a')"
+    )
+    assert "layer='a' is not one of the layers" in verdict(imports, allowed).reason
+
+
 # ------------------------------------------------------------------ watched
 
 

@@ -64,11 +64,19 @@ def one_large_batch(model, x, classes, noise):
     return by_backward(model, noisy, classes.repeat(len(noise))).unflatten(0, (-1, len(x))).mean(0)
 
 
-def by_walking(model, x, layer):
-    for name, part in model.features.named_children():
-        x = part(x)
-        if layer.endswith(name):
-            return x
+def by_stopping_early(model, x, layer):
+    """The pass ends where the layer has run."""
+
+    def stop(module, inputs, output):
+        found.append(output)
+        raise StopIteration
+
+    found, handle = [], dict(model.named_modules())[layer].register_forward_hook(stop)
+    try:
+        model(x)
+    except StopIteration:
+        handle.remove()
+    return found[0]
 
 
 def by_sorting(model, x, names, k):
@@ -200,7 +208,7 @@ OTHER_WAYS = [
     ("guided_gradient", by_pre_hooks),
     ("instance_norm", by_torchs_batch_norm),
     ("training_step", photo_by_photo_and_sgd),
-    ("capture_layer", by_walking),
+    ("capture_layer", by_stopping_early),
     ("top_classes", by_sorting),
 ]
 
