@@ -75,9 +75,6 @@ def judge(
     if any(o.fault for o in outcomes):
         return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
     values = [o.value for o in outcomes]
-    said = ignored(exercise, cases, values, wanted) or pointed(exercise, values, wanted)
-    if said:
-        return Verdict(WRONG, said)
     return Verdict(WRONG, _described(exercise, cases, values, list(wanted), pieces))
 
 
@@ -102,7 +99,9 @@ def _described(
 ) -> str:
     """Words for wrong values; plain ones where it is not foreseen what came."""
     try:
-        return describing.describe(exercise, cases, values, wanted, pieces.source if pieces else "")
+        said = ignored(exercise, cases, values, wanted) or pointed(exercise, values, wanted)
+        source = pieces.source if pieces else ""
+        return said or describing.describe(exercise, cases, values, wanted, source)
     except Exception:  # a check must not stop the notebook, whatever it is given
         log.info("no words for an answer to %s", exercise.name, exc_info=True)
         return f"Your result is not what is asked for: {exercise.result}."

@@ -273,6 +273,12 @@ TOP_MISTAKES = (
         "them on as they are.",
     ),
     from_ranks(
+        "two_tensors",
+        lambda rows, names, p, k: tuple(p.topk(k)),
+        "You return what `topk` gives: two tensors, values and indices. Make a list for each image "
+        "of them, of pairs (name, probability).",
+    ),
+    from_ranks(
         "two_lists",
         lambda rows, names, p, k: [[[n for n, _ in row], [v for _, v in row]] for row in rows],
         "For each image you return a list of names and a list of probabilities. Asked for are "
