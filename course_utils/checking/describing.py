@@ -215,13 +215,25 @@ def wrong_type(exercise: Exercise, about: About, value: object, target: Tensor) 
     if isinstance(value, list) and value and all(isinstance(v, Tensor) for v in value):
         shapes = ", ".join(str(tuple(v.shape)) for v in value[:3])
         more = ", ..." if len(value) > 3 else ""
-        said = f"You return a list of {len(value)} tensors (shapes {shapes}{more}){part}, not one."
-        if all(v.shape == value[0].shape for v in value):
-            joined = torch.stack([v.to(value[0].dtype) for v in value])
-            if equal(joined, target, exercise.tolerance):
-                return f"{said} Stacked, they would be right. {asked}"
-        return f"{said} {asked}"
+        many_ = f"{len(value)} tensors (shapes {shapes}{more})"
+        what = many_ if len(value) > 1 else f"one tensor (shape {shapes})"
+        hint = _of_tensors(value, target, exercise.tolerance)
+        return f"You return a list of {what}{part}, not a tensor.{hint} {asked}"
     return f"You return {kind(value)}{part}. {asked}"
+
+
+def _of_tensors(value: list, target: Tensor, tolerance: float) -> str:
+    """A word on a list of tensors; empty where there is none."""
+    if len(value) == 1:
+        right = equal(value[0], target, tolerance)
+        return " That tensor is right: return it without the list." if right else ""
+    if any(v.shape != value[0].shape for v in value):
+        return ""
+    if equal(torch.stack([v.to(value[0].dtype) for v in value]), target, tolerance):
+        return " Stacked, they would be right."
+    if len(value) == 2 and value[1].dtype == torch.int64 and value[0].dtype.is_floating_point:
+        return " `max`, `sort` and `topk` give such pairs: values and indices."
+    return ""
 
 
 def shape(exercise: Exercise, about: About, value: Tensor, target: Tensor) -> str:
@@ -231,9 +243,13 @@ def shape(exercise: Exercise, about: About, value: Tensor, target: Tensor) -> st
     said = f"{about.starting} {about.has} the shape {given}; expected is {wanted}"
     without = tuple(n for n in given if n != 1)
     if value.numel() == target.numel() and without == tuple(n for n in wanted if n != 1):
-        more = len(given) > len(wanted)
-        what = "an axis of length one too many" if more else "an axis of length one is missing"
-        return f"{said}: {what if len(given) != len(wanted) else 'the axis of length one moved'}."
+        if len(given) == len(wanted):
+            return f"{said}: the axis of length one moved."
+        if len(given) > len(wanted):
+            return f"{said}: an axis of length one too many."
+        alone = [about.axis(i) for i, n in enumerate(wanted) if n == 1]
+        named = f", that of the {plural(alone[0])}" if len(alone) == 1 else ""
+        return f"{said}: an axis of length one is missing{named}."
     if len(given) == len(wanted) and sorted(given) == sorted(wanted):
         orders = [p for p in permutations(range(len(wanted))) if _moved(given, p) == wanted]
         if any(equal(value.permute(p), target, exercise.tolerance) for p in orders):
@@ -317,12 +333,26 @@ def structure(exercise: Exercise, results: Results) -> str:
     depth = len(exercise.axes) if exercise.axes and isinstance(exercise.axes[0], str) else 0
     parts = [_part(exercise, results, fits, n, depth) for n in range(len(exercise.parts))]
     wrong = [n for n, part in enumerate(parts) if len(part.right) < len(part.values)]
-    right = [exercise.parts[n] for n in range(len(parts)) if n not in wrong]
     said = _part_words(exercise, parts[wrong[0]], wrong[0], depth)
-    if len(fits) < len(results.values) or not right:
-        return said
+    return _beside(exercise, wrong, said, whole=len(fits) == len(results.values))
+
+
+def _beside(exercise: Exercise, wrong: list[int], said: str, whole: bool) -> str:
+    """Words on the first wrong part, with the parts that are right named before it.
+
+    Args:
+        wrong: the numbers of the parts that are wrong.
+        said: the words on the first of them.
+        whole: whether all calls gave parts that could be compared.
+    """
+    first, names = exercise.parts[wrong[0]], exercise.parts
+    right = [name for n, name in enumerate(names) if n not in wrong]
+    if not right or not whole:
+        return said if f"our {first}" in said else f"Your {first}: {lower(said)}"
     verb = "are" if len(right) > 1 else is_(right[0])
-    return f"Your {listed(right)} {verb} right, but {lower(said)}"
+    if f"our {first}" in said and not said.startswith("Right"):
+        return f"Your {listed(right)} {verb} right, but {lower(said)}"
+    return f"Your {listed(right)} {verb} right; your {first}: {lower(said)}"
 
 
 def _order(exercise: Exercise, results: Results, fits: list[int]) -> str:
@@ -402,11 +432,15 @@ def _form(exercise: Exercise, value: object, target: object, path: tuple[int, ..
     asked = f"Asked for: {exercise.result}."
     spot = _spot(exercise, path)
     if isinstance(target, list):
+        pieces = exercise.parts if not path and len(exercise.parts) == len(target) else ()
+        pieces = pieces if not isinstance(target[0], list) else ()
         if not isinstance(value, list | tuple):
-            return f"{spot} is {kind(value)}, not a list. {asked}"
+            parts = f"{len(pieces)} parts, {listed(pieces)}" if pieces else "a list"
+            return f"{spot} is {kind(value)}, not {parts}. {asked}"
         if len(value) != len(target):
             few = "1 entry" if len(value) == 1 else f"{len(value)} entries"
-            return f"{spot} has {few}, expected are {len(target)}. {asked}"
+            parts = f": {listed(pieces)}" if pieces else ""
+            return f"{spot} has {few}, expected are {len(target)}{parts}. {asked}"
         if isinstance(target[0], list | str) or path:
             parts = enumerate(zip(value, target, strict=True))
             return next((s for i, (v, t) in parts if (s := _form(exercise, v, t, (*path, i)))), "")

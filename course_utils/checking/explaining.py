@@ -368,6 +368,15 @@ TORCH: tuple[tuple[str, str | Callable[[re.Match, Fault, str], str]], ...] = (
             "kind of the other, e.g. with `.float()`."
         ),
     ),
+    (
+        r"only integer tensors of a single element can be converted to an index",
+        lambda found, fault, source: (
+            "A Python list gives one entry at a time, for one whole number, and here it is asked "
+            "with a tensor{line}."
+            if re.search(r"\w\[", fault.line) and "range" not in fault.line
+            else ""
+        ),
+    ),
     (r"tensors used as indices must be long", "Indices must be whole numbers{line}: `.long()`."),
     (
         r"Index tensor must have the same number of dimensions as input",

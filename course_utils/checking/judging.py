@@ -88,7 +88,7 @@ def _failed(
     """Words for the first call without a result, and for the calls that it concerns."""
     first = next(o.fault for o in outcomes if o.fault)
     failed = [i for i, o in enumerate(outcomes) if o.fault]
-    same = [i for i in failed if outcomes[i].fault.kind == first.kind]
+    same = [i for i in failed if outcomes[i].fault == first or len(failed) == len(cases)]
     right = [i for i, one in enumerate(good) if one]
     place = wording.calls([c.note for c in cases], right, same)
     return describing.goes_on(place, fault_words(exercise, first, pieces))

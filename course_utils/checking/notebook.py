@@ -246,7 +246,7 @@ def picture(answer: Answer) -> object | None:
         return drawn(exercise, target, None)
     value = _outcomes(answer.pieces, answer.function, [replace(case, repeat=False)])[0].value
     yours = as_map(exercise, value, target)
-    if answer.verdict.state == WRONG and yours is not None and not _apart(exercise, yours, target):
+    if answer.verdict.state == WRONG and yours is not None and not apart(exercise, yours, target):
         return _failing(answer) or drawn(exercise, target, yours, ALIKE)
     return drawn(exercise, target, yours)
 
@@ -254,7 +254,7 @@ def picture(answer: Answer) -> object | None:
 ALIKE = "In this picture yours is like the target; what is wrong stands above."
 
 
-def _apart(exercise: Exercise, yours: object, target: object) -> bool:
+def apart(exercise: Exercise, yours: object, target: object) -> bool:
     """Whether a difference can be seen between two maps."""
     return not equal(yours, target, max(exercise.tolerance, 1e-3))
 
@@ -267,7 +267,7 @@ def _failing(answer: Answer) -> object | None:
     for case, outcome, result in rows:
         target = as_map(exercise, result, None)
         yours = None if target is None else as_map(exercise, outcome.value, target)
-        if yours is not None and target.ndim == 2 and _apart(exercise, yours, target):
+        if yours is not None and target.ndim == 2 and apart(exercise, yours, target):
             said = f"On a photo yours is right, but not on {case.note}."
             return drawn(exercise, target, yours, said, f"on {case.note}")
     return None

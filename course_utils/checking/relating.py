@@ -76,8 +76,9 @@ def relation_of_numbers(about: About, values: list[Tensor], targets: list[Tensor
     """As `relation`, for results that are one number a call, of at least two calls."""
     pairs = [Pair(torch.stack(values), torch.stack(targets), max(map(size, targets)), "")]
     said = factor(about, pairs) or offset(about, pairs) or named_function(about, pairs)
-    if same := not said and same_everywhere(about, pairs):
-        return same.replace(f"Every value of {about}", about.starting)
+    if not said and same_everywhere(about, pairs):
+        ours = listed([f"{t:.4g}" for t in targets])
+        said = f"{about.starting} {about.is_} {values[0]:.4g} in every call, where {ours} belong."
     return said.replace(" everywhere", " in every call")
 
 
@@ -111,11 +112,13 @@ def telling(about: About, target: Tensor, scale: float) -> bool:
 
 def same_everywhere(about: About, pairs: Pairs) -> str:
     """Words for a result without variation; empty where it does not apply."""
-    if not all(p.value.numel() > 1 and (p.value == p.value.flatten()[0]).all() for p in pairs):
+    if not all(p.value.numel() and (p.value == p.value.flatten()[0]).all() for p in pairs):
         return ""
     values = [p.value.flatten()[0].item() for p in pairs]
-    if len({round(v, 6) for v in values}) == 1:
+    if len({round(v, 6) for v in values}) == 1 and any(p.value.numel() > 1 for p in pairs):
         return f"Every value of {about} is {values[0]:g}."
+    if not all(p.value.numel() > 1 for p in pairs):
+        return ""
     return f"All values of {about} are one and the same number, another one in each call."
 
 

@@ -187,7 +187,8 @@ def run(function: Callable, case: Case) -> Outcome:
             slopes, cut = _guarded(lambda: gradients(function, case), function)
             slopes = cut or slopes
     screen = printed.getvalue()[:PRINTED]
-    return Outcome(value, fault, tuple(traces), screen, again, slopes, foreign(found))
+    strange = bool(_guarded(lambda: foreign(found))[0])  # a list may hold itself
+    return Outcome(value, fault, tuple(traces), screen, again, slopes, strange)
 
 
 def gradients(function: Callable, case: Case) -> dict[str, object] | None:
@@ -339,9 +340,13 @@ def fault_of(error: BaseException, function: Callable | None = None) -> Fault:
             line = linecache.getline(code.co_filename, trace.tb_lineno).strip()
             inside = code.co_name
         trace = trace.tb_next
+    try:
+        message = str(error)
+    except Exception:  # an exception of the student's own whose text fails
+        message = ""
     name = getattr(error, "name", None) if isinstance(error, NameError | ImportError) else inside
-    name = str(error) if isinstance(error, ClosedHelper) else name
-    return Fault(type(error).__name__, str(error)[:500], line, name or "")
+    name = message if isinstance(error, ClosedHelper) else name
+    return Fault(type(error).__name__, message[:500], line, name or "")
 
 
 def plain(value: object, depth: int = 0) -> object:

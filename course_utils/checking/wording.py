@@ -7,7 +7,7 @@ _COUNT = r"an?|the|single|one|two|three|four|five|\d+|batch|of|images?|photos?|m
 _ONLY_A_COUNT = re.compile(rf"(({_COUNT})\b[ ,]*)+")
 _BEGINNINGS = {
     *("Your", "Every", "Each", "In", "Of", "The", "It", "Less", "All", "Only", "For", "You"),
-    *("Inside", "On", "Where", "There", "Wrong", "Two", "A", "One", "That"),
+    *("Inside", "On", "Right", "Do", "Where", "There", "Wrong", "Two", "A", "One", "That"),
 }
 
 

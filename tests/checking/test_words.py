@@ -41,7 +41,7 @@ UNLISTED_MAPS = {
     "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0."),
     "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 NaN"),
     "flat": (lambda m, x, c: map_(m, x, c).flatten(1), "arranged differently"),
-    "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of 1 tensors"),
+    "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of one tensor"),
     "nothing": (lambda m, x, c: None, "returns nothing"),
     "a text": (lambda m, x, c: "map", "You return a text"),
     "a generator": (lambda m, x, c: (i for i in x), "type `generator`"),

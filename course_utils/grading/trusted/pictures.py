@@ -56,6 +56,8 @@ def _target_alone(name: str) -> dict:
 
 
 def _png(name: str, yours: object) -> dict:
-    figure = notebook.drawn(core.get(name), _target(name), yours)
+    exercise, target = core.get(name), _target(name)
+    alike = yours is not None and not notebook.apart(exercise, yours, target)
+    figure = notebook.drawn(exercise, target, yours, notebook.ALIKE if alike else "")
     data = base64.b64encode(figure.png(DPI)).decode()
     return {"png": data, "alt": figure.alt, "yours": yours is not None}
