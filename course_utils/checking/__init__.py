@@ -4,6 +4,7 @@
     sources.py      from a notebook's cells to the code that one function needs
     running.py      a student's function on the cases: alone, watched, stopped in time
     networks.py     networks for cases, from a specification
+    photos.py       a photo of the course and SqueezeNet, as a case
     comparing.py    equal within a tolerance?
     judging.py      from outcomes to a verdict
     explaining.py   words about an answer that ends in an exception

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course_utils import adversarial, images, models
-from course_utils.checking import drawing, networks
+from course_utils import adversarial
+from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 
 LECTURE = "11_adversarial"
@@ -451,7 +451,7 @@ ASCENT_MISTAKES = (
 
 def photo() -> Tensor:
     """The panda's pixels, (1,3,224,224)."""
-    return models.load("squeezenet1_1", device="cpu").crop_pixels(images.photo("panda"))
+    return photos.pixels()
 
 
 def signed_photo_case() -> Case:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course_utils import ascent, images, models, saliency
-from course_utils.checking import drawing, networks
+from course_utils import ascent, saliency
+from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 from course_utils.common import optimise
 from course_utils.exercises.saliency import SCORES, chosen, gradient
@@ -538,9 +538,8 @@ ASCEND_MISTAKES = (
 
 def zero_case() -> Case:
     """A grey image that is to become a goldfish."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = torch.zeros(1, 3, 112, 112)
-    args = {"model": NetworkSpec("squeezenet1_1"), "x": x}
+    net = photos.network()
+    args = {"model": photos.SPEC, "x": torch.zeros(1, 3, 112, 112)}
     return Case(args | {"classes": torch.tensor([net.index("goldfish")])}, "a grey image")
 
 
@@ -560,9 +559,8 @@ def ascend_picture() -> Case:
 
 def clip_picture() -> Case:
     """The panda, clipped where the slope of its score is small."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = net.preprocess(images.photo("panda"))
-    by = saliency.input_gradient(net, x, "giant panda")
+    x = photos.seen()
+    by = saliency.input_gradient(photos.network(), x, "giant panda")
     return Case({"x": x, "by": by, "share": 0.75}, "a photo")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import cam, images, layers, models
-from course_utils.checking import drawing, networks
+from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 from course_utils.exercises.saliency import SCORES, chosen
 
@@ -679,11 +679,7 @@ def cam_photo() -> Case:
 
 def grad_cam_photo() -> Case:
     """The panda at the last block of SqueezeNet."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x, classes = net.preprocess(images.photo("panda")), torch.tensor([net.index("giant panda")])
-    spec = NetworkSpec("squeezenet1_1")
-    args = {"model": spec, "x": x, "classes": classes, "layer": "features.12"}
-    return Case(args, "a photo")
+    return photos.case(label="giant panda", layer="features.12")
 
 
 def first(result: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from course_utils import dream, images, layers, models
-from course_utils.checking import drawing, networks
+from course_utils import dream, images, layers
+from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 
 LECTURE = "12_dream"
@@ -386,10 +386,8 @@ OCTAVE_MISTAKES = (
 
 def step_on_a_photo() -> Case:
     """The tower, one step of a visible size, shifted."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = net.normalize(images.photo("bayterek").pixels(200))[None]
-    spec = NetworkSpec("squeezenet1_1")
-    args = {"model": spec, "x": x, "layer": "features.12", "rate": 0.3, "shift": (12, -7)}
+    x = photos.network().normalize(images.photo("bayterek").pixels(200))[None]
+    args = {"model": photos.SPEC, "x": x, "layer": "features.12", "rate": 0.3, "shift": (12, -7)}
     return Case(args, "a photo")
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils import filters, images, models
-from course_utils.checking import drawing
+from course_utils import filters
+from course_utils.checking import drawing, photos
 from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "01_filters"
@@ -642,7 +642,7 @@ SIMILARITY_MISTAKES = (
 
 
 def squeezenet_filters() -> Tensor:
-    return filters.filters_of(models.load("squeezenet1_1", device="cpu"))
+    return filters.filters_of(photos.network())
 
 
 def tiles_case() -> Case:
@@ -652,8 +652,7 @@ def tiles_case() -> Case:
 
 def bridge_case() -> Case:
     """A filter of SqueezeNet for vertical edges on the Tower Bridge."""
-    net = models.load("squeezenet1_1", device="cpu")
-    image = net.preprocess(images.photo("tower_bridge_london"))[0]
+    image = photos.seen("tower_bridge_london")[0]
     args = {"image": image, "template": squeezenet_filters()[54], "stride": 2, "padding": 0}
     return Case(args, "a photo")
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_utils import guided, images, layers, models
-from course_utils.checking import drawing
+from course_utils import guided, layers
+from course_utils.checking import drawing, photos
 from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 from course_utils.exercises.saliency import SCORES, chosen, first, photo_case
 from course_utils.exercises.saliency import cases as score_cases
@@ -361,8 +361,7 @@ NETWORK_MISTAKES = (
 
 def relu_case() -> Case:
     """What goes into one channel of SqueezeNet's first ReLU, and the panda's gradient there."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = net.preprocess(images.photo("panda")).requires_grad_()
+    net, x = photos.network(), photos.seen().requires_grad_()
     with layers.capture(net, "conv1", "relu1") as seen:
         score = net(x)[0, net.index("giant panda")]
     above = torch.autograd.grad(score, seen["relu1"])[0]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_utils import images, models, occlusion
-from course_utils.checking import drawing
-from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils import occlusion
+from course_utils.checking import drawing, photos
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "05_occlusion"
 
@@ -733,12 +733,8 @@ WINDOW, STRIDE = 64, 32
 
 def window_photo() -> Case:
     """36 squares on the koala."""
-    model = models.load("squeezenet1_1", device="cpu")
-    x = model.preprocess(images.photo("koala"))
-    value = occlusion.fill_value(model, x)
-    spec = NetworkSpec("squeezenet1_1")
-    args = {"model": spec, "x": x, "window": WINDOW, "stride": STRIDE, "value": value}
-    return Case(args, "a photo")
+    value = occlusion.fill_value(photos.network(), photos.seen("koala"))
+    return photos.case("koala", window=WINDOW, stride=STRIDE, value=value)
 
 
 def koala_score_lost(logits: Tensor) -> Tensor:
@@ -749,8 +745,7 @@ def koala_score_lost(logits: Tensor) -> Tensor:
 
 def koala_logits() -> tuple[Tensor, Tensor]:
     """Before and after, with 36 squares."""
-    model = models.load("squeezenet1_1", device="cpu")
-    x = model.preprocess(images.photo("koala"))
+    model, x = photos.network(), photos.seen("koala")
     with torch.no_grad():
         before = model(x)[0]
     return before, occlusion.occlusion_logits(model, x, WINDOW, STRIDE)

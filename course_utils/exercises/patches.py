@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_utils import images, models, patches
-from course_utils.checking import drawing
+from course_utils import patches
+from course_utils.checking import drawing, photos
 from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "03_patches"
@@ -658,8 +658,7 @@ TOP_MISTAKES = (
 
 def photo_case() -> Case:
     """The field of a unit near the panda photo's upper border."""
-    pixels = models.load("squeezenet1_1", device="cpu").crop_pixels(images.photo("panda"))[0]
-    return Case({"pixels": pixels, "top": -40, "left": 60, "size": 143}, "a photo")
+    return Case({"pixels": photos.pixels()[0], "top": -40, "left": 60, "size": 143}, "a photo")
 
 
 def brightness(result: Tensor) -> Tensor:

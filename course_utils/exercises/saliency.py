@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from course_utils import images, models, saliency
-from course_utils.checking import drawing
-from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils import saliency
+from course_utils.checking import drawing, photos
+from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "06_saliency"
 
@@ -590,10 +590,7 @@ SMOOTHGRAD_MISTAKES = (
 
 def photo_case() -> Case:
     """The panda, and the class it is."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = net.preprocess(images.photo("panda"))
-    classes = torch.tensor([net.index("giant panda")])
-    return Case({"model": NetworkSpec("squeezenet1_1"), "x": x, "classes": classes}, "a photo")
+    return photos.case(label="giant panda")
 
 
 def noisy_photo_case() -> Case:

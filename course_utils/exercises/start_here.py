@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from course_utils import images, models, start_here
-from course_utils.checking import drawing, networks
+from course_utils import start_here
+from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
 
 LECTURE = "00_start_here"
@@ -374,10 +374,7 @@ TOP_MISTAKES = (
 
 def photo_case() -> Case:
     """The panda, and a layer near the beginning."""
-    net = models.load("squeezenet1_1", device="cpu")
-    x = net.preprocess(images.photo("panda"))
-    args = {"model": NetworkSpec("squeezenet1_1"), "x": x, "layer": "module.features.3"}
-    return Case(args, "a photo")
+    return photos.case(layer="module.features.3")
 
 
 def channel_mean(result: Tensor) -> Tensor:

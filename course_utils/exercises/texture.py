@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_utils import layers, models, texture
-from course_utils.checking import drawing
+from course_utils import layers, texture
+from course_utils.checking import drawing, photos
 from course_utils.checking.core import Case, Exercise, Mistake, Picture, register
 
 LECTURE = "14_texture"
@@ -334,7 +334,7 @@ STYLE_MISTAKES = (
 
 def strokes_case() -> Case:
     """Sixteen channels of SqueezeNet's first layer on Van Gogh's leaves."""
-    net = models.load("squeezenet1_1", device="cpu")
+    net = photos.network()
     x = net.normalize(texture.SAMPLES["leaves"].pixels())[None]
     return Case({"features": layers.activations(net, x, "relu1")[:, :16]}, "a painting")
 
