@@ -80,7 +80,7 @@ def calls(device: str) -> dict[str, Callable[[], object]]:
     net = models.load("squeezenet1_1", device)
     x, panda = net.preprocess(images.photo("panda")), net.index("giant panda")
     pixels = net.crop_pixels(images.photo("panda")).to(net.device)
-    noise = saliency.gaussian_noise(x, 0.15, 25)
+    noise = saliency.gaussian_noise(x, samples=25, level=0.15)
     target = ascent.score(net, ["goldfish"])
     return {
         "logits of 32 photos": lambda: net(x.expand(32, -1, -1, -1)),
