@@ -7,14 +7,18 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - A kernel that dies is noticed at once, instead of after the whole timeout of the cell.
 - Cells are numbered and stored, so that `In`, `Out`, `_` and `%history` work as in JupyterLab.
 - Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
+- At the end stands how long each notebook took.
 - With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that
   COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
 """
 
+import json
 import os
 import shutil
 import tempfile
 import time
+from collections import Counter
+from pathlib import Path
 from queue import Empty
 
 from nbval.kernel import RunningKernel
@@ -104,6 +108,23 @@ if not hasattr(RunningKernel, "reply"):  # imported twice, it must not wrap itse
 
 def pytest_addoption(parser):
     parser.addoption("--solutions-device", default="", help="COURSE_DEVICE of solutions' kernels")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Seconds of each notebook, the slowest first; in the file COURSE_TIMES too, as JSON."""
+    taken = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            name = getattr(report, "nodeid", "").split("::")[0]
+            if name.endswith(".ipynb"):
+                taken[name] += getattr(report, "duration", 0.0)
+    if taken:
+        terminalreporter.section("seconds of each notebook")
+    for name, seconds in taken.most_common():
+        terminalreporter.write_line(f"{seconds:7.1f}  {name}")
+    if taken and "COURSE_TIMES" in os.environ:
+        rounded = {name: round(seconds, 1) for name, seconds in sorted(taken.items())}
+        Path(os.environ["COURSE_TIMES"]).write_text(json.dumps(rounded), encoding="utf-8")
 
 
 def pytest_configure(config):

@@ -148,3 +148,4 @@ def test_solutions_run_on_the_device_that_is_asked_for(tmp_path):
         options = ["-p", "nbval_mends", "--solutions-device", "pretend"]
         outcomes, printed = run(tmp_path / folder, notebook, *options, COURSE_DEVICE="cpu")
         assert outcomes == {"where": ["PASSED"]}, printed
+        assert re.search(r"^ +\d+\.\d  where\.ipynb$", printed, re.M), "no seconds of the notebook"

@@ -188,6 +188,9 @@ def test(
         typer.Option(help="Run everything there; else the CPU, solutions/ on a pretend GPU."),
     ] = None,
     expression: Annotated[str, typer.Option("-k", help="Only tests that match, as pytest.")] = "",
+    times: Annotated[
+        Path | None, typer.Option(help="Write the seconds of each step and notebook, as JSON.")
+    ] = None,
 ) -> None:
     """Check the course: style, layers, tests, drift, every notebook, the browser."""
     if quick and full:
@@ -195,7 +198,7 @@ def test(
     from course_utils.commands import suite
 
     chosen = suite.steps(quick, full, expression, device)
-    raise typer.Exit(suite.run(chosen, device, bool(expression)))
+    raise typer.Exit(suite.run(chosen, device, bool(expression), times))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The course checking itself: the steps of `course test`, run one after the other."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -162,8 +163,19 @@ def run_step(step: Step, variables: dict[str, str], filtered: bool = False) -> R
     )
 
 
-def run(chosen: Iterable[Step], device: str | None = None, filtered: bool = False) -> int:
+def run(
+    chosen: Iterable[Step],
+    device: str | None = None,
+    filtered: bool = False,
+    times: Path | None = None,
+) -> int:
     """Run steps, going on after one that fails, and print a table at the end.
+
+    Args:
+        chosen: of `steps`.
+        device: as for `environment`.
+        filtered: as for `run_step`.
+        times: a file for the seconds of each step and each notebook, as JSON.
 
     Returns:
         0 if nothing failed, 1 if a step did, 130 after Ctrl-C.
@@ -171,7 +183,8 @@ def run(chosen: Iterable[Step], device: str | None = None, filtered: bool = Fals
     results: list[Result] = []
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="course-test-") as folder:
-        variables = environment(Path(folder), device)
+        notebooks = Path(folder) / "notebooks.json"
+        variables = environment(Path(folder), device) | {"COURSE_TIMES": str(notebooks)}
         try:
             for step in chosen:
                 print(f"\n== {step.name} " + "=" * (70 - len(step.name)), flush=True)
@@ -179,8 +192,17 @@ def run(chosen: Iterable[Step], device: str | None = None, filtered: bool = Fals
                 print(line(results[-1]), flush=True)
         except KeyboardInterrupt:
             interrupted = True
+        if times:
+            times.write_text(taken(results, notebooks) + "\n", encoding="utf-8")
     print("\n" + summary(results), flush=True)
     return 130 if interrupted else int(any(r.outcome == "failed" for r in results))
+
+
+def taken(results: list[Result], notebooks: Path) -> str:
+    """The seconds of steps, and of the notebooks that the file tells of, as JSON."""
+    each = json.loads(notebooks.read_text(encoding="utf-8")) if notebooks.exists() else {}
+    steps = {r.step: round(r.seconds, 1) for r in results if r.outcome != "skipped"}
+    return json.dumps({"steps": steps, "notebooks": each}, indent=1)
 
 
 def line(result: Result) -> str:

@@ -350,3 +350,15 @@ def test_the_layering_rule_notices_an_import_that_points_up(tmp_path):
     broken = check()
     assert broken.returncode == 1
     assert "course_utils.common.paths -> course_utils.commands.cli" in broken.stdout
+
+
+def test_the_seconds_of_steps_and_notebooks_are_kept(tmp_path):
+    write = (
+        "import os; open(os.environ['COURSE_TIMES'], 'w').write('{\"solutions/06.ipynb\": 2.5}')"
+    )
+    steps = [suite.Step("notebooks", [python(write)]), suite.Step("browser", skipped="none")]
+    assert suite.run(steps, times=tmp_path / "times.json") == 0
+    kept = json.loads((tmp_path / "times.json").read_text())
+    assert kept["notebooks"] == {"solutions/06.ipynb": 2.5}
+    assert kept["steps"].keys() == {"notebooks"}
+    assert kept["steps"]["notebooks"] > 0
