@@ -4,13 +4,18 @@ Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 20
 "Understanding Neural Networks Through Deep Visualization", ICML workshop 2015.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from course_utils import layers
+from course_utils.common import paths
 from course_utils.common.batches import CHUNK
 from course_utils.models import Network
 
@@ -117,6 +122,60 @@ def brightness(pixels: Tensor, height: int, width: int) -> Tensor:
     return nnf.interpolate(grey, size=(height, width), mode="area")[:, 0]
 
 
+def relative_brightness(pixels: Tensor, height: int, width: int) -> Tensor:
+    """How much brighter than the whole photo each cell of a map is: (N,h,w), of mean 0.
+
+    The whole photo's brightness says nothing about where things are, and a deep layer may know it
+    without knowing any place.
+    """
+    cells = brightness(pixels, height, width)
+    return cells - cells.mean((1, 2), keepdim=True)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over places, from which a linear readout and its errors follow without the maps.
+
+    With z = (A_1, ..., A_K, 1, t) at a place: the sum of z z^T over all places, (K+2,K+2).
+    """
+
+    sums: Tensor
+
+    @classmethod
+    def of(cls, maps: Tensor, targets: Tensor) -> "Moments":
+        """Of feature maps (N,K,h,w) and a number (N,h,w) at each place.
+
+        Raises:
+            ValueError: targets of another size than the maps.
+        """
+        if targets.shape != (len(maps), *maps.shape[2:]):
+            raise ValueError(f"targets: {tuple(targets.shape)} for maps of {tuple(maps.shape)}")
+        A, t = maps.movedim(1, -1).flatten(0, 2), targets.to(maps).flatten()[:, None]
+        z = torch.cat([A, torch.ones_like(t), t], 1)
+        return cls((z.T @ z).double())
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.sums + other.sums)
+
+    def readout(self, ridge: float = 0.03) -> Tensor:
+        """The weights of `linear_readout`, (K+1,)."""
+        S, n = self.sums, self.sums[-2, -2]
+        mean, t = S[:-2, -2] / n, S[-1, -2] / n
+        gram = S[:-2, :-2] / n - torch.outer(mean, mean)
+        spread = gram.diagonal().clamp(min=0).sqrt() + 1e-6
+        gram = gram / torch.outer(spread, spread)
+        gram = gram + ridge * torch.eye(len(mean), device=S.device, dtype=S.dtype)
+        w = torch.linalg.solve(gram, (S[:-2, -1] / n - mean * t) / spread) / spread
+        return torch.cat([w, (t - w @ mean)[None]])
+
+    def explained(self, weights: Tensor) -> float:
+        """The share of the variance of t that w . A + b accounts for at these places."""
+        S, n = self.sums, self.sums[-2, -2]
+        error = torch.cat([weights.to(S), -S.new_ones(1)])
+        variance = S[-1, -1] / n - (S[-1, -2] / n) ** 2
+        return 1 - (error @ S @ error / n / variance).item()
+
+
 def linear_readout(maps: Tensor, targets: Tensor, ridge: float = 0.03) -> Tensor:
     """The weights with which the channels at a place best tell a number at that place.
 
@@ -137,14 +196,7 @@ def linear_readout(maps: Tensor, targets: Tensor, ridge: float = 0.03) -> Tensor
     Reference: Alain & Bengio, "Understanding intermediate layers using linear classifier probes",
     2016.
     """
-    if targets.shape != (len(maps), *maps.shape[2:]):
-        raise ValueError(f"targets: {tuple(targets.shape)} for maps of {tuple(maps.shape)}")
-    A, t = maps.movedim(1, -1).flatten(0, 2).double(), targets.flatten().double()
-    centre, spread = A.mean(0), A.std(0, correction=0) + 1e-6
-    A = (A - centre) / spread
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1], device=A.device, dtype=A.dtype)
-    w = torch.linalg.solve(gram, A.T @ (t - t.mean()) / len(A)) / spread
-    return torch.cat([w, (t.mean() - w @ centre)[None]]).to(maps.dtype)
+    return Moments.of(maps.double(), targets).readout(ridge).to(maps.dtype)
 
 
 def read(maps: Tensor, weights: Tensor) -> Tensor:
@@ -157,33 +209,87 @@ def explained(predicted: Tensor, targets: Tensor) -> float:
     return 1 - ((predicted - targets) ** 2).mean().item() / targets.var(correction=0).item()
 
 
-def layout(model: Network, pixels: Tensor, names: Sequence[str]) -> dict[str, tuple[float, Tensor]]:
-    """How well a photo's brightness can be read off each layer, place by place.
+class Layout(NamedTuple):
+    """How well the layout of photos can be read off a layer.
 
-    Every other photo fits the readout, the others test it.
+    Attributes:
+        train, test: share of the variance explained, on the photos that fitted and on the others.
+        weights: of the readout (K+1,), for `read`.
+    """
+
+    train: float
+    test: float
+    weights: Tensor
+
+
+def layout(
+    model: Network, pixels: Tensor, names: Sequence[str], progress: str | None = None
+) -> dict[str, Layout]:
+    """How well each layer knows, place by place, what is brighter than the photo's mean.
+
+    From how much more than its own mean over the photo each channel fires there. Every other photo
+    fits the readout (0, 2, ...), the others test it. One pass of the network over the photos: only
+    sums are kept, never all maps.
 
     Args:
         model: a network of the zoo.
         pixels: (N,3,S,S) in 0-1, N at least 4.
         names: layers.
-
-    Returns:
-        layer -> (share of the variance explained on photos 1, 3, ..., what was read (N/2,h,w), on
-        the CPU).
+        progress: a caption; shows a progress bar.
 
     Raises:
         ValueError: fewer than four photos; otherwise as `sparsity_by_depth`.
     """
     if len(pixels) < 4:
         raise ValueError(f"pixels: {len(pixels)} photos; accepted: 4 or more")
-    parts = [_maps(model, model.normalize(some), names) for some in pixels.split(CHUNK)]
+    sums: dict[str, list[Moments]] = {}
+    for some in tqdm(pixels.split(CHUNK), desc=progress, disable=progress is None):
+        for name, maps in _maps(model, model.normalize(some), names).items():
+            targets = relative_brightness(some, *maps.shape[2:])
+            maps = maps - maps.mean((2, 3), keepdim=True)
+            new = [Moments.of(maps[i::2], targets[i::2]) for i in (0, 1)]
+            old = sums.get(name)
+            sums[name] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
     found = {}
-    for name in names:
-        maps = torch.cat([part[name] for part in parts])
-        targets = brightness(pixels, *maps.shape[2:]).to(maps.device)
-        drawn = read(maps[1::2], linear_readout(maps[::2], targets[::2]))
-        found[name] = explained(drawn, targets[1::2]), drawn.cpu()
+    for name, (fit, test) in sums.items():
+        weights = fit.readout()
+        found[name] = Layout(fit.explained(weights), test.explained(weights), weights.float())
     return found
+
+
+def parts() -> dict[str, dict[str, tuple[int, int, int, int]]]:
+    """Boxes around parts of things, marked by hand for lecture 02: part -> photo -> box.
+
+    A box is (top, left, bottom, right) in pixels of the photo's centre crop of 224, bottom and
+    right excluded.
+    """
+    marked = json.loads(paths.data("parts.json").read_text(encoding="utf-8"))["parts"]
+    return {part: {p: tuple(box) for p, box in some.items()} for part, some in marked.items()}
+
+
+def hit_rates(maps: Tensor, boxes: Mapping[str, tuple[int, int, int, int]], side: int) -> Tensor:
+    """For each channel the share of photos whose strongest unit lies in the photo's box.
+
+    A unit lies where the middle of its cell lies. A map that is the same everywhere has none.
+
+    Args:
+        maps: feature maps (N,K,h,w) of square photos.
+        boxes: a box for each of the photos, in their order, as `parts` has them.
+        side: of the photos in pixels.
+
+    Returns:
+        (K,) in 0-1. What the average channel reaches is what a name has to beat.
+
+    Raises:
+        ValueError: not a box for each photo; otherwise as `sparsity`.
+    """
+    _check(maps)
+    if len(boxes) != len(maps):
+        raise ValueError(f"boxes: {len(boxes)} for {len(maps)} photos")
+    places = strongest_place(maps.flatten(0, 1), side, side).view(*maps.shape[:2], 2)
+    corners = torch.tensor(list(boxes.values()), device=maps.device)[:, None]
+    inside = (places >= corners[..., :2]) & (places < corners[..., 2:])
+    return inside.all(2).float().mean(0)
 
 
 def strongest_place(maps: Tensor, height: int, width: int) -> Tensor:

@@ -303,6 +303,34 @@ def overlay(
     return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)
 
 
+def marked(
+    photo: object, box: tuple[int, int, int, int], place: tuple[float, float], radius: int = 6
+) -> Tensor:
+    """A picture with a box and a place drawn on it, in black and white, visible on anything.
+
+    Args:
+        photo: (3,H,W) in 0-1, as `pixels_of` accepts it.
+        box: (top, left, bottom, right) in pixels, bottom and right excluded.
+        place: row and column of a dot, in pixels.
+        radius: of the dot.
+
+    Returns:
+        (3,H,W) in 0-1, a copy.
+    """
+    drawn = torch.from_numpy(pixels_of(photo).copy()).movedim(-1, 0)
+    rows = torch.arange(drawn.shape[1], device="cpu")[:, None]
+    columns = torch.arange(drawn.shape[2], device="cpu")
+    top, left, bottom, right = box
+    # Distance to the border of the box, and to the dot's middle.
+    high = torch.minimum(rows - top, bottom - 1 - rows)
+    across = torch.minimum(columns - left, right - 1 - columns)
+    depth = torch.minimum(high, across)
+    away = ((rows - place[0]) ** 2 + (columns - place[1]) ** 2).sqrt()
+    dark = ((depth >= 0) & (depth < 4)) | (away < radius + 2)
+    light = ((depth >= 1) & (depth < 3)) | (away < radius)
+    return torch.where(light, 1.0, torch.where(dark, 0.0, drawn))
+
+
 class Table:
     """Rows under a header, as HTML and as text; numbers are aligned right."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from torch import nn
 
-from course_utils import activations, images
+from course_utils import activations, images, layers, widgets
 
 
 def maps(*shape, seed=0, relu=True):
@@ -122,12 +122,68 @@ def test_layers_that_have_no_maps(squeezenet, panda):
 
 
 def test_layout_fades_with_depth(squeezenet):
-    pixels = squeezenet.crop_pixels(images.photos()[::20])
+    pixels = squeezenet.crop_pixels(images.photos()[::10])
     kept = activations.layout(squeezenet, pixels, ["relu1", "fire5", "fire9"])
-    shares = [share for share, _ in kept.values()]
+    shares = [found.test for found in kept.values()]
     assert shares[0] > 0.95
     assert shares == sorted(shares, reverse=True)
-    assert kept["fire5"][1].shape == (len(pixels) - len(pixels) // 2, 27, 27)
+    assert kept["fire9"].train > kept["fire9"].test + 0.1  # 512 weights, 12 photos
+    assert kept["fire5"].weights.shape == (257,)
+
+
+def test_layout_is_what_a_readout_of_all_maps_finds(squeezenet):
+    """The sums, gathered in chunks, give what least squares on the maps themselves gives."""
+    pixels = squeezenet.crop_pixels(images.photos()[::12])  # 19: a chunk of 16 and a rest of 3
+    found = activations.layout(squeezenet, pixels, ["fire5"])["fire5"]
+    a = layers.activations(squeezenet, squeezenet.normalize(pixels), "fire5")
+    a = a - a.mean((2, 3), keepdim=True)
+    t = activations.relative_brightness(pixels, 27, 27)
+    assert t.mean((1, 2)).abs().max() < 1e-6
+    weights = activations.linear_readout(a[::2], t[::2])
+    for share, half in ((found.train, slice(0, None, 2)), (found.test, slice(1, None, 2))):
+        drawn = activations.read(a[half], weights)
+        assert share == pytest.approx(activations.explained(drawn, t[half]), abs=1e-3)
+
+
+def test_parts_are_marked_in_photos_of_the_course():
+    names = {picture.name for picture in images.photos()}
+    for boxes in activations.parts().values():
+        assert set(boxes) <= names
+        for top, left, bottom, right in boxes.values():
+            assert 0 <= top < bottom <= 224
+            assert 0 <= left < right <= 224
+            assert min(bottom - top, right - left) > 25
+
+
+def test_hits_of_units_in_boxes():
+    """Two channels, two photos: the middle of the strongest unit's cell decides."""
+    a = torch.zeros(2, 2, 4, 4)
+    a[0, 0, 1, 2] = a[1, 0, 3, 0] = a[0, 1, 0, 0] = 1  # of channel 1, photo 1 has no strongest unit
+    boxes = {"one": (8, 16, 16, 24), "two": (0, 0, 28, 32)}  # cells of 8 pixels; (3, 0) is at 28, 4
+    assert activations.hit_rates(a, boxes, 32).tolist() == [0.5, 0]
+    assert activations.hit_rates(a, boxes | {"two": (0, 0, 29, 32)}, 32).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="boxes: 1 for 2 photos"):
+        activations.hit_rates(a, {"one": (0, 0, 32, 32)}, 32)
+
+
+def test_the_explorer_reaches_every_channel_and_keeps_it(squeezenet):
+    explorer = widgets.activations_explorer(squeezenet, ["fire2", "fire9"], ["camels", "koala"])
+    photo, layer, channel, rank = explorer.controls.values()
+    assert (channel.min, channel.max, rank.max) == (0, 511, 512)
+    assert rank.value == 1
+    strongest = channel.value
+    rank.value = 2
+    assert channel.value != strongest
+    for number in (511, 0, 60):
+        channel.value = number
+        assert f"Channel {number} of fire9 for camels" in explorer.text
+        assert f"number {rank.value} of 512" in explorer.text
+    photo.list.value = list(photo.list.options)[1][1]
+    assert "Channel 60 of fire9 for koala" in explorer.text
+    assert f"number {rank.value} of 512" in explorer.text
+    layer.value = "fire2"
+    assert (channel.max, rank.max, rank.value) == (127, 128, 1)
+    assert "number 1 of 128" in explorer.text
 
 
 def test_photos_of_any_size_and_kind_have_activations(squeezenet):

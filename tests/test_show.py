@@ -155,6 +155,16 @@ def test_table_numbers_may_be_tensors_and_rows_must_fit():
         show.table(["a", "b"], [["only one"]])
 
 
+def test_a_marked_place_and_box_are_drawn_and_the_rest_stays():
+    photo = torch.full((3, 60, 60), 0.5)
+    drawn = show.marked(photo, (20, 20, 50, 55), (10, 10), radius=4)
+    assert drawn[0, 10, 10] == drawn[0, 21, 30] == drawn[0, 30, 53] == 1
+    assert drawn[0, 20, 30] == drawn[0, 10, 15] == 0
+    assert (drawn == 0.5).float().mean() > 0.8
+    assert drawn[0, 35, 35] == drawn[0, 0, 0] == drawn[0, 55, 58] == 0.5
+    assert (photo == 0.5).all()
+
+
 def test_credits_are_of_pictures_and_not_of_names():
     """Eight names belong to a photo and to a cut-out, by different makers."""
     names = {p.name for p in images.photos()} & {p.name for p in images.cutouts()}

@@ -1,15 +1,16 @@
 """Lecture 02: the feature maps of a photo, by layer and channel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import ipywidgets
 import torch
 from torch import Tensor
 
 from course_utils import activations, layers, show
 from course_utils.models import Network
-from course_utils.widgets.kit.choosers import Photo
-from course_utils.widgets.kit.controls import choice, slider, switch
-from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.choosers import Photo, PhotoChooser
+from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.explorer import Explorer, remember
 
 PHOTOS = ("camels", "koala", "horse", "dog", "panda", "charminar")
 
@@ -26,51 +27,73 @@ def activations_explorer(
 
     Returns:
         The explorer. A new photo or layer costs one pass of the network; the channel only redraws.
-        The channel counts by strength, from the strongest (1) down, or by its number in the layer.
+        `channel` is its number in the layer, `rank` its place by strength at this photo: moving
+        one moves the other. Another photo keeps the channel; another layer starts at its strongest.
     """
 
     @remember
-    def maps_of(photo: Photo, layer: str) -> tuple[Tensor, Tensor]:
+    def maps_of(photo: Photo, layer: str) -> tuple[Tensor, list[int]]:
         x = network.preprocess(photo.pixels)
         with torch.no_grad():
             maps = layers.activations(network, x, layer).cpu()
-        return maps[0], activations.strongest_channels(maps, maps.shape[1])[0]
+        return maps[0], activations.strongest_channels(maps, maps.shape[1])[0].tolist()
 
-    channel = slider(1, 64, live=True)
-
-    def draw(
-        photo: Photo, layer: str, channel: int, by_strength: bool
-    ) -> tuple[dict[str, Tensor], str]:
+    def draw(photo: Photo, layer: str, channel: int, rank: int) -> tuple[dict[str, Tensor], str]:
         maps, order = maps_of(photo, layer)
-        place = min(channel, len(maps)) - 1
-        k = order[place].item() if by_strength else place
         pixels = network.crop_pixels(photo.pixels)[0]
-        tile = activations.tiles(maps)[k]
+        tile = activations.tiles(maps)[channel]
         large = torch.nn.functional.interpolate(tile[None, None], pixels.shape[1:])[0]
         drawn = {
             "photo": pixels,
-            f"{layer}, channel {k}": large.expand(3, -1, -1),
-            "overlay": show.overlay(pixels, maps[k], 0.6),
+            f"{layer}, channel {channel}": large.expand(3, -1, -1),
+            "overlay": show.overlay(pixels, maps[channel], 0.6),
         }
-        return drawn, describe(photo.name, layer, k, maps)
+        return drawn, describe(photo.name, layer, channel, maps, order)
 
-    choices = list(names)
-    return explore(
-        draw,
-        photo=photos,
-        layer=choice(choices, choices[-1]),
-        channel=channel,
-        by_strength=switch(True, label="count by strength"),
-    )
+    controls = {
+        "photo": PhotoChooser(photos),
+        "layer": choice(list(names), names[-1], label="layer"),
+        "channel": slider(0, 1, 0, live=True, label="channel"),
+        "rank": slider(1, 2, 1, live=True, label="rank"),
+    }
+    _keep_in_step(controls, lambda: maps_of(controls["photo"].value, controls["layer"].value)[1])
+    return Explorer(draw, controls)
 
 
-def describe(photo: str, layer: str, k: int, maps: Tensor) -> str:
+def _keep_in_step(controls: dict[str, ipywidgets.Widget], order: Callable[[], list[int]]) -> None:
+    """Makes `channel` and `rank` follow each other, the photo and the layer.
+
+    Args:
+        controls: photo, layer, channel and rank.
+        order: () -> the channels of the present layer at the present photo, strongest first.
+    """
+    channel, rank = controls["channel"], controls["rank"]
+
+    def by_rank(change: dict) -> None:
+        channel.value = order()[rank.value - 1]
+
+    def by_channel(change: dict) -> None:
+        rank.value = order().index(channel.value) + 1
+
+    def new_layer(change: dict | None = None) -> None:
+        channels = order()
+        rank.unobserve(by_rank, "value")
+        channel.unobserve(by_channel, "value")
+        channel.max, rank.max = len(channels) - 1, len(channels)
+        rank.value, channel.value = 1, channels[0]
+        rank.observe(by_rank, "value")
+        channel.observe(by_channel, "value")
+
+    new_layer()
+    controls["photo"].observe(by_channel, "value")
+    controls["layer"].observe(new_layer, "value")
+
+
+def describe(photo: str, layer: str, k: int, maps: Tensor, order: Sequence[int]) -> str:
     """One channel in words: its size, how much of it is zero, and its rank."""
     zero = activations.sparsity(maps[None])[0, k]
-    strength = maps.amax((1, 2))
-    rank = int((strength > strength[k]).sum()) + 1
     return (
         f"Channel {k} of {layer} for {photo.replace('_', ' ')}: {maps.shape[1]} x {maps.shape[2]} "
-        f"units, {100 * zero:.0f} % of them 0; by its largest activation, {strength[k]:.2f}, it is "
-        f"number {rank} of {len(maps)}."
+        f"units, {100 * zero:.0f} % of them 0; by its largest activation, {maps[k].max():.2f}, it "
+        f"is number {order.index(k) + 1} of {len(maps)}."
     )
