@@ -7,13 +7,14 @@ in JupyterLab and in exported HTML. Nothing here calls `plt.show()`.
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib import figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from course_utils.common import optimise
@@ -379,6 +380,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return Table(header, rows)
 
 
+def with_legend(drawn: Figure, colours: Mapping[str, str], columns: int = 6) -> Figure:
+    """The figure, with what its colours stand for below it.
+
+    Args:
+        drawn: of `images` or `maps`.
+        colours: name -> colour.
+        columns: names in a row.
+    """
+    patches = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    with matplotlib.rc_context(STYLE):
+        drawn.canvas.legend(handles=patches, loc="outside lower center", ncols=columns)
+        drawn.canvas.get_layout_engine().execute(drawn.canvas)
+    return drawn
+
+
 def credits(pictures: Iterable[Picture]) -> Table:
     """Who made the pictures, under which licence, and where they are from; each picture once.
 
@@ -423,6 +439,7 @@ def lines(
     ylabel: str,
     alt: str,
     title: str = "",
+    beside: bool = False,
     **settings: object,
 ) -> Figure:
     """Curves in one plot.
@@ -431,6 +448,8 @@ def lines(
         curves: name -> (x values, y values).
         xlabel, ylabel: with units.
         alt: what the curves show, in words.
+        beside: puts the names to the right of the plot, where they hide no curve; as do more than
+            five.
         settings: passed on to `Axes.set`, e.g. `yscale="log"`.
     """
     with matplotlib.rc_context(STYLE):
@@ -441,8 +460,8 @@ def lines(
             dash = "-" if i < len(STYLE["axes.prop_cycle"]) else "--"
             axes.plot(list(map(float, x)), list(map(float, y)), dash, label=name)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title, **settings)
-        if len(curves) > 5:
-            axes.legend(bbox_to_anchor=(1, 1), loc="upper left")  # beside: it would hide the curves
+        if beside or len(curves) > 5:
+            axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
         elif len(curves) > 1:
             axes.legend()
     return Figure(canvas, alt)

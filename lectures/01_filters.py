@@ -132,7 +132,7 @@ assert dead == 4
 
 # %% [markdown]
 # How **strong** a filter is: that is gone. Four filters of EfficientNet-Lite0 died in training, one of
-# them is exactly zero, and the others still make a fine tile out of weights of 0.0000001. Rescaling is
+# them is exactly zero, and the others still make a fine tile out of next to nothing. Rescaling is
 # right for seeing *patterns*; for strength we need a number beside it.
 
 # %% [markdown]
@@ -264,7 +264,12 @@ show.images([tile(weights[order], 11)], height=4, alt="the 64 tiles, now sorted 
 # %%
 near = filters.nearest_pairs(cosines, 4)
 far = filters.nearest_pairs(cosines, 4, opposite=True)
-pairs = [tile(weights[[i, j]], 2) for i, j, _ in near + far]
+large = [filters.enlarged(tile(weights[[k]], 1), 8) for pair in near + far for k in pair[:2]]
+close = [
+    torch.nn.functional.pad(w, (10, 2, 0, 0) if i % 2 else (2, 10, 0, 0), value=1.0)
+    for i, w in enumerate(large)
+]
+pairs = [torch.cat(two, 2) for two in zip(close[1::2], close[::2], strict=True)]
 names = [f"cosine {cosine:.2f}" for *_, cosine in near + far]
 alt = "four pairs of nearly equal filters, and four pairs of a filter and its negative"
 show.images(pairs, names, columns=4, height=1.5, alt=alt)
@@ -281,8 +286,8 @@ assert far[0][2] < -0.8
 # %% [markdown]
 # ## Filters without a network
 #
-# Three networks, different data preparation, different aims, and yet edges and colours in all of them.
-# **Question.** Does that come from the networks, or from the photos?
+# Networks with different data preparation and different aims, and yet tiles with two sides in two of the
+# three, and colours in all of them. **Question.** Does that come from the networks, or from the photos?
 #
 # We take the networks away. What is left: 20,000 small patches of our photos, no labels. A tile of
 # 3 × 3 has little room to show a shape, so ours get 11 × 11 pixels, as in AlexNet.
@@ -329,7 +334,10 @@ clouds = filters.photo_patches([filters.scrambled(p) for p in images.photos()], 
 from_clouds = filters.learn_filters(clouds, atoms=64)
 alt = "left crisp edges in empty tiles, right mostly noise and plaids that fill the whole tile"
 sides = ["learned from photos", "learned from scrambled photos"]
-show.images([tile(learned, 8), tile(from_clouds, 8)], sides, height=4.4, alt=alt)
+both = [
+    torch.nn.functional.pad(tile(w, 8), (3, 3, 0, 0), value=1.0) for w in (learned, from_clouds)
+]
+show.images(both, sides, height=4.4, alt=alt)
 
 # %% [markdown]
 # Opposing colours survive, since they are in the correlations. The crisp edges do not: most tiles
@@ -377,16 +385,15 @@ tuning = filters.orientation_tuning(three)
 angles = torch.arange(24) * 7.5
 curves = {t: (angles, a / a.max()) for t, a in zip(titles, tuning, strict=True)}
 alt = "two curves with one clear peak each, and one with several bumps"
-show.lines(
-    curves, "orientation of the grating in degrees", "answer, largest = 1", alt, ylim=(0, 1.45)
-)
+label, ticks = "orientation of the grating in degrees", range(0, 181, 45)
+show.lines(curves, label, "answer, largest = 1", alt, beside=True, ylim=(0, 1.05), xticks=ticks)
 
 # %% [markdown]
 # The **colour opponency** is the share of a filter that a grey photo cannot reach. With $\bar w$ its mean over
 # the colours:
 # $$o = 1 - \frac{3 \lVert \bar w \rVert^2}{\lVert w \rVert^2},$$
-# 0 for a grey filter, 1 if the colours cancel on every grey pixel. Random weights get 2/3, and some
-# selectivity as well, so they belong in the table.
+# 0 for a grey filter, 1 if the colours cancel on every grey pixel. Random weights are neither: they get
+# about 2/3, and some selectivity as well, so they belong in the table. We count both ends.
 
 
 # %%
@@ -394,13 +401,13 @@ def measured(w: torch.Tensor) -> list[float]:
     w = w[w.flatten(1).norm(dim=1) > 1e-4 * w.flatten(1).norm(dim=1).max()]
     selective, coloured = filters.orientation_selectivity(w), filters.colour_opponency(w)
     grey = (coloured < 0.1).float().mean()
-    return [selective.median(), grey, (coloured > 0.5).float().mean()]
+    return [selective.median(), grey, (coloured > 0.9).float().mean()]
 
 
 # %%
 every = bank | {"random 3 × 3": filters.random_filters(512, 3)} | large
 every |= {"scrambled photos": from_clouds, "random 11 × 11": filters.random_filters(512, 11)}
-header = ["filters", "size", "selectivity, median", "grey (o < 0.1)", "opponent (o > 0.5)"]
+header = ["filters", "size", "selectivity, median", "grey (o < 0.1)", "opponent (o > 0.9)"]
 show.table(header, [[name, w.shape[-1], *measured(w)] for name, w in every.items()])
 
 # %%
@@ -408,17 +415,17 @@ of_photos, of_clouds, of_noise = map(measured, (learned, from_clouds, every["ran
 assert of_photos[0] > of_clouds[0] + 0.05
 assert of_photos[0] > 2 * of_noise[0]
 assert of_photos[1] > 0.5
-assert of_noise[1] < 0.1
-assert abs(of_photos[2] - of_clouds[2]) < 0.12
+assert max(of_noise[1:]) < 0.1
 
 # %% [markdown]
-# The learned filters are three times as selective as random ones, and they sort themselves: four in
-# five are practically grey, most of the others purely coloured. Random filters are all between.
-# Scrambled photos give about the same colours, but less selective filters.
+# The learned filters are three times as selective as random ones, and four in five are practically grey.
+# Random filters are neither grey nor opponent, they lie between. Scrambled photos give as many grey
+# filters, but less selective ones.
 #
-# At 3 × 3 the orientation says little: nine numbers are nearly as selective when drawn at random.
-# There the evidence is the split by colour, and it is clear in VGG-16 only. EfficientNet-Lite0 has
-# not one grey filter: networks *resemble* one another at this layer, no more.
+# At 3 × 3 the orientation says little: nine numbers are nearly as selective when drawn at random, and those of
+# EfficientNet-Lite0 are less so. There the evidence is the split by colour: a fifth or more of each network's
+# filters are opponent, which is rare by chance, and half of VGG-16's are grey, but none of EfficientNet-Lite0's.
+# Networks *resemble* one another at this layer, no more.
 
 # %% [markdown]
 # Larger templates are pickier: 121 pixels have to agree. Here are four learned ones on the macaw.
@@ -510,14 +517,25 @@ with torch.no_grad():
     exchanged = torch.conv2d(squeezed[:, swap], mixed, fire.expand3x3.bias, padding=1)
 assert torch.allclose(as_trained, exchanged, atol=1e-4 * as_trained.abs().max().item())
 
+
 # %%
-two = [filters.slices(second[:8]), filters.slices(second[:8, swap])]
-alt = "two grids of grey tiles that look equally random; the columns are exchanged"
-show.images(two, ["as trained", "channels exchanged: the same network"], height=2.3, alt=alt)
+def with_first(bank: torch.Tensor, column: int) -> torch.Tensor:
+    """Four filters as rows of tiles, one column on yellow: what was channel 0."""
+    picture = filters.slices(bank[:4]).expand(3, -1, -1).clone()
+    picture[2, :, column * 4 : column * 4 + 3] *= 0.4
+    return picture
+
+
+moved = swap.tolist().index(0)
+two = [[with_first(second, 0)], [with_first(second[:, swap], moved)]]
+alt = "two grids with the same tiles; a column on yellow stands at another place in each"
+show.rows(two, ["as trained", "channels\nexchanged"], alt, height=120)
 
 # %% [markdown]
-# Two pictures, one network: its answers agree to rounding. So what you see in such a picture is
-# mostly not in the network. It does say *something*: how strongly a filter reads each channel.
+# Each row has the same sixteen tiles in both pictures, in another order; follow the yellow column, which was
+# channel 0. The answers of the two networks agree to rounding. So the *order* along a row, and any shape that you
+# see across tiles, is an accident. What is no accident is a tile by itself, and how strong it is: it says how
+# strongly a filter reads that channel.
 
 # %%
 strength = second.square().sum((2, 3))
@@ -539,7 +557,8 @@ assert need <= 10
 # %% [markdown]
 # ## What we saw
 #
-# - First-layer filters are small pictures: edges, and opposing colours, in every network of the zoo.
+# - First-layer filters are small pictures: colours in every network of the zoo, grey tiles with two sides in
+#   SqueezeNet and VGG. In 3 × 3 pixels an edge is hardly more than chance.
 # - Rescaled tiles show patterns and hide strengths: four filters of EfficientNet-Lite0 are dead.
 # - A filter is a template; its response map says where a photo looks like it, or like its negative.
 # - Sparse coding of photo patches finds the same kinds of filters, without labels. Scrambled photos do not

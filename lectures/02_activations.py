@@ -429,10 +429,11 @@ print(", ".join(f"{k} {name}" for k, name in given.items()))
 
 # %% [markdown]
 # **34 of the 48 channels we inspected have no name**, and of the six names that we tested two failed and one is
-# weak. Eight are untested; the exercise is yours. Galleries in books and papers show the other kind. Many
-# channels answer to several unlike things; nothing obliges a network to use *our* words.
-#
-# And beware of "neuron": a channel is 13 × 13 **units** that share one filter, each looking at another part
+# weak; eight are untested. Galleries in books and papers show the other kind. Many channels answer to
+# several unlike things; nothing obliges a network to use *our* words.
+
+# %% [markdown]
+# Beware of "neuron": a channel is 13 × 13 **units** that share one filter, each looking at another part
 # of the photo. A channel is not a neuron.
 
 # %% [markdown]
@@ -454,7 +455,8 @@ widgets.activations_explorer(net, names)
 #   (.41), and less than before training (.61).
 # - Names of channels are hypotheses. Test the part that is named, against all channels of the layer: heads and
 #   the upper border stand, joints and storeys fail, most channels have no name.
-#
+
+# %% [markdown]
 # **What it does not show.** An active channel need not matter for the answer: nothing here asked the
 # class score. The lectures from 05 on do.
 

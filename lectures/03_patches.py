@@ -392,9 +392,9 @@ show.rows(
 )
 
 # %% [markdown] slide="subslide"
-# Some rows have a theme (edges and contours that fall to the right in fire3, fire4 and fire5, solar panels
-# and windmills in fire9). For fire6, fire7 and fire8 we found no name. A gallery of chosen channels
-# persuades; the unchosen ones tell what a layer is like.
+# Some rows have a theme: contours that fall to the right in fire3, fire4 and fire5; in fire8 nine animals,
+# whole or in part; solar panels and windmills in fire9, with a castle and a bird among them. For fire6 and
+# fire7 we found no name. A gallery of chosen channels persuades; the unchosen ones tell what a layer is like.
 
 # %% [markdown]
 # ## "Low layers find textures, deep layers find objects." Do they?
@@ -428,6 +428,7 @@ show.bars(
 )
 
 # %% slide="subslide"
+print(", ".join(f"{k} {share:.2f}" for k, share in zip(names, mean_shares, strict=True)))
 pure = {layer: (shares[layer] > 0.85).float().mean().item() for layer in ("fire2", "fire9")}
 print(
     {
@@ -481,7 +482,9 @@ assert places > 1
 # row shows loud contrasts, often at the border, where many channels answer at once: no pattern of its
 # own.
 #
-# So "neuron 150 of fire5" is not a name. Say *channel* when you mean the pattern.
+# So "neuron 150 of fire5" is not a name. Say *channel* when you mean the pattern. And count them right:
+# AlexNet's conv5, the layer in many such figures, has 256 channels. Who says 128 has counted one of the two
+# GPUs on which it was trained, half of the channels each.
 
 # %% [markdown]
 # ## The top is not everything
@@ -496,12 +499,12 @@ for a in ends.values():
     lower.append(patches.crops(pixels, ranking[0][a : a + 9], ranking[1][a : a + 9], where))
 means = [ranking[2][a : a + 9].mean() for a in ends.values()]
 shown = [f"{name}\n{mean:.0f}" for name, mean in zip(ends, means, strict=True)]
-alt = "eyes first; then eyes and round things; then noses and clocks; then corners and edges"
+alt = "eyes first; then heads and round things; then arches and a nose; then windows and walls"
 show.rows(lower, shown, height=72, alt=alt)
 
 # %% [markdown]
-# The number is the mean activation of the row. Further down come other eyes, a round screw, noses and
-# clocks, and then whatever is least unlike an eye, with activations that are far from 0.
+# The number is the mean activation of the row. Further down come heads and a round screw, then arches, an owl
+# and a koala's nose, and then whatever is least unlike an eye, with activations that are far from 0.
 #
 # "This channel detects eyes" describes the first row. A channel *grades* everything it sees.
 
@@ -511,8 +514,10 @@ show.rows(lower, shown, height=72, alt=alt)
 # What a unit **can** see, we know exactly. What **moves** it is another matter: the pixel at the corner reaches
 # it through a single path, the one in the middle through very many. Luo et al. (2016) called the pixels that
 # really matter the **effective receptive field** (有效感受野):
-# $$E_{ij} = \frac1N \sum_{n=1}^{N} \sum_{\text{colour}}
-# \left|\frac{\partial A_{\text{middle}}(x_n)}{\partial x_{n,\text{colour},ij}}\right| .$$
+# $$E_{ij} = \frac1N \sum_{n=1}^{N} \sum_{\text{colour}} \left|\frac{\partial}{\partial
+# x_{n,\text{colour},ij}} \sum_k \varepsilon_{nk} A_{k,\text{middle}}(x_n)\right| .$$
+# All channels $k$ of the middle place are asked at once, each with a random sign $\varepsilon_{nk} = \pm 1$: so
+# they do not cancel, and none of them rules.
 #
 # **Question.** Before you look: of a field of 207×207 pixels, which share of the area holds 90 % of the
 # gradient?

@@ -319,8 +319,8 @@ show.table(
 # Pixels know that tools are photographed on white, fish in the dark, buildings under a bright sky: the
 # photographer's habits, not the thing. For energy (dams, solar panels, windmills) this fails.
 #
-# "Object" stays near .25 in every space: cup, pillow and igloo have nothing in common. Features cannot find
-# a group that is only a word.
+# "Object" is another matter: .24 and .28 are four times chance, but hardly more than the .20 of the pixels. Cup,
+# pillow and igloo have little in common but the word.
 
 # %% [markdown]
 # ## What the features ignore
@@ -330,11 +330,16 @@ show.table(
 
 
 # %%
-def compare(image: object) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pixel vectors and the feature vectors of one photo's variants, the photo first."""
+gallery = {"pixels": raw, "mean colour": spaces["mean colour"]}
+gallery |= {"untrained": spaces["SqueezeNet, untrained (fire9)"], "features": squeeze}
+
+
+def compare(image: object) -> list[torch.Tensor]:
+    """One photo's variants, the photo first, in each space of the gallery."""
     six = torch.stack(list(last_layer.variants(image).values()))
     seen = last_layer.vectors_by_layer(net, six, ["fire9"])
-    return seen["pixels"], seen["fire9"]
+    control = last_layer.vectors_by_layer(untrained, six, ["fire9"])["fire9"]
+    return [seen["pixels"], six.mean((2, 3)), control, seen["fire9"]]
 
 
 # %%
@@ -347,13 +352,11 @@ def moved(views: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
 # %%
 owls = last_layer.variants(images.photo("owl"))
 kinds = list(owls)
-owl = [
-    moved(x, gallery)
-    for x, gallery in zip(compare(images.photo("owl")), (raw, squeeze), strict=True)
-]
+views = zip(compare(images.photo("owl")), gallery.values(), strict=True)
+owl = [moved(x, others) for x, others in views]
 
 # %%
-pairs = zip(kinds[1:], *owl, strict=True)
+pairs = zip(kinds[1:], owl[0], owl[-1], strict=True)
 titles = ["photo", *(f"{k}\npixels {p:.2f}, features {f:.2f}" for k, p, f in pairs)]
 show.images(list(owls.values()), titles, alt="an owl and five variants, with how far each moved")
 
@@ -363,27 +366,34 @@ show.images(list(owls.values()), titles, alt="an owl and five variants, with how
 
 # %%
 sample = range(0, 225, 9)
-seen = [compare(photos[i]) for i in sample]
-in_pixels, in_features = (torch.stack(views) for views in zip(*seen, strict=True))
+seen = zip(*(compare(photos[i]) for i in sample), strict=True)
+views = {name: torch.stack(x) for name, x in zip(gallery, seen, strict=True)}
 
 # %%
-steps = [moved(in_pixels, raw), moved(in_features, squeeze)]
-pairs = zip(kinds[1:], steps[0].mean(0), steps[1].mean(0), strict=True)
-show.table(["mean of 25 photos", "pixels", "features", "ratio"], [[*p, p[1] / p[2]] for p in pairs])
+steps = {name: moved(x, gallery[name]).mean(0) for name, x in views.items()}
+rows = zip(kinds[1:], *steps.values(), strict=True)
+show.table(["moved, mean of 25 photos", *gallery], rows)
 
 # %%
-calmer = (steps[1] < steps[0]).float().mean(0)
-print("features moved less:", {n: f"{c:.0%}" for n, c in zip(kinds[1:], calmer, strict=True)})
-assert (steps[1].mean(0) < 0.85 * steps[0].mean(0)).all()
+calmer = steps["mean colour"] < steps["features"]
+print(
+    "the mean colour moves less than the features when",
+    [k for k, c in zip(kinds[1:], calmer, strict=True) if c],
+)
+assert (steps["features"] < 0.85 * steps["pixels"]).all()
+assert calmer.sum() >= 3
 
 # %% [markdown] slide="subslide"
 # In units of the distance between two random photos: shifted by a seventh of its side, a photo has moved
-# 0.7 of the way to a stranger in pixel space, and half as far in feature space. Features are not
-# **invariant** (不变性) to any of it; they are *less sensitive* to all of it. Least so to a crop:
-# a nearer view shows other things.
+# 0.72 of the way to a stranger in pixel space, and 0.35 in feature space. Features are not **invariant**
+# (不变性) to any of it, but they move less than pixels, at every change.
+#
+# Is that an achievement? Look at the controls. Three numbers, the mean colour, move *less* than the features
+# in four of the five changes. **Standing still is no merit**: a vector that says nothing never moves.
 
 # %% [markdown] slide="subslide"
-# Does it matter? We look for the original among all 225 photos, given the variant.
+# What we want is both: to stay near the original *and* away from all others. So we look for the original
+# among all 225 photos, given the variant.
 
 
 # %%
@@ -398,19 +408,22 @@ def recognised(views: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
 
 
 # %% slide="subslide"
-rates = recognised(in_pixels, raw), recognised(in_features, squeeze)
+rates = {name: recognised(x, gallery[name]) for name, x in views.items()}
 show.table(
-    ["the nearest photo is the original", "pixels", "features"],
-    zip(kinds[1:], *rates, strict=True),
+    ["the nearest photo is the original", *gallery], zip(kinds[1:], *rates.values(), strict=True)
 )
 
 # %%
-assert rates[0][1] < 0.4
-assert (rates[1] > 0.9).all()
+assert rates["pixels"][1] < 0.4
+assert rates["mean colour"][[0, 1, 3]].max() < 0.5
+assert rates["untrained"].min() < 0.4
+assert (rates["features"] > 0.9).all()
 
 # %% [markdown]
-# Shift a photo, and in pixel space its nearest neighbour is a stranger in five cases of six. In feature
-# space it is the original every time. Image search is built on this.
+# Shift a photo, and in pixel space its nearest neighbour is a stranger in 21 cases of 25. The mean colour finds
+# mirrored and turned photos, which have the same colours; of the shifted and the cropped ones .28, of the darker
+# ones .04. The untrained network is as good as blind when the light changes, .12. Only the *learned* features
+# find the original after every change, .96 to 1. Image search is built on this.
 
 # %% [markdown]
 # ## Two dimensions: PCA
@@ -538,7 +551,8 @@ def dotted(positions: torch.Tensor, hues: list[str]) -> torch.Tensor:
     drawn = last_layer.paste(last_layer.dots(hues, 8), last_layer.corners(positions, 8, 280))
     top, left = ((300 - n) // 2 for n in drawn.shape[1:])
     right, bottom = 300 - drawn.shape[2] - left, 300 - drawn.shape[1] - top
-    return torch.nn.functional.pad(drawn, (left, right, top, bottom), value=1.0)
+    square = torch.nn.functional.pad(drawn, (left, right, top, bottom), value=1.0)
+    return torch.nn.functional.pad(square, (2, 2, 2, 2), value=0.75)
 
 
 # %%
@@ -573,9 +587,8 @@ perplexities = (5, 20, 70)
 maps = [last_layer.tsne(efficient, 5), tsne_map, last_layer.tsne(efficient, 70)]
 panels = [dotted(map_, colours) for map_ in maps]
 titles = [f"perplexity {p}" for p in perplexities]
-show.images(
-    panels, titles, height=3.6, alt="three maps: the same colours together, in other places"
-)
+alt = "three maps: the same colours together, in other places"
+show.with_legend(show.images(panels, titles, height=3.6, alt=alt), last_layer.COLOURS)
 
 # %% slide="subslide"
 true = last_layer.squared_distances(efficient, efficient).flatten()
@@ -646,7 +659,7 @@ layer_maps = last_layer.tsne_by_layer(vectors)
 panels = [dotted(map_, colours) for map_ in layer_maps.values()]
 titles = [f"{n}: {p:.2f}" for n, p in zip(vectors, course, strict=True)]
 alt = "seven maps: the colours are mixed at first and separate with depth"
-show.images(panels, titles, columns=4, height=2.6, alt=alt)
+show.with_legend(show.images(panels, titles, columns=4, height=2.6, alt=alt), last_layer.COLOURS)
 
 # %% [markdown] slide="subslide"
 # Little by little. The first layer is no better than the pixels: it knows edges and colours. Each pair of
@@ -669,7 +682,8 @@ widgets.last_layer_explorer(net, photos, pixels, vectors, layer_maps)
 #
 # - The layer before the classifier describes a photo by a few hundred numbers; their angle compares photos.
 # - Five neighbours: about two right in pixels, four in features; untrained features are no better than pixels.
-# - Features change less than pixels when a photo is relit, shifted, turned, cropped or mirrored.
+# - Relit, shifted, turned, cropped or mirrored, a photo is found again by its learned features. Pixels, the mean
+#   colour and untrained features each fail at some change. To move little proves nothing by itself.
 # - PCA keeps large variance, t-SNE keeps neighbours; neither keeps everything.
 # - The grid shows every photo, large, and who its neighbours are.
 # - The groups form gradually with depth.

@@ -8,6 +8,8 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - Cells are numbered and stored, so that `In`, `Out`, `_` and `%history` work as in JupyterLab.
 - Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
 - At the end stands how long each notebook took.
+- A lecture whose text claims a number that its section does not print fails at its last cell; see
+  `prose_numbers`.
 - With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that
   COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
 """
@@ -21,6 +23,7 @@ from collections import Counter
 from pathlib import Path
 from queue import Empty
 
+import prose_numbers
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
@@ -82,6 +85,29 @@ def runtest(self):
         self.raise_cell_error(f"The cell failed without an error output: {name}: {value}")
     if self.options["check_exception"] and not failed:
         self.raise_cell_error("The cell is tagged raises-exception, but nothing was raised")
+    compare_numbers(self)
+
+
+def text_of(outputs):
+    """What a cell's outputs say in words and numbers; a picture says its alt text."""
+    return "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def compare_numbers(self):
+    """At a lecture's last cell: does each section print the numbers that its text claims?"""
+    lecture, notebook = self.path.name[:2], self.parent.nb
+    self.parent.told = getattr(self.parent, "told", {}) | {
+        id(self.cell): text_of(self.test_outputs)
+    }
+    code = [id(cell) for cell in notebook.cells if cell.cell_type == "code"]
+    if lecture not in prose_numbers.CHECKED or set(code) != set(self.parent.told):
+        return
+    told = [(c.cell_type, c.source, self.parent.told.get(id(c), "")) for c in notebook.cells]
+    missing = prose_numbers.unbacked(told, prose_numbers.QUOTED.get(lecture, ()))
+    if missing:
+        self.raise_cell_error(
+            f"Numbers in the text that no output of their section holds: {missing}"
+        )
 
 
 def setup(self):
