@@ -605,3 +605,50 @@ def test_a_frame_lies_inside_its_box():
     ring = framed[0] > 0
     assert ring[4:14, 5:17].sum() == 10 * 12 - 6 * 8
     assert ring.sum() == ring[4:14, 5:17].sum()
+
+
+# ------------------------------------------------------------------ only the upper ReLUs
+
+
+def upper_by_hooks(net, x, classes, upper):
+    """The guided rule put on the last `upper` ReLU modules by PyTorch's own hooks."""
+    order, handles = [], []
+    relus = [part for part in net.modules() if isinstance(part, nn.ReLU)]
+    for relu in relus:
+        handles.append(relu.register_forward_hook(lambda part, *_: order.append(part)))
+    net(x)
+    there = len(order)
+    for relu in order[there - upper :]:
+        handles.append(relu.register_full_backward_hook(lambda part, g, _: (g[0].clamp(min=0),)))
+    gradient = saliency.input_gradient(net, x, classes)
+    for handle in handles:
+        handle.remove()
+    return gradient, there
+
+
+@pytest.mark.parametrize("upper", [0, 1, 3, 13, 26])
+def test_the_upper_relus_alone_follow_the_rule(squeezenet, panda, upper):
+    expected, there = upper_by_hooks(squeezenet, panda, "giant panda", upper)
+    assert there == guided.relu_calls(squeezenet, panda) == 26
+    found = guided.upper_gradient(squeezenet, panda, "giant panda", upper)
+    assert torch.allclose(found, expected, atol=1e-5 * expected.abs().max())
+
+
+def test_none_is_the_gradient_and_all_is_the_rule():
+    net, x = tiny.network(), tiny.batch()
+    there = guided.relu_calls(net, x)
+    for rule in ("deconvnet", "guided"):
+        whole = guided.class_gradient(net, x, [1, 3], rule)
+        assert torch.equal(guided.upper_gradient(net, x, [1, 3], there, rule), whole)
+        none = guided.upper_gradient(net, x, [1, 3], 0, rule)
+        assert torch.allclose(none, saliency.input_gradient(net, x, [1, 3]))
+    with pytest.raises(ValueError, match=f"accepted: 0 to {there}"):
+        guided.upper_gradient(net, x, [1, 3], there + 1)
+
+
+def test_the_explorer_counts_the_relus_from_the_score_down(squeezenet):
+    explorer = widgets.relu_explorer(squeezenet, ["panda"])
+    assert "the 13 of 26 ReLUs" in explorer.text
+    explorer.controls["upper"].value = 26
+    assert explorer.error is None
+    assert "the 26 of 26 ReLUs" in explorer.text

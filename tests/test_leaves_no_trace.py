@@ -216,6 +216,8 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "guided.class_gradient": classify,
     "guided.guided_gradient": classify,
     "guided.unit_gradient": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
+    "guided.relu_calls": lambda c: {"x": c.x},
+    "guided.upper_gradient": lambda c: classify(c) | {"upper": 1},
     "guided.unit_views": lambda c: {"x": c.x, "layer": "conv2", "channel": 2},
     "guided.with_rule": Example(lambda c: {"rule": "guided"}, use=forward),
     "guided.zeroed": lambda c: classify(c) | {"rule": "guided"},
@@ -311,7 +313,19 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
         "methods": {"saliency": METHODS["saliency"]},
         "stages": (["classifier"], ["conv2"]),
     },
+    "trust.completeness": lambda c: classify(c) | {"maps": c.pixels.mean(1)},
+    "trust.covered_squares": lambda c: {
+        "pixels": c.pixels,
+        "classes": torch.tensor(c.classes, device="cpu"),
+    },
     "trust.noise": classify,
+    "trust.one_by_one": lambda c: {
+        "method": METHODS["saliency"],
+        "pixels": c.pixels,
+        "classes": torch.tensor(c.classes, device="cpu"),
+    },
+    "trust.road": lambda c: classify(c) | {"maps": c.pixels.mean(1)},
+    "trust.score_drops": lambda c: classify(c) | {"masks": c.pixels[:, 0] > 0.5},
     "trust.scene_scores": lambda c: {
         "method": METHODS["saliency"],
         "pixels": c.pixels,

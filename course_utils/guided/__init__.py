@@ -23,9 +23,17 @@ from course_utils.guided.gradients import (
     strongest_units,
     unit_gradient,
     unit_views,
+    upper_gradient,
     zeroed,
 )
-from course_utils.guided.rules import RULES, backprop_relu, deconvnet_relu, guided_relu, with_rule
+from course_utils.guided.rules import (
+    RULES,
+    backprop_relu,
+    deconvnet_relu,
+    guided_relu,
+    relu_calls,
+    with_rule,
+)
 
 __all__ = [
     "RULES",
@@ -35,9 +43,11 @@ __all__ = [
     "deconvnet_relu",
     "guided_gradient",
     "guided_relu",
+    "relu_calls",
     "strongest_units",
     "unit_gradient",
     "unit_views",
+    "upper_gradient",
     "with_rule",
     "zeroed",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from course_utils import layers
 from course_utils.common.scores import class_scores
-from course_utils.guided.rules import RULES, accept_rule, following, passes
+from course_utils.guided.rules import RULES, accept_rule, following, passes, relu_calls
 from course_utils.models import Network
 
 # ------------------------------------------------------------------ of a class, of a unit
@@ -35,6 +35,36 @@ def class_gradient(
     x = x.detach().requires_grad_()
     with torch.enable_grad(), following(rule) as search:
         score = class_scores(model, x, classes).sum()  # images do not mix
+        search(score, [x], True)
+    return torch.autograd.grad(score, x)[0]
+
+
+def upper_gradient(
+    model: nn.Module,
+    x: Tensor,
+    classes: int | str | Sequence | Tensor,
+    upper: int,
+    rule: str = "guided",
+) -> Tensor:
+    """`class_gradient` with only some ReLUs under the rule: those next to the score.
+
+    Args:
+        model, x, classes, rule: as for `class_gradient`.
+        upper: how many of the `relu_calls`, the last called first. 0 gives the true gradient, all
+            of them `class_gradient`.
+
+    Returns:
+        (N,3,H,W), signed.
+
+    Raises:
+        ValueError: fewer than none or more than there are; otherwise as `class_gradient`.
+    """
+    accept_rule(model, rule)
+    x, there = x.detach().requires_grad_(), relu_calls(model, x.detach())
+    if not 0 <= upper <= there:
+        raise ValueError(f"upper={upper}; accepted: 0 to {there}, the network's ReLUs")
+    with torch.enable_grad(), following(rule, there - upper) as search:
+        score = class_scores(model, x, classes).sum()
         search(score, [x], True)
     return torch.autograd.grad(score, x)[0]
 

@@ -112,8 +112,10 @@ _inside: ContextVar[bool] = ContextVar("inside a forward pass under a rule", def
 
 
 @contextmanager
-def following(rule: str) -> Iterator[Callable]:
+def following(rule: str, plain: int = 0) -> Iterator[Callable]:
     """Forward passes inside the block follow the rule; the network itself is not touched.
+
+    The first `plain` ReLUs that are called keep the derivative.
 
     Yields:
         `search(output, inputs, whole)`, to be called on what a network returned, see `_search`.
@@ -123,7 +125,7 @@ def following(rule: str) -> Iterator[Callable]:
         return
     token = _inside.set(True)
     try:
-        with _Replace(rule):
+        with _Replace(rule, plain):
             yield _search
     finally:
         _inside.reset(token)
@@ -169,9 +171,9 @@ def passes(out: Tensor, top: float) -> Tensor:
 class _Replace(TorchFunctionMode):
     """Every function that is a ReLU or a ReLU6 becomes `_Rectify`, wherever it is called."""
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, plain: int = 0) -> None:
         super().__init__()
-        self.rule = rule
+        self.rule, self.plain, self.called = rule, plain, 0
 
     def __torch_function__(
         self, function: object, types: object, args: tuple = (), kwargs: dict | None = None
@@ -184,7 +186,9 @@ class _Replace(TorchFunctionMode):
             _refuse_comparison(name, x)
             return function(*args, **kwargs)
         inplace = kwargs.get("inplace", name.endswith("_") or any(a is True for a in args[1:]))
-        return _Rectify.apply(x, top, self.rule, inplace)
+        self.called += 1
+        rule = self.rule if self.called > self.plain else "backprop"
+        return _Rectify.apply(x, top, rule, inplace)
 
 
 def _top(name: str, *args: object, **kwargs: object) -> float | None:
@@ -271,3 +275,10 @@ def _tensors(value: object) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _tensors(one)
+
+
+def relu_calls(model: nn.Module, x: Tensor) -> int:
+    """How many ReLUs a network calls on its way from the pixels (N,3,H,W) to the scores."""
+    with torch.no_grad(), _Replace("backprop") as counting:
+        model(x)
+    return counting.called

@@ -1,10 +1,22 @@
 """Lecture 09: can a map be trusted?
 
 scores.py   what a map is asked
+checks.py   five more questions: stable? a true forecast? short? complete? needed, after repair?
 table.py    every method of lectures 05 to 08 by every score
 """
 
+from course_utils.trust.checks import (
+    completeness,
+    imputed,
+    infidelity,
+    max_sensitivity,
+    road,
+    score_drops,
+    sparseness,
+    squares,
+)
 from course_utils.trust.scores import (
+    EARLY,
     area,
     blurred,
     deletion_curve,
@@ -19,6 +31,7 @@ from course_utils.trust.scores import (
 )
 from course_utils.trust.table import (
     BASELINES,
+    CHECKS,
     HEADER,
     LAST_MAPS,
     METHODS,
@@ -28,12 +41,15 @@ from course_utils.trust.table import (
     cascade,
     centre,
     confident_photos,
+    covered_squares,
     edges,
     grid_scores,
     grids,
     mean_interval,
     measure,
     noise,
+    one_by_one,
+    paired,
     scene_scores,
     store,
     stored,
@@ -42,6 +58,8 @@ from course_utils.trust.table import (
 
 __all__ = [
     "BASELINES",
+    "CHECKS",
+    "EARLY",
     "HEADER",
     "LAST_MAPS",
     "METHODS",
@@ -52,23 +70,34 @@ __all__ = [
     "blurred",
     "cascade",
     "centre",
+    "completeness",
     "confident_photos",
+    "covered_squares",
     "deletion_curve",
     "edges",
     "energy_inside",
     "grid_scores",
     "grids",
+    "imputed",
+    "infidelity",
     "insertion_curve",
+    "max_sensitivity",
     "mean_interval",
     "measure",
     "noise",
+    "one_by_one",
+    "paired",
     "places",
     "pointing_hit",
     "pointing_score",
     "randomised",
     "rank_correlation",
+    "road",
     "scene_scores",
+    "score_drops",
     "similarity",
+    "sparseness",
+    "squares",
     "store",
     "stored",
     "stored_settings",

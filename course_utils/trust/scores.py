@@ -178,8 +178,12 @@ def places(maps: Tensor) -> Tensor:
     return order.argsort(dim=1).view_as(maps)
 
 
+EARLY = (0, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2, 0.35, 0.6, 1)
+"""Shares of the pixels for a curve that falls at once: more than half of them up to a tenth."""
+
+
 def deletion_curve(
-    model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int = 20
+    model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int | Sequence[float] = 20
 ) -> Tensor:
     """The class's probability while pixels are removed, those the map calls important first.
 
@@ -191,13 +195,15 @@ def deletion_curve(
         x: normalised images (N,3,H,W).
         maps: (N,H,W), one for each image.
         classes: the class of each image (index or name), or one for all.
-        steps: how many steps, 1 or more.
+        steps: how many equal steps, 1 or more; or the shares of the pixels, 0-1, e.g. `EARLY`.
 
     Returns:
-        (N, steps+1); the first is the untouched image, the last an empty one.
+        (N, steps+1); the first is the untouched image, the last an empty one. (N, shares) for
+        shares.
 
     Raises:
-        ValueError: maps that do not fit the images or are not finite, or fewer than one step.
+        ValueError: maps that do not fit the images or are not finite, fewer than one step, or
+            shares that do not rise within 0-1.
 
     Reference: Petsiuk, Das & Saenko, "RISE", BMVC 2018.
     """
@@ -205,7 +211,12 @@ def deletion_curve(
 
 
 def insertion_curve(
-    model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int = 20, sigma: float = 12.0
+    model: nn.Module,
+    x: Tensor,
+    maps: Tensor,
+    classes: Tensor,
+    steps: int | Sequence[float] = 20,
+    sigma: float = 12.0,
 ) -> Tensor:
     """The class's probability while a blurred image gets its pixels back, important ones first.
 
@@ -229,25 +240,46 @@ def blurred(x: Tensor, sigma: float) -> Tensor:
     return nnf.conv2d(once, rows.transpose(2, 3), groups=x.shape[1])
 
 
-def area(curve: Tensor) -> Tensor:
-    """The area under curves (N,K) over 0-1, by the trapezoid rule: (N,)."""
-    return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
+def area(curve: Tensor, shares: Sequence[float] | None = None) -> Tensor:
+    """The area under curves (N,K) over 0-1, by the trapezoid rule: (N,).
+
+    `shares` are the K places on the axis; equal steps by default.
+    """
+    if shares is None:
+        return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
+    return torch.trapezoid(curve, curve.new_tensor(shares), dim=1)
 
 
 def _exchange(
-    model: nn.Module, old: Tensor, new: Tensor, maps: Tensor, classes: object, steps: int
+    model: nn.Module,
+    old: Tensor,
+    new: Tensor,
+    maps: Tensor,
+    classes: object,
+    steps: int | Sequence[float],
 ) -> Tensor:
     """Probabilities while `new` pixels take the place of `old` ones in the order of the maps."""
     n, _, height, width = old.shape
     if maps.shape != (n, height, width) or not torch.isfinite(maps).all():
         raise ValueError(f"maps: {tuple(maps.shape)}; accepted: finite {(n, height, width)}")
-    if steps < 1:
-        raise ValueError(f"steps={steps}; accepted: 1 or more")
+    counts = _counts(steps, height * width)
     index = class_indices(model, classes, n).to(old.device)
     place, curve = places(maps.to(old.device))[:, None], []
-    for k in range(steps + 1):
-        mixed = torch.where(place < k * height * width // steps, new, old)
+    for count in counts:
+        mixed = torch.where(place < count, new, old)
         with torch.no_grad():
             probabilities = in_chunks(lambda some: model(some).softmax(1), mixed)
         curve.append(probabilities.gather(1, index[:, None])[:, 0])
     return torch.stack(curve, 1)
+
+
+def _counts(steps: int | Sequence[float], pixels: int) -> list[int]:
+    """How many pixels are exchanged at each point of a curve."""
+    if isinstance(steps, int):
+        if steps < 1:
+            raise ValueError(f"steps={steps}; accepted: 1 or more")
+        return [k * pixels // steps for k in range(steps + 1)]
+    shares = list(steps)
+    if len(shares) < 2 or shares != sorted(shares) or shares[0] < 0 or shares[-1] > 1:
+        raise ValueError(f"steps={shares}; accepted: two shares or more, rising from 0 to 1")
+    return [round(share * pixels) for share in shares]

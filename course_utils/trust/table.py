@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as nnf
-from scipy import stats
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -18,7 +17,7 @@ from course_utils import cam, guided, images, occlusion, saliency
 from course_utils.common import composites, paths, writing
 from course_utils.common.batches import in_chunks
 from course_utils.models import Network
-from course_utils.trust import scores
+from course_utils.trust import checks, scores
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,12 @@ def grids(pixels: Tensor, classes: Tensor, n: int = 12, seed: int = 0) -> tuple[
 
 
 def scene_scores(
-    model: Network, method: Method, pixels: Tensor, masks: Tensor, classes: Tensor
+    model: Network,
+    method: Method,
+    pixels: Tensor,
+    masks: Tensor,
+    classes: Tensor,
+    covered: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """What one method scores on composites of which it is known where the object is.
 
@@ -192,18 +196,77 @@ def scene_scores(
         model: a network of the zoo.
         method: of `METHODS`, or your own.
         pixels, masks, classes: of `composites.recognised_composites`.
+        covered: squares and drops of `covered_squares`, for infidelity; left out without them.
 
     Returns:
-        "energy", "hit", "deletion", "insertion": (n,) each, on the CPU. Deletion is better when
-        small.
+        "energy", "hit", "deletion", "insertion", "sparseness", "infidelity": (n,) each, on
+        the CPU. Deletion and infidelity are better when small. Deletion and insertion are areas
+        under p/p0, where p0 is the untouched picture's probability.
     """
     x = model.normalize(pixels)
-    maps = method.explain(model, x, classes.to(x.device)).float()
+    classes = classes.to(x.device)
+    maps = method.explain(model, x, classes).float()
+    masks = masks.to(maps.device)
+    curves = [
+        curve(model, x, maps, classes, scores.EARLY)
+        for curve in (scores.deletion_curve, scores.insertion_curve)
+    ]
+    whole = curves[0][:, :1]  # no pixel is gone yet
+    found = {
+        "energy": scores.energy_inside(maps, masks),
+        "hit": scores.pointing_hit(maps, masks).float(),
+        "deletion": scores.area(curves[0] / whole, scores.EARLY),
+        "insertion": scores.area(curves[1] / whole, scores.EARLY),
+        "sparseness": checks.sparseness(maps),
+    }
+    if covered is not None:
+        found["infidelity"] = checks.infidelity(maps, *covered)
+    return {name: values.cpu() for name, values in found.items()}
+
+
+def covered_squares(model: Network, pixels: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """40 random squares (40,H,W), and what each scene's score loses under them (n,40).
+
+    They are the same for every method. A square's side is a seventh of the picture's. The squares
+    lie on the CPU, the losses on the network's device.
+    """
+    x = model.normalize(pixels)
+    tiles = checks.squares(*x.shape[2:], side=x.shape[3] // 7)
+    return tiles, checks.score_drops(model, x, classes, tiles)
+
+
+def one_by_one(
+    model: Network,
+    method: Method,
+    pixels: Tensor,
+    classes: Tensor,
+    samples: int = 2,
+    shares: Sequence[float] = (0.1, 0.3, 0.5),
+) -> dict[str, Tensor]:
+    """The scores of a method for which every picture costs several maps or repairs.
+
+    Args:
+        model, method, pixels, classes: as for `scene_scores`.
+        samples: of the noise for stability.
+        shares: of the pixels for ROAD.
+
+    Returns:
+        "stability", largest change of the map under small noise, better when small; "other class",
+        rank correlation with the map of a class drawn at random, better when small; "road", better
+        when large: (n,) each, on the CPU.
+    """
+    x = model.normalize(pixels)
+    classes = classes.to(x.device)
+    maps = method.explain(model, x, classes).float()
+    generator = torch.Generator().manual_seed(0)
+    labels = len(model.labels)
+    shift = torch.randint(1, labels, (len(x),), generator=generator, device="cpu").to(x.device)
+    others = method.explain(model, x, (classes + shift) % labels).float()
+    moved = checks.max_sensitivity(lambda some: method.explain(model, some, classes), x, samples)
     return {
-        "energy": scores.energy_inside(maps, masks).cpu(),
-        "hit": scores.pointing_hit(maps, masks).float().cpu(),
-        "deletion": scores.area(scores.deletion_curve(model, x, maps, classes)).cpu(),
-        "insertion": scores.area(scores.insertion_curve(model, x, maps, classes)).cpu(),
+        "stability": moved.cpu(),
+        "other class": scores.rank_correlation(maps, others).cpu(),
+        "road": checks.road(model, x, maps, classes, shares).cpu(),
     }
 
 
@@ -216,14 +279,31 @@ def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor)
     return torch.cat(found)
 
 
-def mean_interval(values: Tensor, seed: int = 0) -> tuple[float, float, float]:
-    """The mean over images and its 95 % confidence interval, by the bootstrap."""
+def mean_interval(
+    values: Tensor, seed: int = 0, groups: Sequence | None = None, level: float = 0.95
+) -> tuple[float, float, float]:
+    """The mean over images and its confidence interval, by the bootstrap.
+
+    Args:
+        values: (N,), one for each image.
+        seed: of the draws.
+        groups: what each image shows. Images of one object are no independent witnesses, so whole
+            groups are drawn; by default every image is one.
+        level: of the interval. For k comparisons at once, 1 - 0.05 / k keeps the chance of a single
+            false one at 5 % (Bonferroni).
+
+    Returns:
+        Mean, lower and upper end.
+    """
     numbers = values.detach().cpu().double().numpy()
-    if np.ptp(numbers) == 0:  # nothing to resample: the interval would be undefined
-        return (numbers[0].item(),) * 3
-    found = stats.bootstrap((numbers,), np.mean, n_resamples=2000, rng=seed, method="percentile")
-    interval = found.confidence_interval
-    return numbers.mean().item(), interval.low.item(), interval.high.item()
+    _, of = np.unique(range(len(numbers)) if groups is None else groups, return_inverse=True)
+    totals, sizes = np.bincount(of, numbers), np.bincount(of)
+    draws = max(2000, round(40 / (1 - level)))  # twenty draws beyond either end
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), draws)
+    tail = (1 - level) / 2
+    low, high = np.quantile((drawn @ totals) / (drawn @ sizes), [tail, 1 - tail])
+    return numbers.mean().item(), low.item(), high.item()
 
 
 # ------------------------------------------------------------------ the whole table, stored
@@ -292,41 +372,83 @@ def measure(
     photos: tuple[Tensor, Tensor],
     methods: dict[str, Method] | None = None,
     stages: Sequence[Sequence[str]] | None = None,
+    networks: int = 1,
+    keep: Callable[[dict[str, dict]], object] = len,
 ) -> dict[str, dict]:
     """Every method by every score: the mean over images with its 95 % interval.
 
     Args:
         model: a network of the zoo with a classifier.
-        scenes: for energy, hits, deletion and insertion.
+        scenes: for all scores but grid and kept.
         collages: pixels and classes of `grids`, for the grid pointing game.
         photos: pixels and classes, for the cascade of randomised layers.
         methods: those of `METHODS` by default.
         stages: of the cascade, as there.
+        networks: how many networks with every stage random are drawn.
+        keep: called with the rows so far, after each method.
 
     Returns:
-        method -> {"passes": ..., score: [mean, low, high], "ranks", "sizes" and "similarity" of
-        `cascade`: one mean for each stage}. The score "kept" is the rank correlation that is left
-        when every stage is random.
+        method -> {"passes": ..., score: [mean, low, high], "each": {score: one number for each
+        image}, "ranks", "sizes" and "similarity" of `cascade`: one mean for each stage, "seeds":
+        the rank correlation with each random network}. The score "kept" is the rank correlation
+        that is left when every stage is random, the mean over these networks. Intervals draw
+        objects, not pictures; `one_by_one` has one scene of each of twelve objects.
     """
-    x, classes = model.normalize(photos[0]), photos[1].to(photos[0].device)
+    covered = covered_squares(model, scenes.pixels, scenes.classes)
     rows = {}
     for name, method in tqdm((methods or METHODS).items(), desc=model.name, leave=False):
-        scored = scene_scores(model, method, scenes.pixels, scenes.masks, scenes.classes)
-        # The four photos of a collage share one picture: the collage is what is drawn at random.
-        pointing = grid_scores(model, method, *collages)
-        scored["grid"] = pointing.unflatten(0, (-1, 4)).mean(1)
-        changes = cascade(model, method, x, classes, stages=stages)
-        scored["kept"] = changes["ranks"][-1]
+        scored = _scored(model, method, scenes, collages, covered)
+        changes, kept = _forgetting(model, method, photos, stages or _of(model, STAGES), networks)
+        scored["kept"] = kept.mean(0), range(kept.shape[1])
         rows[name] = {
             "passes": method.passes,
-            **{score: _rounded(mean_interval(values)) for score, values in scored.items()},
-            **{change: _rounded(values.mean(1).tolist()) for change, values in changes.items()},
+            **{s: _rounded(mean_interval(v, groups=g)) for s, (v, g) in scored.items()},
+            **{key: _rounded(values.mean(1).tolist()) for key, values in changes.items()},
+            "seeds": _rounded(kept.mean(1).tolist()),
+            "each": {s: _rounded(values.tolist(), 4) for s, (values, _) in scored.items()},
         }
+        keep(rows)
     return rows
 
 
-def _rounded(numbers: list[float] | tuple[float, ...]) -> list[float]:
-    return [round(number, 3) for number in numbers]
+def _scored(
+    model: Network,
+    method: Method,
+    scenes: composites.Composites,
+    collages: tuple[Tensor, Tensor],
+    covered: tuple[Tensor, Tensor],
+) -> dict[str, tuple[Tensor, Sequence]]:
+    """Every score of scenes and collages, with what each of its pictures shows."""
+    objects = [name for name, _ in scenes.names]
+    first = [objects.index(name) for name in dict.fromkeys(objects)][:12]
+    on_all = scene_scores(model, method, scenes.pixels, scenes.masks, scenes.classes, covered)
+    on_some = one_by_one(model, method, scenes.pixels[first], scenes.classes[first])
+    pointing = grid_scores(model, method, *collages)
+    return {
+        **{score: (values, objects) for score, values in on_all.items()},
+        **{score: (values, range(len(first))) for score, values in on_some.items()},
+        "grid": (pointing, collages[1].flatten().tolist()),
+    }
+
+
+def _forgetting(
+    model: Network,
+    method: Method,
+    photos: tuple[Tensor, Tensor],
+    stages: Sequence[Sequence[str]],
+    networks: int,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """`cascade`, and the ranks (networks, N) that are left in that many random networks."""
+    x = model.normalize(photos[0])
+    classes = photos[1].to(x.device)
+    changes = cascade(model, method, x, classes, stages=stages)
+    whole = [[layer for stage in stages for layer in stage]]
+    more = [cascade(model, method, x, classes, s, whole)["ranks"] for s in range(1, networks)]
+    return changes, torch.cat([changes["ranks"][-1:], *more])
+
+
+def _rounded(numbers: list[float] | tuple[float, ...], digits: int = 3) -> list[float]:
+    return [round(number, digits) for number in numbers]
 
 
 def store(
@@ -379,14 +501,37 @@ def _stored(name: str) -> dict[str, dict]:
 HEADER = ("", "passes", "energy", "hit", "grid", "deletion ↓", "insertion", "kept ↓")
 """The columns of `as_rows`; an arrow marks scores that are better when small."""
 
+CHECKS = ("", "stability ↓", "infidelity ↓", "sparseness", "road", "other class ↓")
+"""Columns for what `checks` asks."""
 
-def as_rows(table: dict[str, dict]) -> list[list[object]]:
-    """A table of `measure` as rows under `HEADER`: each score with its interval, as text."""
-    scores = [title.split()[0] for title in HEADER[2:]]
+
+def as_rows(table: dict[str, dict], header: Sequence[str] = HEADER) -> list[list[object]]:
+    """A table of `measure` as rows under a header: each score with its interval, as text."""
+    keys = [title.removesuffix(" ↓") for title in header[1:]]
     return [
-        [name, row["passes"], *(_with_interval(*row[score]) for score in scores)]
+        [name, *(row[k] if k == "passes" else _with_interval(*row[k]) for k in keys)]
         for name, row in table.items()
     ]
+
+
+def paired(
+    table: dict[str, dict],
+    a: str,
+    b: str,
+    score: str,
+    groups: Sequence | None = None,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """One method minus another on the same pictures: the mean difference and its interval.
+
+    Args:
+        table: of `measure`.
+        a, b: methods.
+        score: one of those in "each".
+        groups, level: as for `mean_interval`.
+    """
+    ours, theirs = (torch.tensor(table[name]["each"][score]) for name in (a, b))
+    return mean_interval(ours - theirs, groups=groups, level=level)
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:

@@ -11,7 +11,7 @@ from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.dream import dream_explorer
 from course_utils.widgets.fast_style import fast_style_explorer
 from course_utils.widgets.filters import filter_explorer
-from course_utils.widgets.guided import guided_explorer
+from course_utils.widgets.guided import guided_explorer, relu_explorer
 from course_utils.widgets.inversion import inversion_explorer
 from course_utils.widgets.kit.choosers import ClassChooser, Photo, PhotoChooser
 from course_utils.widgets.kit.controls import choice, slider, switch
@@ -48,6 +48,7 @@ __all__ = [
     "occlusion_explorer",
     "patches_explorer",
     "randomisation_explorer",
+    "relu_explorer",
     "remember",
     "saliency_explorer",
     "scrub",

@@ -47,6 +47,43 @@ def guided_explorer(
     )
 
 
+def relu_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explorer:
+    """A class's gradient while the ReLUs come under a rule one by one, from the score downwards.
+
+    Args:
+        network: a classifier of the zoo.
+        photos: names of the course's photos.
+
+    Returns:
+        The explorer. Any change costs two forward passes and one backward pass.
+    """
+    zeros = torch.zeros(1, 3, network.crop, network.crop, device=network.device)
+    there = guided.relu_calls(network, zeros)
+
+    def draw(
+        photo: Photo, class_index: int, rule: str, upper: int
+    ) -> tuple[dict[str, Tensor], str]:
+        x = network.preprocess(photo.pixels)
+        gradient = guided.upper_gradient(network, x, class_index, upper, rule)[0].cpu()
+        drawn = {
+            "photo": network.crop_pixels(photo.pixels)[0],
+            f"{upper} of {there} ReLUs under the rule": guided.as_picture(gradient),
+        }
+        name, label = photo.name.replace("_", " "), network.labels[class_index]
+        return drawn, (
+            f"The score of “{label}” for {name}: the {upper} of {there} ReLUs next to the score "
+            f"follow the rule “{rule}”, the others the chain rule. Grey is zero."
+        )
+
+    return explore(
+        draw,
+        photo=photos,
+        network=network,
+        rule=choice([rule for rule in guided.RULES if rule != "backprop"], "guided"),
+        upper=slider(0, there, there // 2, label="ReLUs, from the top"),
+    )
+
+
 def _feature_layers(network: Network) -> list[str]:
     """The layers with rows and columns that have at least `RANKS` channels."""
     classes = len(network.labels)

@@ -190,8 +190,19 @@ def test_deletion_refuses_what_does_not_fit():
         trust.deletion_curve(net, x, maps(2, 8, 8), [0, 1])
     with pytest.raises(ValueError, match="maps"):
         trust.deletion_curve(net, x, maps(2, 16, 16) / 0, [0, 1])
-    with pytest.raises(ValueError, match="steps"):
-        trust.deletion_curve(net, x, maps(2, 16, 16), [0, 1], steps=0)
+    for steps in (0, (0.5,), (0, 0.5, 0.4), (0, 1.5)):
+        with pytest.raises(ValueError, match="steps"):
+            trust.deletion_curve(net, x, maps(2, 16, 16), [0, 1], steps)
+
+
+def test_shares_are_points_of_the_same_curve():
+    net, x, a = tiny.network(), tiny.batch(), maps(2, 16, 16)
+    equal = trust.deletion_curve(net, x, a, [1, 3], steps=4)
+    shares = trust.deletion_curve(net, x, a, [1, 3], steps=(0, 0.25, 0.5, 0.75, 1))
+    assert torch.allclose(equal, shares)
+    early = trust.deletion_curve(net, x, a, [1, 3], steps=trust.EARLY)
+    assert torch.allclose(early[:, [0, -1]], equal[:, [0, -1]])
+    assert torch.allclose(trust.area(equal), trust.area(shares, (0, 0.25, 0.5, 0.75, 1)))
 
 
 def test_removing_what_matters_hurts_more_than_removing_the_rest(squeezenet, panda):

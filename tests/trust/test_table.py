@@ -130,6 +130,59 @@ def test_a_small_table_holds_the_means_of_its_scores():
     assert table["centre"]["grid"][0] == pytest.approx(0.25, abs=1e-3)
 
 
+def test_five_random_networks_are_five_numbers_and_every_method_is_kept():
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    pixels, classes = torch.rand(3, 3, 16, 16), torch.tensor([0, 3, 1])
+    names = [("a", ""), ("b", ""), ("a", "")]
+    scenes = composites.Composites(pixels, pixels[:, 0] > 0.5, classes, classes, names)
+    grid = pixels[:1], torch.tensor([[0, 1, 2, 3]])
+    methods, seen = {n: METHODS[n] for n in ("saliency", "centre")}, []
+    table = trust.measure(
+        net,
+        scenes,
+        grid,
+        (pixels, classes),
+        methods,
+        [["classifier"], ["conv2"]],
+        networks=3,
+        keep=lambda rows: seen.append(list(rows)),
+    )
+    assert seen == [["saliency"], ["saliency", "centre"]]
+    row = table["saliency"]
+    random = [trust.randomised(net, ["classifier", "conv2"], seed) for seed in range(3)]
+    explain, x = METHODS["saliency"].explain, net.normalize(pixels)
+    trained = explain(net, x, classes)
+    for one, stored in zip(random, row["seeds"], strict=True):
+        left = trust.rank_correlation(trained, explain(one, x, classes)).mean().item()
+        assert stored == pytest.approx(left, abs=6e-4)
+    assert len(row["each"]["road"]) == 2  # one scene of each object
+    assert row["infidelity"][0] <= 1
+    gain, low, high = trust.paired(table, "saliency", "centre", "energy", ["a", "b", "a"])
+    expected = row["energy"][0] - table["centre"]["energy"][0]
+    assert gain == pytest.approx(expected, abs=2e-3)
+    assert low <= gain <= high
+
+
+def test_scenes_of_one_object_are_no_independent_witnesses():
+    values = torch.tensor([0.0, 1.0, 0.2, 0.7]).repeat_interleave(10)
+    objects = torch.arange(4).repeat_interleave(10).tolist()
+    alone, grouped = trust.mean_interval(values), trust.mean_interval(values, groups=objects)
+    assert grouped[0] == alone[0] == pytest.approx(0.475)
+    assert grouped[2] - grouped[1] > 2 * (alone[2] - alone[1])
+    # Four objects alone have the same interval: their copies add nothing.
+    four = trust.mean_interval(values[::10])
+    assert grouped[1:] == pytest.approx(four[1:], abs=0.03)
+
+
+def test_more_comparisons_need_wider_intervals():
+    values = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    one, many = (trust.mean_interval(values, level=level) for level in (0.95, 0.999))
+    assert many[1] < one[1] < one[2] < many[2]
+    error = values.std() / 40**0.5
+    assert one[2] - one[0] == pytest.approx(1.96 * error.item(), rel=0.15)
+
+
 def test_the_interval_holds_the_mean():
     mean, low, high = trust.mean_interval(torch.linspace(0, 1, 30))
     assert low < mean < high
