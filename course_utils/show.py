@@ -38,6 +38,24 @@ STYLE = {
 }
 
 
+METHODS = {
+    "occlusion": ("#000000", "-"),
+    "saliency": ("#0072B2", "-"),
+    "gradient x input": ("#56B4E9", "-"),
+    "SmoothGrad": ("#CC79A7", "-"),
+    "deconvnet": ("#E69F00", "-"),
+    "guided backprop": ("#D55E00", "-"),
+    "CAM": ("#009E73", "-"),
+    "Grad-CAM": ("#009E73", "--"),
+    "Guided Grad-CAM": ("#D55E00", "--"),
+    "noise": ("#999999", ":"),
+    "edges": ("#999999", "-."),
+    "centre": ("#999999", "--"),
+}
+METHODS |= {"backprop": METHODS["saliency"], "guided": METHODS["guided backprop"]}
+"""Colour and dash of a method's curves: the same in every lecture. The impostors are grey."""
+
+
 class Figure:
     """A drawn figure: a matplotlib figure, and its text alternative.
 
@@ -226,6 +244,7 @@ def maps(
     alt: str = "",
     title: str = "",
     percentile: float = 99.5,
+    bar: bool = False,
 ) -> Figure:
     """Heat maps side by side, each on its own scale, after the photo where there is one.
 
@@ -238,6 +257,7 @@ def maps(
         columns, height, alt, title: as for `images`.
         percentile: values beyond this percentile get the end colour; a map is ruled by few pixels
             otherwise.
+        bar: a colour bar beside each map tells its values.
 
     Raises:
         ValueError: a map that is not 2-D, or has values that are not finite.
@@ -246,7 +266,7 @@ def maps(
     if photo is not None:
         panels = [(pixels_of(photo), {"cmap": "gray", "vmin": 0, "vmax": 1}), *panels]
         titles = ["photo", *titles]
-    return _panels(panels, titles, columns, height, alt, title)
+    return _panels(panels, titles, columns, height, alt, title, bar)
 
 
 def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple[np.ndarray, dict]:
@@ -266,24 +286,34 @@ def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple
     return values, {"cmap": SEQUENTIAL, "vmin": low, "vmax": top if top > low else low + 1}
 
 
-def colours(array: Tensor, signed: bool = False) -> Tensor:
-    """A map (H,W) as a picture (3,H,W) in 0-1, in the colours of `maps`."""
+def colours(array: Tensor, signed: bool = False, top: float | None = None) -> Tensor:
+    """A map (H,W) as a picture (3,H,W) in 0-1, in the colours of `maps`.
+
+    `top` is the value of the end colour, for maps that are to be compared.
+    """
     values, scale = heat(array, signed)
+    if top is not None:
+        scale |= {"vmin": -top if signed else 0.0, "vmax": top}
     share = np.clip((values - scale["vmin"]) / (scale["vmax"] - scale["vmin"]), 0, 1)
     return torch.from_numpy(matplotlib.colormaps[scale["cmap"]](share)[..., :3]).movedim(-1, 0)
 
 
 def overlay(
-    photo: object, array: Tensor, strength: float = 0.75, top: float | None = None
+    photo: object,
+    array: Tensor,
+    strength: float = 0.75,
+    top: float | None = None,
+    signed: bool = False,
 ) -> Tensor:
     """A map laid over a photo: the greyed photo, coloured and opaque where the map is large.
 
     Args:
         photo: (3,H,W) in 0-1, as `pixels_of` accepts it.
-        array: map (h,w), resized to the photo; negative parts cut.
+        array: map (h,w), resized to the photo; negative parts cut, unless `signed`.
         strength: opacity where the map is largest, 0-1.
         top: the value that gets the hottest colour, one for all maps that are to be compared; the
             map's own 99.5th percentile by default.
+        signed: red is positive, blue negative, and what is near zero stays grey.
 
     Returns:
         (3,H,W) in 0-1.
@@ -291,16 +321,20 @@ def overlay(
     base = torch.from_numpy(pixels_of(photo))
     base = base if base.ndim == 3 else base[..., None].expand(-1, -1, 3)
     grey = base.mean(-1, keepdim=True) * 0.8 + 0.1
-    values = torch.as_tensor(array).detach().cpu().float().squeeze().clamp(min=0)
+    values = torch.as_tensor(array).detach().cpu().float().squeeze()
+    values = values if signed else values.clamp(min=0)
     values = torch.nn.functional.interpolate(
         values[None, None], size=base.shape[:2], mode="bilinear", antialias=True
     )[0, 0]
     if top is None:
-        most = torch.quantile(values.flatten()[:: max(1, values.numel() // 10**6)], 0.995)
-        top = float(most if most > 0 else values.max())
-    values = (values / max(top, 1e-12)).clamp(max=1)
-    colour = torch.from_numpy(matplotlib.colormaps[SEQUENTIAL](values.numpy())[..., :3]).float()
-    weight = strength * values.sqrt()[..., None]
+        size = values.abs()
+        most = torch.quantile(size.flatten()[:: max(1, size.numel() // 10**6)], 0.995)
+        top = float(most if most > 0 else size.max())
+    values = (values / max(top, 1e-12)).clamp(-1, 1)
+    scale = matplotlib.colormaps[DIVERGING if signed else SEQUENTIAL]
+    shown = values / 2 + 0.5 if signed else values
+    colour = torch.from_numpy(scale(shown.numpy())[..., :3]).float()
+    weight = strength * values.abs().sqrt()[..., None]
     return ((1 - weight) * grey + weight * colour).movedim(-1, 0).clamp(0, 1)
 
 
@@ -445,7 +479,8 @@ def lines(
     """Curves in one plot.
 
     Args:
-        curves: name -> (x values, y values).
+        curves: name -> (x values, y values). A name that is a method's, or begins with one and a
+            comma, has the colour of `METHODS`.
         xlabel, ylabel: with units.
         alt: what the curves show, in words.
         beside: puts the names to the right of the plot, where they hide no curve; as do more than
@@ -458,12 +493,40 @@ def lines(
         for i, (name, (x, y)) in enumerate(curves.items()):
             # There are seven colours: what comes after them is dashed.
             dash = "-" if i < len(STYLE["axes.prop_cycle"]) else "--"
-            axes.plot(list(map(float, x)), list(map(float, y)), dash, label=name)
+            colour, dash = METHODS.get(name.split(",")[0], (None, dash))
+            axes.plot(list(map(float, x)), list(map(float, y)), dash, label=name, color=colour)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title, **settings)
         if beside or len(curves) > 5:
             axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
         elif len(curves) > 1:
             axes.legend()
+    return Figure(canvas, alt)
+
+
+def intervals(
+    rows: dict[str, tuple[float, float, float]], xlabel: str, alt: str, title: str = ""
+) -> Figure:
+    """Means with their intervals, one row each, the first on top; a line marks zero.
+
+    Args:
+        rows: name -> (mean, low, high). A row whose interval holds zero is drawn hollow.
+        xlabel: with its unit.
+        alt: what is to be seen, in words.
+        title: above all.
+    """
+    with matplotlib.rc_context(STYLE | {"font.size": 12}):
+        canvas = figure.Figure(figsize=(8, 1 + 0.36 * len(rows)), layout="constrained")
+        axes = canvas.subplots()
+        axes.locator_params(axis="x", nbins=6)
+        axes.axvline(0, color="#999999", linewidth=1)
+        for i, (name, row) in enumerate(rows.items()):
+            mean, low, high = map(float, row)
+            colour, _ = METHODS.get(name.split(",")[0], ("#000000", "-"))
+            axes.plot([low, high], [i, i], color=colour, linewidth=2)
+            inside = "white" if low <= 0 <= high else colour
+            axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
+        axes.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel, title=title)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
     return Figure(canvas, alt)
 
 
@@ -474,6 +537,7 @@ def _panels(
     height: float,
     alt: str,
     title: str,
+    bar: bool = False,
 ) -> Figure:
     if not panels:
         raise ValueError("pictures: an empty list; one or more are needed")
@@ -487,7 +551,9 @@ def _panels(
         for ax, panel, name in zip_longest(axes, panels, titles, fillvalue=None):
             ax.set_axis_off()
             if panel is not None:
-                ax.imshow(panel[0], **panel[1])
+                drawn = ax.imshow(panel[0], **panel[1])
+                if bar and panel[1]["cmap"] != "gray":
+                    canvas.colorbar(drawn, ax=ax, shrink=0.8)
                 ax.set_title(name or "")
         canvas.suptitle(title or None)
         if any(

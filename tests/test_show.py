@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_utils import images, show
+from course_utils import images, show, trust
 
 
 def html(figure):
@@ -205,3 +205,49 @@ def test_rows_of_one_height_and_rows_that_are_refused():
     for pictures, titles in [([], []), ([[]], ["a"]), ([[torch.rand(4, 4)]], ["a", "b"])]:
         with pytest.raises(ValueError, match="pictures: rows of"):
             show.rows(pictures, titles, "")
+
+
+# ------------------------------------------------------------------ methods and intervals
+
+
+def test_a_method_has_one_colour_whatever_stands_beside_it():
+    def colours_of(*names):
+        figure = show.lines({name: ([0, 1], [0, 1]) for name in names}, "x", "y", "lines")
+        return {line.get_label(): line.get_color() for line in figure.canvas.axes[0].lines}
+
+    alone, among = colours_of("Grad-CAM"), colours_of("noise", "saliency", "Grad-CAM, area 0.3")
+    assert alone["Grad-CAM"] == among["Grad-CAM, area 0.3"] == show.METHODS["Grad-CAM"][0]
+    assert colours_of("something else")["something else"] == "#0072B2"
+
+
+def test_every_method_of_lecture_09_can_be_told_from_the_others():
+    assert set(trust.METHODS) <= set(show.METHODS)
+    assert len({show.METHODS[name] for name in trust.METHODS}) == len(trust.METHODS)
+
+
+def test_intervals_that_hold_zero_are_hollow():
+    figure = show.intervals({"saliency": (0.2, 0.1, 0.3), "noise": (0, -0.1, 0.1)}, "gain", "two")
+    axes = figure.canvas.axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [dot.get_markerfacecolor() for dot in dots] == [show.METHODS["saliency"][0], "white"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["saliency", "noise"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row is on top
+
+
+def test_a_bar_tells_the_values_of_a_map():
+    plain, barred = (show.maps([torch.randn(5, 5)], signed=True, bar=b) for b in (False, True))
+    assert len(barred.canvas.axes) == len(plain.canvas.axes) + 1
+
+
+def test_a_signed_overlay_is_red_above_zero_blue_below_and_grey_at_zero():
+    array = torch.tensor([1.0, 0.0, -1.0]).expand(2, 3)
+    laid = show.overlay(torch.full((3, 2, 3), 0.5), array, 1.0, top=1.0, signed=True)
+    red, nothing, blue = laid[:, 0].T
+    assert red[0] > red[2] + 0.2
+    assert blue[2] > blue[0] + 0.2
+    assert nothing.tolist() == pytest.approx([0.5] * 3)
+
+
+def test_one_scale_for_maps_that_are_to_be_compared():
+    weak = show.colours(torch.full((2, 2), 1e-6), signed=True, top=1.0)
+    assert (weak.amax(0) - weak.amin(0) < 0.02).all()  # white, not red

@@ -43,8 +43,10 @@ def occlusion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Expl
         whole = occlusion.to_pixels(lost, side, STRIDE, network.crop, network.crop)
         pixels, logits = single(photo, side, fill, *corner(network, side, across, down))
         untouched = network.crop_pixels(photo.pixels)[0]
-        drawn = {"covered": pixels, f"drop in {measure}": show.colours(whole)}
-        drawn["overlay"] = show.overlay(untouched, whole)
+        # A scale of its own would let a map glow in which nothing drops.
+        top = max(1.0, whole.abs().max().item())
+        drawn = {"covered": pixels, f"drop in {measure}": show.colours(whole, True, top)}
+        drawn["overlay"] = show.overlay(untouched, whole, top=top, signed=True)
         words = describe(network, photo, class_index, measure, before, logits)
         return drawn, f"{words} The map's largest drop is {lost.max():.2f}."
 
