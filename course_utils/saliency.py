@@ -74,7 +74,8 @@ def gaussian_noise(x: Tensor, samples: int = 25, level: float = 0.15, seed: int 
     Args:
         x: images (N,3,H,W).
         samples: noisy copies of each image.
-        level: standard deviation as a share of each image's range max(x) - min(x).
+        level: standard deviation as a share of each image's range max(x) - min(x). The paper
+            advises 0.1 to 0.2; choose one at which the network still recognises the image.
 
     Returns:
         (samples,N,3,H,W), on the device of `x`.
@@ -198,15 +199,17 @@ def segment(
 # ------------------------------------------------------------------ a planted bias
 
 
-def stamp(pixels: Tensor, side: int = 28, margin: int = 8) -> Tensor:
-    """Pixels (...,3,H,W) in 0-1 with a logo in the lower left corner: a red ring on white."""
-    axis = torch.arange(side, device=pixels.device) - (side - 1) / 2
-    radius = (axis[:, None] ** 2 + axis**2).sqrt() / (side / 2)
-    ring = ((radius > 0.45) & (radius < 0.8)).to(pixels)
-    logo = torch.stack([torch.ones_like(ring), 1 - ring, 1 - ring])
+def stamp(pixels: Tensor, side: int = 36, margin: int = 8) -> Tensor:
+    """Pixels (...,3,H,W) in 0-1 with a logo in the lower left corner: a magenta letter E."""
+    arm = side // 7
+    letter = torch.zeros(side, side, dtype=torch.bool, device=pixels.device)
+    letter[arm : 6 * arm, arm : 2 * arm] = True
+    for row in (1, 3, 5):
+        letter[row * arm : (row + 1) * arm, arm : 6 * arm] = True
+    magenta = torch.tensor([0.9, 0.1, 0.7], device=pixels.device)[:, None, None].to(pixels)
     stamped = pixels.clone()
     rows, columns = logo_corner(pixels.shape[-2], side, margin)
-    stamped[..., rows, columns] = logo
+    stamped[..., rows, columns] = torch.where(letter, magenta, stamped[..., rows, columns])
     return stamped
 
 
@@ -242,8 +245,8 @@ def fit_head(
     return WithHead(model, layer, weight, bias)
 
 
-def logo_corner(height: int, side: int = 28, margin: int = 8) -> tuple[slice, slice]:
-    """Rows and columns that `stamp` paints over."""
+def logo_corner(height: int, side: int = 36, margin: int = 8) -> tuple[slice, slice]:
+    """Rows and columns of the square that `stamp` paints its logo into."""
     if height < side + margin:
         raise ValueError(f"pixels: {height} high; a logo of {side} needs at least {side + margin}")
     return slice(height - margin - side, height - margin), slice(margin, margin + side)

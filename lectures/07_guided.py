@@ -311,27 +311,74 @@ assert sum(filled) / 16 < 0.3
 # ## What the rules drop
 #
 # At every ReLU we count: of the gradient entries that arrive and are not zero, how many does the rule
-# set to zero?
+# set to zero? All six photos together. A fire module has two ReLUs side by side, one for each kind of
+# expanding convolution; they count as one step, their mean.
 
 # %%
-stopped = {rule: guided.zeroed(net, x[:1], classes[:1], rule) for rule in guided.RULES}
-curves = {rule: (range(1, 27), shares.values()) for rule, shares in stopped.items()}
-show.lines(
-    curves,
-    "ReLU, from the pixels (1) to the score (26)",
-    "share set to zero",
-    "three jagged curves; the guided one is highest at nearly every ReLU",
-    ylim=(0, 1),
-)
+stopped = {r: torch.tensor([*guided.zeroed(net, x, classes, r).values()]) for r in guided.RULES}
+
+
+def in_steps(shares: torch.Tensor) -> torch.Tensor:
+    squeeze, left, right = shares[1:25].view(8, 3).T
+    middle = torch.stack([squeeze, (left + right) / 2], 1).flatten()
+    return torch.cat([shares[:1], middle, shares[25:]])
+
 
 # %%
-average = {rule: sum(shares.values()) / len(shares) for rule, shares in stopped.items()}
-print({rule: f"{share:.0%}" for rule, share in average.items()})
+alt = "three jagged curves, guided highest nearly everywhere; all drop to zero at the last ReLU"
+curves = {rule: (range(1, 19), in_steps(shares)) for rule, shares in stopped.items()}
+axes = {"ylim": (0, 1), "xticks": range(1, 19)}
+show.lines(curves, "from the pixels (1) to the score (18)", "share set to zero", alt, **axes)
+
+# %%
+average = {rule: shares[:25].mean().item() for rule, shares in stopped.items()}
+more = (stopped["guided"] > torch.maximum(stopped["backprop"], stopped["deconvnet"])).sum().item()
+print({rule: f"{share:.0%}" for rule, share in average.items()}, "without the last ReLU")
+print(f"guided stops more than either other rule at {more} of 26 ReLUs;", end=" ")
+print("at the last:", {rule: f"{shares[25]:.0%}" for rule, shares in stopped.items()})
 assert average["guided"] > max(average["backprop"], average["deconvnet"]) + 0.1
+assert more >= 18
 
 # %% [markdown]
-# Each rule stops about half, the two together two thirds, at *every* ReLU. What survives all the way is
-# a small and very selected set of paths. That is why the picture is so clean.
+# On average each rule stops about half of what arrives at a ReLU, the two together more. Not at every one:
+# the last ReLU, at the class's own map, stops nearly nothing, for the gradient that arrives there
+# is one positive constant. What survives all the way is a small and selected set of paths.
+#
+# **Question.** Which ReLUs make the drawing: those near the score, or those near the pixels? We put the
+# guided rule on the last few only, and then on more and more.
+
+# %%
+ladder = (0, 1, 4, 10, 16, 22, 26)
+one = slice(1, 2)
+grown = [guided.upper_gradient(net, x[one], classes[one], n)[0] for n in ladder]
+titles = [f"{n} of 26" for n in ladder]
+alt = "a macaw's gradient: speckle turns into a drawing as more ReLUs follow the rule"
+show.images([pixels[1], *map(guided.as_picture, grown)], ["photo", *titles], 4, 2.3, alt=alt)
+
+# %%
+climb = [guided.upper_gradient(net, x, classes, n).flatten(1) for n in ladder]
+to_true, to_guided = (
+    [torch.cosine_similarity(g, end).mean().item() for g in climb] for end in (climb[0], climb[-1])
+)
+curves = {"cosine to backprop": (ladder, to_true), "cosine to guided": (ladder, to_guided)}
+alt = "the cosine to the gradient falls at once; that to the drawing rises only near the end"
+show.lines(curves, "ReLUs under the rule, from the score down", "mean of six photos", alt)
+
+# %% slide="subslide"
+print("to backprop", ", ".join(f"{n}: {c:.2f}" for n, c in zip(ladder, to_true, strict=True)))
+print("to guided  ", ", ".join(f"{n}: {c:.2f}" for n, c in zip(ladder, to_guided, strict=True)))
+assert to_true[0] > 0.99
+assert to_guided[-1] > 0.99
+assert to_true[3] < 0.5
+assert to_guided[3] < 0.4
+
+# %% [markdown]
+# Four ReLUs at the top are enough to leave the true gradient, and ten leave little of it. But what we get
+# by then is another speckle. The drawing comes at the very end, with the ReLUs next to the pixels, where
+# channels are edges and colours and know no class. Watch it come:
+
+# %%
+widgets.relu_explorer(net, ["scarlet_macaw", "lemur", "panda"])
 
 # %% [markdown]
 # ## A network under the rule
@@ -547,8 +594,24 @@ assert abs(rows[1][2] - rows[1][3]) < 0.02
 
 # %% [markdown]
 # The deconvnet does not notice the question. The guided map draws both animals whatever we ask; its
-# weight shifts towards the one asked for, but the other stays in the picture. It hints at *where*, and
-# cannot say why the network chose a class.
+# weight shifts towards the one asked for, more than that of the plain gradient, whose *sizes* count what
+# speaks against the class, too. Where does the shift come from? Again with only the upper ReLUs under the
+# rule:
+
+# %%
+shift = {}
+for n in (0, 1, 4, 10, 16, 26):
+    pair_of = [on_the_dog(guided.upper_gradient(net, scene, c, n)[0]) for c in asked]
+    shift[n] = pair_of[1] - pair_of[0]
+print("towards the animal asked for:", ", ".join(f"{n} ReLUs {d:.2f}" for n, d in shift.items()))
+assert shift[26] > shift[0] + 0.04
+assert shift[10] > shift[0] + 0.03
+
+# %% [markdown]
+# Ten ReLUs next to the score bring most of it. Up there a path with a negative gradient is one that
+# speaks *against* the class, and in this picture it starts at the other animal; the rule cuts it.
+# The rest of the network only draws. So the map hints at *where*, and cannot say why the network
+# chose a class.
 #
 # **Question.** It is called a gradient. If we move the photo a little in the direction of the picture,
 # does the score rise as it would along the true gradient?
@@ -584,7 +647,7 @@ assert rows[2][2] < 0.3 * rows[0][2]
 # - Three rules for the ReLU's way back; only backprop is the chain rule. Positive gradients alone are
 #   the deconvnet, both masks together are guided backpropagation.
 # - They work for any unit: the gradient shows which part of its patch a unit responds to.
-# - Each rule stops about half of the gradient at a ReLU, both together two thirds.
+# - On average each rule stops about half of the gradient at a ReLU, both together more.
 # - Without max-pooling the deconvnet does not depend on the photo at all.
 # - A rule put on modules misses ReLUs that are called as functions, in silence.
 # - Guided maps of a right and a wrong class are nearly the same picture: sharper is not more faithful.

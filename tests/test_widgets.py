@@ -394,6 +394,11 @@ def test_the_number_of_copies_counts_for_smoothgrad_only(saliency, passes):
     passes.clear()
     samples.value = 3
     assert sum(passes) == 3
+    before = saliency.image.value
+    saliency.controls["noise"].value = 30
+    assert sum(passes) == 6
+    assert saliency.image.value != before
+    assert "one noisy copy" in saliency.titles.value
 
 
 def test_a_new_photo_costs_one_look_and_one_map(saliency, passes):

@@ -26,20 +26,34 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         photos: names of the course's photos.
 
     Returns:
-        The explorer. A new photo, class, method or number of samples costs passes of the network;
-        blur and opacity only redraw.
+        The explorer. A new photo, class, method, noise or number of samples costs passes of the
+        network; blur and opacity only redraw. For SmoothGrad one of the noisy copies is shown
+        instead of the photo.
     """
 
     heat = remember(partial(heat_map, network))
     copies = slider(1, 32, 8, label="noisy copies")
+    level = slider(0, 40, 5, label="noise, %")
 
     def draw(
-        photo: Photo, class_index: int, method: str, samples: int, blur: float, opacity: float
+        photo: Photo,
+        class_index: int,
+        method: str,
+        samples: int,
+        noise: int,
+        blur: float,
+        opacity: float,
     ) -> tuple[dict[str, Tensor], str]:
-        copies.disabled = method != "SmoothGrad"
-        array = blurred(heat(photo, class_index, method, 1 if copies.disabled else samples), blur)
+        copies.disabled = level.disabled = method != "SmoothGrad"
+        how = (1, 0) if copies.disabled else (samples, noise)
+        array = blurred(heat(photo, class_index, method, *how), blur)
         pixels = network.crop_pixels(photo.pixels)[0]
-        drawn = {"photo": pixels, method: coloured(array, method == "gradient x input")}
+        drawn = {"photo": pixels}
+        if method == "SmoothGrad":
+            x = network.preprocess(photo.pixels)
+            noisy = x + saliency.gaussian_noise(x, 1, noise / 100)[0]
+            drawn = {"one noisy copy": network.denormalize(noisy)[0].clamp(0, 1).cpu()}
+        drawn[method] = coloured(array, method == "gradient x input")
         drawn["overlay"] = show.overlay(pixels, array, opacity)
         return drawn, describe(network.labels[class_index], photo.name, method, array)
 
@@ -49,20 +63,23 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         network=network,
         method=choice(METHODS),
         samples=copies,
+        noise=level,
         blur=slider(0.0, 8.0, live=True),
         opacity=slider(0.0, 1.0, 0.75, live=True),
     )
 
 
-def heat_map(network: Network, photo: Photo, class_index: int, method: str, samples: int) -> Tensor:
+def heat_map(
+    network: Network, photo: Photo, class_index: int, method: str, samples: int, noise: int
+) -> Tensor:
     """The map of one photo by one of `METHODS`: (H,W), on the CPU.
 
-    `samples` noisy copies are averaged by SmoothGrad; the other methods take none.
+    SmoothGrad averages `samples` copies with `noise` per cent of it; other methods take none.
     """
     x = network.preprocess(photo.pixels)
     if method == "SmoothGrad":
-        noise = saliency.gaussian_noise(x, samples)
-        return saliency.smoothgrad(network, x, class_index, noise)[0].cpu()
+        some = saliency.gaussian_noise(x, samples, noise / 100)
+        return saliency.smoothgrad(network, x, class_index, some)[0].cpu()
     gradient = method == "gradient x input"
     function = saliency.gradient_times_input if gradient else saliency.saliency_map
     return function(network, x, class_index)[0].cpu()
