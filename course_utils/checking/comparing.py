@@ -35,13 +35,14 @@ def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None
     if isinstance(target, str | bool) or target is None:
         return [] if type(value) is type(target) and value == target else None
     if isinstance(target, Tensor | numbers.Number):
-        number = as_number(value)
-        return None if number is None else [(number, torch.tensor(float(target)).double())]
+        pair = (as_number(value), as_number(target))
+        return None if any(number is None for number in pair) else [pair]
     if isinstance(target, dict):
         if not isinstance(value, dict) or value.keys() != target.keys():
             return None
         value, target = [value[k] for k in target], list(target.values())
-    if not isinstance(value, list | tuple) or len(value) != len(target):
+    both = isinstance(value, list | tuple) and isinstance(target, list | tuple)
+    if not both or len(value) != len(target):
         return None
     parts = [aligned(v, t) for v, t in zip(value, target, strict=True)]
     return None if None in parts else [pair for part in parts for pair in part]
