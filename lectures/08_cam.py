@@ -258,7 +258,8 @@ assert left[2] < 0.2
 def grad_cam(model, x, classes, layer):
     """ReLU(sum_k alpha_k A_k), alpha_k = mean_ij dS_c/dA_kij.
 
-    model: logits (N,C) of normalised images; x: (N,3,H,W); classes: (N,) int64; layer: its name.
+    model: logits (N,C) of normalised images; x: (N,3,H,W); classes: (N,) int64; layer: its name,
+    as layers.capture takes it.
     Returns: (N,h,w), never negative.
     """
     ### BEGIN SOLUTION
