@@ -77,6 +77,16 @@ class Network(nn.Module):
         """Logits (N,C) of normalised images `x` (N,3,H,W); without a classifier, feature maps."""
         return self.module(x)
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """A layer by its name in the field ("fire5"), any part by its path here.
+
+        Raises:
+            AttributeError: no such part.
+        """
+        if target in self.layers:
+            return self.module.get_submodule(self.layers[target])
+        return super().get_submodule(target)
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -139,6 +139,14 @@ def test_a_network_of_ones_own_gets_its_module_names_as_layers():
     assert not net.module[1].inplace
 
 
+def test_a_layer_is_found_as_torch_finds_it(squeezenet):
+    path = f"module.{squeezenet.layers['fire5']}"
+    assert squeezenet.get_submodule("fire5") is squeezenet.get_submodule(path)
+    assert squeezenet.get_submodule("") is squeezenet
+    with pytest.raises(AttributeError, match="fire50"):
+        squeezenet.get_submodule("fire50")
+
+
 def test_a_network_refuses_wrong_normalisation_and_layers():
     with pytest.raises(ValueError, match="mean and std need 3 numbers"):
         models.Network(nn.Identity(), mean=(0.5,))
