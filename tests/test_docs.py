@@ -145,6 +145,14 @@ def test_every_room_is_in_the_picture(drawing):
     assert {path.stem[3:] for path in LECTURES} <= texts
 
 
+def test_what_is_shared_stands_in_the_picture_once(drawing):
+    drawn = ElementTree.parse(drawing.TARGET).iter("{http://www.w3.org/2000/svg}text")
+    texts = [text.text for text in drawn]
+    folder = ROOT / "course_utils" / "common"
+    for name in {p.stem for p in folder.iterdir() if not p.name.startswith("_")}:
+        assert texts.count(name) == 1, name
+
+
 def test_what_each_room_is_for_stands_in_the_package(drawing):
     others = set(drawing.rooms()) - set(drawing.lectures())
     assert set(drawing.purposes()) == others

@@ -233,9 +233,8 @@ def places(ends: dict[str, set[str]]) -> dict[str, tuple[float, float, float, fl
 def common(bottom: float) -> list[str]:
     """What all rooms share, as a pillar beside them."""
     x, width = COLUMNS[SHARED]
-    inside = [
-        name.split(".")[2] for name in modules() if name.startswith(f"course_utils.{SHARED}.")
-    ]
+    start = f"course_utils.{SHARED}."
+    inside = sorted({name.split(".")[2] for name in modules() if name.startswith(start)})
     says = textwrap.wrap(purposes()[SHARED], 20)
     return [
         rectangle(x, TOP, width, bottom - TOP, 'fill="#f2f2f2" stroke="#444444"'),
