@@ -134,7 +134,11 @@ def go_on(name, source, capsys):
     assert f"From here on: your {name}." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", USES)
+LONG = ("pointing_score", "deletion_curve")
+QUICK = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in USES]
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_the_next_cells_run_with_another_answer(name, capsys):
     go_on(name, RIGHT[name][-1][1], capsys)
 
