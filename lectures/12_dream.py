@@ -577,6 +577,10 @@ without = [
 fed = probability_of_kinds(by_layer["fire8"][:3])[0]
 unfed, at_first = probability_of_kinds(without)[0], probability_of_kinds(photos[:3])[0]
 print(f"p(dogs): photos {at_first:.2f}, with ones {unfed:.2f}, with feedback {fed:.2f}")
+assert min(unfed, fed) > at_first + 0.2
+
+# %% [markdown]
+# The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice.
 
 # %%
 alt = "the same six photos, dreamt by fire9: birds, lizards and fish rather than dogs"
