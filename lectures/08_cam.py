@@ -156,7 +156,7 @@ alt = "SqueezeNet's maps of 13 by 13 places, bright on the animals, never quite 
 show.maps(squeeze_maps, squeeze_titles, signed=True, alt=alt)
 
 # %% [markdown]
-# Finer, 13 × 13 places, and almost nowhere blue: what speaks *against* a class is cut to zero. Nor is
+# Finer, 13 × 13 places, and almost nowhere blue; this is the sum before the ReLU, which will cut the little blue to zero. Nor is
 # the background dark. Is that evidence? We look at the mean of the maps of *all* 1,000 classes.
 
 # %%
@@ -206,7 +206,7 @@ show.table(["class", "score"], zip(animals, ranked.values, strict=True))
 
 # %% [markdown]
 # A dog, and three names for the same cat. **Question.** Each single photo has a score near 10 for its
-# own animal. Why are these about half of that?
+# own animal. Why are these less than half of that?
 
 # %%
 asked = ["Egyptian cat", "tabby", "German shepherd"]
@@ -224,8 +224,9 @@ assert left[:2].min() > 0.8
 assert left[2] < 0.2
 
 # %% [markdown]
-# The same picture, the same pass, two maps: it follows the class asked for. (And the scores halve
-# because each animal fills only half of the places that are averaged.)
+# The same picture, the same pass, two maps: it follows the class asked for. (And the scores more
+# than halve: each animal fills only half of the places that are averaged, and what the other half adds
+# may count against it.)
 
 # %% [markdown]
 # ## Grad-CAM: any layer of any network
@@ -353,8 +354,8 @@ assert min(gaps[-2:]) > 0.7 > 0.5 > max(gaps[:-2])
 # %% [markdown] slide="subslide"
 # Only the last two layers tell the animals apart. At block 4 there is a hint of it, at the stem and at
 # block 6 nothing: there "German shepherd" even prefers the cat. The picture is finer further down, but
-# the question is lost, since the *mean* gradient of an edge channel has to speak for cat fur and dog
-# fur at once. A sharp Grad-CAM of an early layer is mostly a picture of the layer.
+# the question is lost. One reason may be the *mean*: one weight of an edge channel has to speak for cat fur
+# and dog fur at once. A sharp Grad-CAM of an early layer is mostly a picture of the layer.
 
 # %% [markdown]
 # ## A map that is black everywhere
@@ -508,7 +509,8 @@ print(f"Grad-CAM {values[0]:.2f}, centre {values[1]:.2f}; {hits} of 12 boxes abo
 assert values[0] > values[1] + 0.03
 
 # %% [markdown]
-# Better than the centre, without a single box in training. But not sharp. Whose fault is that, the
+# Better than the centre on these twelve, without a single box in training; twelve are too few to be sure.
+# And not sharp. Whose fault is that, the
 # network's or the resolution's?
 #
 # **Question.** Suppose the map were *perfect*, the true mask itself, only with 7 × 7 places. How good
@@ -618,7 +620,7 @@ widgets.cam_explorer(net)
 # - Grad-CAM measures the weights by a gradient. At the last layer it is the CAM without its negative
 #   part; at earlier ones it is finer and forgets the class.
 # - One picture, two classes, two maps. A black map means that no place speaks for the class.
-# - Boxes without box labels: better than the centre, limited by 7 × 7 places and by heads that suffice.
+# - Boxes without box labels: on twelve scenes better than the centre, limited by 7 × 7 places and by heads that suffice.
 
 # %% [markdown]
 # **What it does not show.** A place of the last layer sees far more than its own cell: in these networks

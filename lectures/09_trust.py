@@ -438,7 +438,9 @@ show.table(trust.HEADER, trust.as_rows(live))
 # %% [markdown]
 # ## The table, in full
 #
-# Sixty scenes, twelve collages (each with four questions), twelve photos for the randomisation.
+# Sixty scenes, twelve collages (each with four questions), twelve photos for the randomisation. Two
+# columns differ from the live table: here deletion and insertion are areas under $p$ in twenty equal
+# steps, there under $p/p_0$ with finer steps at the start.
 
 # %% slide="subslide"
 show.table(trust.HEADER, trust.as_rows(full))
@@ -472,7 +474,7 @@ for score in ("energy", "hit", "grid", "insertion"):
 # - **"Where?" and "which?" are two questions.** Guided backpropagation puts as much on the object as CAM; with
 #   four objects to choose from it falls far behind, and deconvnet is at chance.
 # - **SmoothGrad**, so convincing in lecture 06, spreads: less on the object than plain saliency.
-# - **Guided Grad-CAM** wins energy, hits and the grid, and yet keeps a quarter of its order when there is
+# - **Guided Grad-CAM** leads in energy, and yet keeps a quarter of its order when there is
 #   nothing to explain: its lines are guided backpropagation's.
 
 # %%
@@ -507,9 +509,11 @@ show.table(
 )
 
 # %% [markdown]
-# They do not. Energy and grid agree well; deletion and insertion, introduced as two sides of one coin,
-# are *opposed*: gradient × input wins the first and is last at the second. What speckles gain at deletion
-# they lose at insertion. So a single score proves nothing, and whoever shows only one chose it.
+# They do not put them in one order: gradient × input wins deletion and is last at insertion. More cannot be
+# read from this table. These are *nine* methods and fifteen pairs, and when nine values are shuffled at
+# random, the largest of fifteen correlations is often as large as those above. Tomsett et al. (2020)
+# ask the same question with more methods and photos. A single score proves nothing, and whoever
+# shows only one chose it.
 
 # %% slide="subslide"
 place = {c: i for i, c in enumerate(scores)}
@@ -536,11 +540,11 @@ widgets.deletion_explorer(net)
 # %% [markdown]
 # ## What we saw
 #
-# - The eye likes maps that look like the photo. Edges and a bell look good and know nothing: a yardstick.
+# - The eye likes maps that look like the photo. Edges and a bell look good and know nothing.
 # - With random weights guided backpropagation still draws the bird, and SmoothGrad notices less than
 #   saliency. Occlusion and the class activation maps forget.
 # - In a collage of four most gradient maps hardly know which object was asked for.
-# - Deletion and insertion also measure how a network takes to damage, and contradict one another.
+# - Deletion and insertion also measure how a network takes to damage.
 # - No method wins everywhere. For "where?", CAM at one pass; for detail, Guided Grad-CAM, without trusting
 #   its lines; for a doubt that matters, occlusion and an experiment on the photo.
 # - A mean without interval and baseline is an opinion.
@@ -548,8 +552,8 @@ widgets.deletion_explorer(net)
 # %% [markdown]
 # **What it does not show.** No score here knows what the network *really* used; each checks a consequence
 # that a true map would have. Composites are not photos, deleted photos are not photos, and a network
-# may rightly use the background. Twelve collages and sixty scenes of 46 objects say nothing about X-ray
-# images. Run the scores on your own pictures before you believe a map of them.
+# may rightly use the background. Twelve collages of some photos and sixty scenes of some cut-outs, many of them
+# drawn more than once, say nothing about X-ray images. Run the scores on your own pictures before you believe a map of them.
 
 # %% [markdown]
 # ## Key terms
@@ -591,4 +595,7 @@ show.credits(used)
 # - J. Zhang et al. *Top-down Neural Attention by Excitation Backprop.* ECCV 2016 (pointing hits).
 # - S. Hooker et al. *A Benchmark for Interpretability Methods in Deep Neural Networks.* NeurIPS 2019
 #   (deleted photos are no photos; retraining as a remedy).
+
+# %% [markdown] slide="skip"
+# - R. Tomsett et al. *Sanity Checks for Saliency Metrics.* AAAI 2020.
 # - Z. Wang et al. *Image Quality Assessment: From Error Visibility to Structural Similarity.* 2004.
