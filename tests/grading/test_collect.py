@@ -101,6 +101,23 @@ def test_a_students_own_zip_counts_as_a_folder(tmp_path):
     assert (one.student, collect.read(one)) == ("bob", GOOD.encode())
 
 
+def test_notebooks_of_one_name_are_shown_with_their_folders(tmp_path):
+    for path in ("ada/new/06.ipynb", "ada/old/06.ipynb", "ada/deep/07.ipynb", "bob/08.ipynb"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(GOOD)
+    inner = zipped(tmp_path / "ada" / "more.zip", [("06.IPYNB", GOOD)])
+    assert inner.is_file()
+    found = collect.collect(tmp_path)[0]
+    assert sorted(h.notebook for h in found) == [
+        "07.ipynb",
+        "08.ipynb",
+        "more.zip/06.IPYNB",
+        "new/06.ipynb",
+        "old/06.ipynb",
+    ]
+    assert len({place.casefold() for place in collect.places(found)}) == 5
+
+
 def test_a_single_notebook(tmp_path):
     path = tmp_path / "ada.ipynb"
     path.write_text(GOOD)

@@ -106,6 +106,29 @@ def test_of_several_notebooks_one_counts():
     assert found == {"06 (10).ipynb", "bob"}
 
 
+def test_of_two_with_one_name_the_written_one_counts(stored):
+    """And where both are written it is said that the choice is not sure."""
+    blank, half = result("ada", "old/06.ipynb"), result("ada", "new/06.ipynb", saliency_map=WRONG)
+    rows = report.counted([Row("z", blank), Row("a", half)])
+    assert [(r.result["notebook"], r.remark) for r in rows if r.counted] == [("new/06.ipynb", "")]
+    full = result("ada", "new/06.ipynb", saliency_map=RIGHT)
+    for first, second in ((full, half | {"notebook": "old/06.ipynb"}),):
+        rows = report.counted([Row("a", first), Row("z", second)])
+        (chosen,) = [r for r in rows if r.counted]
+        assert chosen.result["notebook"] == "new/06.ipynb"
+        assert chosen.remark.endswith("does not count: old/06.ipynb (0 points)")
+    out = stored(full, half | {"notebook": "old/06.ipynb"})
+    assert "old/06.ipynb (0 points)" in (out / "class.html").read_text()
+    remarks = [row["remark"] for row in rows_of(out / "class.csv")]
+    assert sum("ambiguous" in remark for remark in remarks) == 1
+
+
+def test_a_blank_later_one_does_not_replace_a_written_one():
+    rows = [Row("a", result("ada", "06.ipynb", saliency_map=RIGHT))]
+    rows.append(Row("b", result("ada", "06 (2).ipynb")))
+    assert [r.place for r in report.counted(rows) if r.counted] == ["a"]
+
+
 def test_what_is_no_result_is_left_out(tmp_path):
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "06.json").write_text("{")

@@ -13,8 +13,8 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -48,10 +48,11 @@ class Handed:
 
     Attributes:
         student: whose; safe to show.
-        notebook: its name; safe to show.
+        notebook: its name, with the folder where another of theirs has the same; safe to show.
         file: the file, or the zip it lies in.
         inside: the numbers of its entry in that zip, of the entry in a zip within that.
         problem: why it cannot be read, if that is known already.
+        folder: the folders, or the zip of the student's, in which it lies; safe to show.
     """
 
     student: str
@@ -59,6 +60,7 @@ class Handed:
     file: str
     inside: tuple[int, ...] = ()
     problem: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def shown(name: str) -> str:
 
 def _of_student(student: str, entries: list[_Entry]) -> list[Handed]:
     found = [handed for entry in entries for handed in _handed(student, entry)]
-    seen = list({(h.file, h.inside): h for h in found}.values())
+    seen = _told_apart(list({(h.file, h.inside): h for h in found}.values()))
     if len(seen) > MOST:
         problem = f"{len(seen):,} notebooks were handed in; accepted: {MOST}"
         return [Handed(student, "(too many)", seen[0].file, problem=problem)]
@@ -246,6 +248,22 @@ def _of_student(student: str, entries: list[_Entry]) -> list[Handed]:
     return [Handed(student, "(none)", entries[0].file, problem=problem)]
 
 
+def _told_apart(found: list[Handed]) -> list[Handed]:
+    """Notebooks of one name, each with the folder or the zip in which it lies."""
+    names = Counter(h.notebook.casefold() for h in found)
+    return [
+        replace(h, notebook=f"{h.folder}/{h.notebook}")
+        if names[h.notebook.casefold()] > 1 and h.folder
+        else h
+        for h in found
+    ]
+
+
+def _folder(parts: Sequence[str]) -> str:
+    """The folders above a file, safe to show."""
+    return "/".join(shown(part) for part in parts if part not in ("..", ""))
+
+
 def _handed(student: str, entry: _Entry) -> Iterator[Handed]:
     """The notebooks of an entry: itself, or those in a student's own zip."""
     name = entry.parts[-1]
@@ -254,7 +272,8 @@ def _handed(student: str, entry: _Entry) -> Iterator[Handed]:
     if _is_zip(name) and not entry.problem:
         yield from _in_zip(student, entry)
     elif _NOTEBOOK.fullmatch(name) or (entry.problem and len(entry.parts) == 1):
-        yield Handed(student, shown(name), entry.file, entry.inside, entry.problem)
+        folder = _folder(entry.parts[1:-1])
+        yield Handed(student, shown(name), entry.file, entry.inside, entry.problem, folder)
 
 
 def _is_zip(name: str) -> bool:
@@ -276,7 +295,8 @@ def _in_zip(student: str, entry: _Entry) -> Iterator[Handed]:
     kept = [e for e in inner if _NOTEBOOK.fullmatch(e.parts[-1])]
     for one in kept:
         number = (*entry.inside, *one.inside)
-        yield Handed(student, shown(one.parts[-1]), entry.file, number, one.problem)
+        folder = _folder((*entry.parts[1:], *one.parts[:-1]))
+        yield Handed(student, shown(one.parts[-1]), entry.file, number, one.problem, folder)
     if not kept:
         yield replace(own, problem="there is no notebook in the zip")
 

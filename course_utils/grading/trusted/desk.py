@@ -22,7 +22,7 @@ def grade(submissions: Path, out: Path, settings: engine.Settings) -> bool:
     if len(results) == 1:
         print(judge.table(results[0]) + f"\n\nwrote {out / run.places[0]}.json")
     else:
-        print("\n".join([*_summary(run), *_troubles(results)]))
+        print("\n".join([*_summary(run), *_troubles(results), *_doubts(out, run)]))
         print("wrote " + ", ".join(map(str, written)))
     return all(result["state"] == judge.GRADED for result in results)
 
@@ -49,3 +49,10 @@ def _troubles(results: list[dict]) -> list[str]:
     """The notebooks without a judgement, each with the reason."""
     lost = [result for result in results if result["state"] != judge.GRADED]
     return [f"{result['student']}, {result['notebook']}: {result['reason']}" for result in lost]
+
+
+def _doubts(out: Path, run: engine.Run) -> list[str]:
+    """The students of whom it is not clear which notebook counts."""
+    rows = [report.Row(place, r) for place in run.current if (r := report.load(out, place))]
+    counted = report.counted(rows)
+    return [f"{row.result['student']}: {row.remark}" for row in counted if row.remark]

@@ -48,11 +48,13 @@ class Row:
         place: in the folder of results.
         result: the stored result; no pictures, no cells.
         counted: whether it counts; of several notebooks of one student for one lecture one does.
+        remark: what an instructor should know about that choice.
     """
 
     place: str
     result: dict
     counted: bool = True
+    remark: str = ""
 
 
 def write(out: Path, places: Sequence[str]) -> list[Path]:
@@ -95,27 +97,52 @@ def _light(result: dict) -> dict:
 
 
 def counted(rows: Iterable[Row]) -> list[Row]:
-    """The rows by student, and of several notebooks for one lecture only the last one counting.
+    """The rows by student, and of several notebooks for one lecture only one counting.
 
-    The last by name, numbers in it read as such: "06 (2)" comes after "06", and "06 (10)" after
-    "06 (2)". A notebook that could not be read counts only where no other was handed in.
+    One in which something was written before one that is blank; then the last by name, numbers in
+    it read as such: "06 (2)" comes after "06", and "06 (10)" after "06 (2)". Of two with the same
+    name in different folders the one with more points, and the row says so. A notebook that could
+    not be read counts only where no other was handed in.
     """
     rows = sorted(rows, key=lambda row: (row.result["student"], *_counting_order(row)))
-    last: dict[tuple, str] = {}
+    last: dict[tuple, Row] = {}
     graded = {row.result["student"] for row in rows if row.result["lecture"]}
     for row in rows:
         student, lecture = row.result["student"], row.result["lecture"]
         if lecture or student not in graded:
-            last[(student, lecture)] = row.place
-    chosen = set(last.values())
-    return [Row(row.place, row.result, row.place in chosen) for row in rows]
+            last[(student, lecture)] = row
+    chosen = {row.place: _doubt(row, rows) for row in last.values()}
+    return [Row(r.place, r.result, r.place in chosen, chosen.get(r.place, "")) for r in rows]
+
+
+def _doubt(chosen: Row, rows: Sequence[Row]) -> str:
+    """What an instructor should know about the choice: others of the same name, not blank."""
+    key = [(r.result["student"], r.result["lecture"], _name(r)) for r in (chosen, *rows)]
+    pairs = zip(rows, key[1:], strict=True)
+    others = [r for r, k in pairs if k == key[0] and r.place != chosen.place and _attempted(r)]
+    if not others:
+        return ""
+    listed = ", ".join(f"{r.result['notebook']} ({r.result['points']:g} points)" for r in others)
+    return (
+        f"ambiguous: another notebook of the same name was handed in and does not count: {listed}"
+    )
+
+
+def _attempted(row: Row) -> bool:
+    return any(one["state"] != core.NOT_ATTEMPTED for one in row.result["exercises"])
+
+
+def _name(row: Row) -> str:
+    """A notebook's name without its folder and ending."""
+    return row.result["notebook"].rpartition("/")[2].casefold().removesuffix(".ipynb")
 
 
 def _counting_order(row: Row) -> tuple:
-    name = row.result["notebook"].casefold().removesuffix(".ipynb")
-    parts = [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)]
+    result = row.result
+    parts = [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", _name(row))]
     ordered = tuple((isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in parts)
-    return (row.result["lecture"] or "", row.result["state"] == GRADED, ordered, row.place)
+    written = (result["state"] == GRADED, _attempted(row))
+    return (result["lecture"] or "", *written, ordered, result["points"], row.place)
 
 
 # ------------------------------------------------------------------ tables
@@ -125,13 +152,15 @@ def class_table(rows: Sequence[Row]) -> str:
     """The class as CSV: a row for each notebook, a column for each exercise."""
     names = list(dict.fromkeys(one["exercise"] for row in rows for one in row.result["exercises"]))
     head = ["student", "notebook", "lecture", "counts", "state", "points", "max_points", "reason"]
+    head.append("remark")
     lines = [[*head, *names]]
     for row in rows:
         result = row.result
         points = {one["exercise"]: one["points"] for one in result["exercises"]}
         said = [result[key] for key in ("student", "notebook", "lecture")]
         said += ["yes" if row.counted else "no", result["state"], result["points"]]
-        lines.append([*said, result["max_points"], result["reason"], *map(points.get, names)])
+        said += [result["max_points"], result["reason"], row.remark]
+        lines.append([*said, *map(points.get, names)])
     return _csv(lines)
 
 
@@ -250,6 +279,7 @@ def _students(rows: Sequence[Row]) -> Iterator[str]:
         link = html.escape(f"{row.place.partition('/')[0]}/report.html".replace("%", "%25"))
         who = f'<a href="{link}">{html.escape(result["student"])}</a>'
         state = result["state"] if row.counted else f"{result['state']}, does not count"
+        state += f"; {row.remark}" if row.remark else ""
         points = f"{result['points']:g} of {result['max_points']:g}"
         cells = [who, html.escape(result["notebook"]), html.escape(state)]
         yield f'<tr><td>{"</td><td>".join(cells)}</td><td class="n">{points}</td></tr>'
