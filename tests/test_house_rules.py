@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from course_utils.checking import sources
+from course_utils.checking import scopes
 from course_utils.commands import build
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ def draws(statement):
 def test_what_is_drawn_is_the_last_line_of_its_cell(path):
     """Jupyter shows the value of a cell's last line only: anything above it is never seen."""
     cells = [cell for cell in build.read(path) if cell.kind == "code"]
-    bodies = [(cell, ast.parse(sources.plain(cell.source)).body) for cell in cells]
+    bodies = [(cell, ast.parse(scopes.plain(cell.source)).body) for cell in cells]
     unseen = [
         f"line {cell.line + node.lineno}: {ast.unparse(node)[:60]}"
         for cell, body in bodies

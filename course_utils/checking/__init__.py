@@ -1,6 +1,8 @@
 """How an answer is judged.
 
     core.py         what an exercise is: cases, known mistakes, verdicts
+    reading.py      a notebook file: its lecture and its cells
+    scopes.py       what a statement binds, changes and reads
     sources.py      from a notebook's cells to the code that one function needs
     running.py      a student's function on the cases: alone, watched, stopped in time
     networks.py     networks for cases, from a specification

@@ -112,7 +112,31 @@ def _type(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
     return ""
 
 
+def _other_name(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
+    return (
+        f"Your function is called `{fault.name}`; graded is the function that is called "
+        f"`{exercise.name}`. Rename it, if that is your answer."
+    )
+
+
+def _not_code(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
+    return (
+        f"Your answer stands in a {fault.name} cell, which does not run. Click into it and choose "
+        "Code in the toolbar, then run it."
+    )
+
+
+def _no_module(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
+    return (
+        f"It needs the module `{fault.name}`, which does not exist where your answer is graded: "
+        "only the notebook is handed in. If it is a file of yours, copy what you use into a cell."
+    )
+
+
 SPECIAL: dict[str, Callable[[Exercise, Fault, Pieces | None], str]] = {
+    "OtherName": _other_name,
+    "NotCode": _not_code,
+    "ModuleNotFoundError": _no_module,
     "NameError": _missing_name,
     "UnboundLocalError": _unbound,
     "TimeLimit": _too_slow,

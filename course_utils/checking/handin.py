@@ -1,20 +1,26 @@
 """What `course check` and `course submit` do: the table of a notebook's exercises, and the zip."""
 
-import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils.checking import core, history, judging, running, sources
+from course_utils.checking import core, judging, reading, running, sources
 from course_utils.checking.core import RIGHT, Exercise, Verdict
 from course_utils.checking.notebook import stumbled
 from course_utils.checking.wording import unmarked
 from course_utils.common import lectures
 
+_NEWER = re.compile(r"\.v[0-9a-f]{12}\.ipynb$")  # a newer version, put beside the student's
+
 
 class HandInError(Exception):
     """A notebook that cannot be read or handed in; the message says why and what to do."""
+
+
+class NoExercisesError(HandInError):
+    """A notebook of no lecture, such as a student's own notes."""
 
 
 @dataclass(frozen=True)
@@ -28,41 +34,80 @@ class Row:
 def notebooks(wanted: str, work: Path) -> list[Path]:
     """The notebooks meant by a file name, a lecture, or nothing (all in the student's folder).
 
+    Args:
+        wanted: a file anywhere or in the folder; or a lecture, of which there may be several
+            notebooks, copies under other names included.
+        work: the student's folder.
+
     Raises:
         HandInError: no such file, or a lecture without a notebook in the folder.
     """
+    there = [f for f in sorted(work.glob("*.ipynb")) if not _NEWER.search(f.name)]
     if not wanted:
-        found = [f for f in sorted(work.glob("*.ipynb")) if ".v" not in f.name]
-        if not found:
+        if not there:
             raise HandInError(f"no notebooks in {work}: `course lab` puts them there")
-        return found
-    if wanted.endswith(".ipynb") and Path(wanted).is_file():
-        return [Path(wanted)]
+        return there
+    named = Path(wanted)
+    for path in (named, work / named):
+        if path.suffix == ".ipynb" and path.is_file():
+            return [path]
+    if wanted not in lectures.names() and (work / f"{wanted}.ipynb").is_file():
+        return [work / f"{wanted}.ipynb"]
     try:
-        path = work / f"{lectures.find(Path(wanted).name)}.ipynb"
+        lecture = lectures.find(named.name)
     except ValueError as error:
         raise HandInError(str(error)) from None
-    if not path.is_file():
-        raise HandInError(f"there is no {path}: `course lab` puts the notebooks there")
-    return [path]
+    found = [path for path in there if _of_lecture(path, lecture)]
+    if not found:
+        raise HandInError(
+            f"there is no {lecture}.ipynb in {work}: `course lab` puts the notebooks there. "
+            "One that lies elsewhere can be named by its path."
+        )
+    return found
 
 
-def read(path: Path) -> tuple[str, dict]:
-    """A notebook file: its lecture, from the metadata or else the file's name, and its content.
+def _of_lecture(path: Path, lecture: str) -> bool:
+    """Whether a notebook is of a lecture; one that cannot be read, by its name."""
+    try:
+        return read(path)[0] == lecture
+    except HandInError:
+        return path.stem.startswith(lecture)
+
+
+def one(wanted: str, work: Path) -> Path:
+    """The one notebook meant, to be handed in.
 
     Raises:
-        HandInError: not a notebook.
+        HandInError: as `notebooks`; or there are several, and the student is to say which counts.
+    """
+    found = notebooks(wanted, work)
+    if len(found) > 1:
+        listed = "\n".join(f"  course submit {_quoted(path)}" for path in found)
+        raise HandInError(
+            f"{len(found)} notebooks in {work} are of this lecture. Say which one counts:\n{listed}"
+        )
+    return found[0]
+
+
+def _quoted(path: Path) -> str:
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+def read(path: Path) -> tuple[str, list[sources.SourceCell]]:
+    """A notebook file: its lecture, and its cells, as the grader reads them.
+
+    Raises:
+        HandInError: not a notebook, or of no lecture known here.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["cells"], list):
-            raise TypeError("cells is not a list")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = reading.parse(path.read_bytes())
+        found = reading.raw_cells(content)
+        lecture = reading.lecture(content, path.name, found)
+    except reading.NoLectureError as error:
+        raise NoExercisesError(f"{path.name}: no exercises; {error}") from error
+    except (OSError, reading.ReadingError) as error:
         raise HandInError(f"{path.name} cannot be read as a notebook: {error}") from error
-    metadata = content.get("metadata")
-    course = metadata.get("course") if isinstance(metadata, dict) else None
-    named = course.get("lecture") if isinstance(course, dict) else None
-    return str(named or path.stem), content
+    return lecture, reading.cells(found, lecture)
 
 
 def table(path: Path) -> list[Row]:
@@ -71,15 +116,15 @@ def table(path: Path) -> list[Row]:
     Raises:
         HandInError: not a notebook.
     """
-    lecture, content = read(path)
-    exercises = core.all_(lecture)
-    ids = set(history.lecture_cells(lecture))
-    cells = sources.notebook_cells(content, [e.name for e in exercises], ids)
-    return [Row(e, _judged(e, cells)) for e in exercises]
+    lecture, cells = read(path)
+    return [Row(e, judged(e, cells)) for e in core.all_(lecture)]
 
 
-def _judged(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
-    """As `_verdict`, and never an exception: a notebook can be handed in whatever is in it."""
+def judged(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
+    """What there is to say about an exercise of a notebook's cells.
+
+    Never an exception: a notebook can be handed in whatever is in it.
+    """
     try:
         return _verdict(exercise, cells)
     except Exception as error:
@@ -87,7 +132,7 @@ def _judged(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
 
 
 def _verdict(exercise: Exercise, cells: list[sources.SourceCell]) -> Verdict:
-    pieces = sources.assemble(cells, exercise.name)
+    pieces = reading.assembled(cells, exercise)
     if pieces.stub:
         return judging.judge(exercise, [], [], pieces)
     cases = exercise.cases(core.PUBLIC_SEED)

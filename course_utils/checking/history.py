@@ -1,19 +1,13 @@
 """The cells that have run in this notebook, with their ids where the editor sends them."""
 
 import ast
-import json
 import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
-from functools import cache
 
-from course_utils.checking import sources
-from course_utils.checking.sources import EXERCISE, LECTURE, STUDENT, SourceCell
-from course_utils.common import paths
+from course_utils.checking import reading, scopes, sources
+from course_utils.checking.sources import SourceCell
 
 _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # as nbformat defines it
-ALIKE = 0.75
-"""A cell without a known id counts as the lecture's where its text is at least so similar."""
 
 
 class Recorder:
@@ -41,6 +35,7 @@ class Recorder:
         if not self.open and getattr(result, "info", None) is not None:
             self._add(result.info)
         self.open = False
+        _explain(getattr(result, "error_in_exec", None), self.cells)
 
     def _add(self, info: object) -> None:
         if info.raw_cell:
@@ -48,8 +43,28 @@ class Recorder:
 
     def latest(self) -> list[tuple[str | None, str]]:
         """In the order in which they last ran: of a cell that ran twice only the last text."""
-        last = {key: i for i, (key, _) in enumerate(self.cells) if key is not None}
-        return [c for i, c in enumerate(self.cells) if c[0] is None or last[c[0]] == i]
+        last = {_key(cell): i for i, cell in enumerate(self.cells)}
+        return [c for i, c in enumerate(self.cells) if last[_key(c)] == i]
+
+
+def _key(cell: tuple[str | None, str]) -> object:
+    """What a cell and its later text have in common: the id, else the functions, else the text."""
+    key, text = cell
+    if key is not None:
+        return key
+    named = [s.node.name for s in scopes.statements(text) if isinstance(s.node, ast.FunctionDef)]
+    return tuple(named) if named else (text,)
+
+
+def _explain(error: object, cells: list[tuple[str | None, str]]) -> None:
+    """Says below Python's own words what it means that an exercise's function is not there."""
+    name = error.name if isinstance(error, NameError) else None
+    if name and cells and any(s.checks == name for s in scopes.statements(cells[-1][1])):
+        print(
+            f"{name}: there is no function of this name in the notebook yet. Run the cell that "
+            "defines it. It must be a code cell (choose Code in the toolbar), and the function "
+            f"must be called `{name}`."
+        )
 
 
 _recorders: dict[int, Recorder] = {}
@@ -63,48 +78,11 @@ def start(shell: object) -> Recorder:
 
 
 def cells(shell: object, lecture: str, exercises: Sequence[str]) -> list[SourceCell]:
-    """The cells that have run, each with its role in the lecture."""
-    known = lecture_cells(lecture)
-    return [_role(key, text, exercises, known) for key, text in start(shell).latest()]
-
-
-@cache
-def lecture_cells(lecture: str) -> dict[str, str]:
-    """Id -> text of the code cells of the lecture's notebook; empty where there is none."""
-    try:
-        text = (paths.root() / "notebooks" / f"{lecture}.ipynb").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    found = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
-    return {str(sources.identity(c)): "".join(c["source"]) for c in found}
-
-
-def _role(
-    key: str | None, text: str, exercises: Sequence[str], known: dict[str, str]
-) -> SourceCell:
-    # VS Code sends addresses of its own, not the ids of the file.
-    key = key if key is not None and _CELL_ID.fullmatch(key) else None
-    found = sources.classify(text, key, exercises, set(known))
-    if found.role != STUDENT:
-        return found
-    if key is None:
-        for name in exercises:
-            if _defines(text, name):
-                return SourceCell(text, EXERCISE, name)
-    others = [t for k, t in known.items() if k not in exercises]
-    return SourceCell(text, LECTURE if any(_alike(text, t) for t in others) else STUDENT)
-
-
-def _defines(text: str, name: str) -> bool:
-    try:
-        body = ast.parse(sources.plain(text)).body
-    except SyntaxError:
-        return f"def {name}(" in text
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in body)
-
-
-def _alike(a: str, b: str) -> bool:
-    matcher = SequenceMatcher(None, a.strip(), b.strip(), autojunk=False)
-    return matcher.real_quick_ratio() >= ALIKE and (
-        matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE
-    )
+    """The cells that have run, each with what its id says; their texts say the rest."""
+    ids = set(reading.lecture_cells(lecture))
+    found = []
+    for key, text in start(shell).latest():
+        # VS Code sends addresses of its own, not the ids of the file.
+        key = key if key is not None and _CELL_ID.fullmatch(key) else None
+        found.append(sources.classify(text, key, exercises, ids))
+    return found

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from course_utils.checking import core, history, judging, onward, running, sources
+from course_utils.checking import core, explaining, history, judging, onward, reading, running
 from course_utils.checking.comparing import equal
 from course_utils.checking.core import (
     NOT_ATTEMPTED,
@@ -16,6 +16,7 @@ from course_utils.checking.core import (
     RIGHT,
     WRONG,
     Exercise,
+    Fault,
     Outcome,
     Verdict,
 )
@@ -119,14 +120,14 @@ def examine(
         function: the live function; where cells define it, their code is what runs.
         cells: the notebook's cells; by default those that have run in this IPython.
     """
-    refused = _refused(exercise, function)
-    if refused:
-        return Answer(exercise, function, None, (), Verdict(WRONG, refused))
     ip = shell()
     if cells is None and ip is not None:
         cells = history.cells(ip, exercise.lecture, [e.name for e in core.all_(exercise.lecture)])
-    pieces = sources.assemble(cells or [], exercise.name)
-    known = pieces if pieces.source else None
+    pieces = reading.assembled(cells or [], exercise)
+    known = pieces if pieces.source or pieces.fault else None
+    refused = _refused(exercise, function, known)
+    if refused:
+        return Answer(exercise, function, None, (), Verdict(WRONG, refused))
     cases = exercise.cases(core.PUBLIC_SEED)
     outcomes = _outcomes(known, function, cases)
     verdict = judging.judge(exercise, cases, outcomes, known)
@@ -140,24 +141,25 @@ def _outcomes(pieces: Pieces | None, function: object, cases: list) -> list[Outc
     return running.answers(pieces, cases, seconds)
 
 
-def _refused(exercise: Exercise, function: object) -> str:
+def _refused(exercise: Exercise, function: object, pieces: Pieces | None) -> str:
     """Why this is no function that a student can hand in; empty where it is one."""
     if not callable(function):
         return (
             f"`check` needs the function itself, without brackets behind its name: "
             f'`check("{exercise.name}", {exercise.name})`.'
         )
+    theirs = shell() is not None and shell().user_ns.get(exercise.name) is function
+    if pieces is not None and theirs:
+        return ""  # whatever it calls itself: the cells say what is graded
     module = getattr(function, "__module__", None) or ""
     if module.split(".")[0] == "course_utils" or function is exercise.reference:
         return (
             f"This is the course's own `{getattr(function, '__name__', exercise.name)}`, not "
             "yours. Write the function in its cell and run that cell."
         )
-    if getattr(function, "__name__", exercise.name) not in (exercise.name, "<lambda>"):
-        return (
-            f"You handed in `{function.__name__}`; graded is the function that is called "
-            f"`{exercise.name}`."
-        )
+    named = getattr(function, "__name__", exercise.name)
+    if named not in (exercise.name, "<lambda>"):
+        return explaining.fault_words(exercise, Fault("OtherName", name=named), None)
     if shell() is not None and module not in ("", "__main__"):
         return (
             f"Your function lives in the file of `{module}`, and only the notebook is handed in. "

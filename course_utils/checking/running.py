@@ -3,19 +3,21 @@
 import _thread
 import contextlib
 import ctypes
-import importlib
+import importlib.util
 import io
 import linecache
 import numbers
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ OPEN = ("models", "images", "layers")
 CLOSED = {"capture_layer": {"layers": ("activations", "capture", "forward_until")}}
 """Functions of open modules that do what one exercise asks for, so that it may not call them."""
 
+LINE = 500  # characters kept of the student's line that an error is in
 PRINTED = 2000  # characters kept of what a function writes to the screen
 
 
@@ -101,10 +104,12 @@ def namespace(pieces: Pieces) -> dict[str, object]:
     builtins = dict(vars(importlib.import_module("builtins")))
     load = partial(_import, CLOSED.get(pieces.name, {}))
     builtins |= {"__import__": load, "display": lambda *args, **kwargs: None}
-    space = {"__name__": "exercise", "__builtins__": builtins}
+    module = types.ModuleType("exercise")
+    module.__dict__.update({"__builtins__": builtins})
+    sys.modules["exercise"] = module  # dataclasses look there for what annotations mean
     with open_sandbox():
-        exec(compile(pieces.source, FILE, "exec"), space)
-    return space
+        exec(compile(pieces.source, FILE, "exec"), module.__dict__)
+    return module.__dict__
 
 
 class _Closed(types.ModuleType):
@@ -153,10 +158,29 @@ def _closed(path: str) -> Callable:
 
 def _import(closed, name, globals=None, locals=None, fromlist=(), level=0):
     if level or name.split(".")[0] != "course_utils":
+        if not level and _is_own_file(name.split(".")[0]):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return __import__(name, globals, locals, fromlist, level)
     package = _Course(closed)
     module = name.split(".")[1:2]
     return getattr(package, module[0]) if fromlist and module else package
+
+
+@cache
+def _is_own_file(name: str) -> bool:
+    """Whether a module is a file of the user's, and so none where the answer is graded."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+    files = [Path(place).resolve() for place in places if place and Path(place).exists()]
+    python = [*(sysconfig.get_path(n) for n in ("stdlib", "platstdlib")), Path(os.__file__).parent]
+    libraries = {Path(folder).resolve() for folder in (*python, Path(sys.base_prefix, "DLLs"))}
+    return bool(files) and not any(
+        libraries & set(file.parents) or {"site-packages", "dist-packages"} & set(file.parts)
+        for file in files
+    )
 
 
 # ------------------------------------------------------------------ one call
@@ -337,7 +361,7 @@ def fault_of(error: BaseException, function: Callable | None = None) -> Fault:
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_filename in files:
-            line = linecache.getline(code.co_filename, trace.tb_lineno).strip()
+            line = linecache.getline(code.co_filename, trace.tb_lineno).strip()[:LINE]
             inside = code.co_name
         trace = trace.tb_next
     try:

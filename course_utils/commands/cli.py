@@ -152,8 +152,9 @@ def check(
             try:
                 print("\n".join(handin.lines(path, handin.table(path))), flush=True)
             except handin.HandInError as error:  # the other notebooks can still be looked at
-                print(error, file=sys.stderr)
-                failed = True
+                notes = isinstance(error, handin.NoExercisesError) and not notebook
+                print(error, file=sys.stdout if notes else sys.stderr)
+                failed = failed or not notes
     except (handin.HandInError, ValueError) as error:
         raise fail(error) from None
     if failed:
@@ -162,20 +163,26 @@ def check(
 
 @app.command()
 def submit(
-    notebook: Annotated[str, typer.Argument(help="A lecture, e.g. 06, or a notebook.")],
+    notebook: Annotated[str, typer.Argument(help="A lecture, e.g. 06, or a notebook anywhere.")],
 ) -> None:
     """Pack a notebook into a zip to hand in, and say what is in it."""
     from course_utils.checking import handin
     from course_utils.common import paths
 
     try:
-        (path,) = handin.notebooks(notebook, paths.work())
-        rows = handin.table(path)
+        path = handin.one(notebook, paths.work())
         zipped = handin.pack(path)
     except (handin.HandInError, ValueError) as error:
         raise fail(error) from None
+    # Before the check: whatever the student's code does to this process, the zip is there.
+    print(f"Hand in {zipped}\nIn it: {path.name}, as it was last saved.", flush=True)
+    try:
+        rows = handin.table(path)
+    except handin.HandInError as error:
+        raise fail(f"The zip is made, but it cannot be graded as it is: {error}") from None
+    except BaseException as error:
+        raise fail(f"The zip is made. The check did not come to an end: {error!r}") from None
     print("\n".join(handin.lines(path, rows)))
-    print(f"Hand in {zipped}\nIn it: {path.name}, as it was last saved.")
     if missing := handin.unfinished(rows):
         print(f"Not right yet: {', '.join(missing)}. You can go on and pack it again.")
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -93,6 +95,74 @@ def test_submit_without_a_notebook(work):
     result = course("submit", "06")
     assert result.exit_code == 1
     assert "course lab" in result.output
+
+
+def test_of_several_notebooks_the_student_says_which_counts(work):
+    copied = work / "06_saliency-Copy1.ipynb"
+    shutil.copy(work / "06_saliency.ipynb", copied)
+    refused = course("submit", "06")
+    assert refused.exit_code == 1
+    assert "Say which one counts" in refused.output
+    assert "06_saliency-Copy1.ipynb" in refused.output
+    assert not list(work.glob("*.zip"))
+    assert course("check", "06").output.count("3 of 3 points") == 2
+    for named in (str(copied), copied.name, copied.stem):
+        assert f"In it: {copied.name}" in course("submit", named).output
+    (work / "06_saliency.ipynb").unlink()
+    assert f"In it: {copied.name}" in course("submit", "saliency").output
+
+
+def test_a_notebook_elsewhere_under_any_name(work, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("downloads") / "Untitled 3.ipynb"
+    content = json.loads((work / "06_saliency.ipynb").read_text(encoding="utf-8"))
+    content["metadata"] = {}
+    elsewhere.write_text(json.dumps(content), encoding="utf-8")
+    assert "Untitled 3.ipynb: 3 of 3 points" in course("check", str(elsewhere)).output
+    assert "Hand in" in course("submit", str(elsewhere)).output
+    assert elsewhere.with_suffix(".zip").is_file()
+
+
+def test_notes_of_ones_own_are_no_fault(work):
+    notes = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+    (work / "Untitled.ipynb").write_text(json.dumps(notes), encoding="utf-8")
+    every = course("check")
+    assert every.exit_code == 0
+    assert "Untitled.ipynb: no exercises" in every.output
+    assert course("check", "Untitled").exit_code == 1
+
+
+ENDS = {
+    "raises": "raise KeyboardInterrupt",
+    "exits": "import sys; sys.exit(3)",
+    "needs a variable": "return photo",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_the_zip_is_made_whatever_the_check_does(work, how):
+    body = f"def saliency_map(model, x, classes):\n    {ENDS[how]}"
+    edit(work / "06_saliency.ipynb", "saliency_map", lambda s: body)
+    said = course("submit", "06").output
+    assert said.startswith("Hand in")
+    assert (work / "06_saliency.zip").is_file()
+
+
+def test_the_zip_is_made_even_if_the_process_dies(work):
+    body = "def saliency_map(model, x, classes):\n    import os; os._exit(7)"
+    edit(work / "06_saliency.ipynb", "saliency_map", lambda s: body)
+    order = [sys.executable, "-m", "course_utils.commands.cli", "submit", "06"]
+    done = subprocess.run(order, capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert done.stdout.startswith("Hand in")
+    assert (work / "06_saliency.zip").is_file()
+
+
+def test_the_zip_of_a_damaged_notebook_is_made_and_it_is_said(work):
+    (work / "06_saliency.ipynb").write_text("{")
+    result = course("submit", "06")
+    assert result.exit_code == 1
+    assert "The zip is made, but it cannot be graded as it is" in result.output
+    assert (work / "06_saliency.zip").is_file()
 
 
 def test_rows_follow_the_registry(work):

@@ -3,7 +3,8 @@
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from course_utils.checking import history
+from course_utils import exercises
+from course_utils.checking import history, reading
 from course_utils.checking.sources import EXERCISE, LECTURE, STUDENT
 
 NAMES = ["saliency_map", "smoothgrad"]
@@ -40,15 +41,40 @@ def test_a_cell_that_ran_again_counts_once_and_last(shell):
     assert [source for *_, source in roles(shell)] == ["b = 1", "a = 2"]
 
 
-def test_roles_by_text(shell):
-    history.start(shell)
-    lecture = history.lecture_cells("06_saliency")
-    key = next(k for k, text in lecture.items() if text.startswith("net = "))
-    edited = lecture[key].replace("koala", "tiger")
-    assert edited != lecture[key]
-    for source in (edited, "def smoothgrad(*a):\n    return a", "mine = 3"):
+def test_the_lectures_text_is_known_without_ids(shell):
+    """Also where it was edited: what uses its variables is told so, and nothing of it runs."""
+    lecture = reading.lecture_cells("06_saliency")
+    text = next(text for text in lecture.values() if text.startswith("net = "))
+    edited = text.replace("koala", "tiger")
+    assert edited != text
+    for source in ("import torch", edited, "def smoothgrad(*a):\n    return net(mine)", "mine = 3"):
         history.start(shell).cells.append((None, source))
-    assert [role for role, *_ in roles(shell)] == [LECTURE, EXERCISE, STUDENT]
+    cells = history.cells(shell, "06_saliency", NAMES)
+    pieces = reading.assembled(cells, exercises.get("smoothgrad"))
+    assert "net = " not in pieces.source
+    assert "mine = 3" in pieces.source
+    assert {"net", "x", "classes"} <= pieces.notebook_names
+
+
+def test_a_function_that_ran_again_replaces_itself_where_there_are_no_ids(shell):
+    history.start(shell)
+    for source in ("def f():\n    return 1", "f()", "def f():\n    return 2", "f()"):
+        history.start(shell).cells.append((None, source))
+    assert [source for *_, source in roles(shell)] == ["def f():", "f()"]
+    assert history.start(shell).latest()[0][1].endswith("2")
+
+
+def test_a_check_of_a_function_that_is_not_there_says_what_to_do(shell, capsys):
+    history.start(shell)
+    shell.run_cell('check("smoothgrad", smoothgrad)', store_history=True, cell_id="a1")
+    shell.run_cell("check", store_history=True, cell_id="a2")
+    said = capsys.readouterr().out
+    assert "smoothgrad: there is no function of this name in the notebook yet." not in said
+    shell.user_ns["check"] = print
+    shell.run_cell('check("smoothgrad", smoothgrad)', store_history=True, cell_id="a1")
+    said = capsys.readouterr().out
+    assert "smoothgrad: there is no function of this name in the notebook yet." in said
+    assert "must be a code cell" in said
 
 
 def test_cells_before_the_first_import_count(shell):
@@ -63,10 +89,13 @@ def test_cells_before_the_first_import_count(shell):
 def test_addresses_of_vs_code_are_no_ids(shell):
     history.start(shell)
     place = "vscode-notebook-cell:/course/06_saliency.ipynb#{}"
-    stub = history.lecture_cells("06_saliency")["saliency_map"]
+    stub = reading.lecture_cells("06_saliency")["saliency_map"]
     solved = stub.replace("raise NotImplementedError()", "return x[:, 0]")
     for number, source in enumerate((stub, "mine = 3", solved)):
         key = place.format("same" if source in (stub, solved) else number)
         history.start(shell).cells.append((key, source))
     found = history.cells(shell, "06_saliency", NAMES)
-    assert [(c.role, c.source) for c in found] == [(STUDENT, "mine = 3"), (EXERCISE, solved)]
+    assert [(c.role, c.source) for c in found] == [(STUDENT, "mine = 3"), (STUDENT, solved)]
+    pieces = reading.assembled(found, exercises.get("saliency_map"))
+    assert not pieces.stub
+    assert "return x[:, 0]" in pieces.source

@@ -47,7 +47,7 @@ class _Parts(ast.NodeVisitor):
         if isinstance(node, ast.Name):
             self.parts.append(self.number(node.id))
         elif isinstance(node, ast.Attribute):
-            self.parts.append(f".{node.attr}")
+            self.parts.append(f".{node.attr}"[:100])
         elif isinstance(node, ast.Constant):
             self.parts.append(repr(node.value)[:40])
         elif not isinstance(node, ast.expr_context):

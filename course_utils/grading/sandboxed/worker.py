@@ -21,7 +21,7 @@ import types
 
 REAL = {"", "images", "models", "layers", "exercises", "grading", "grading.sandboxed"} | {
     *("common", "common.errors", "common.paths", "checking"),
-    *(f"checking.{name}" for name in ("core", "networks", "sources", "running")),
+    *(f"checking.{name}" for name in ("core", "networks", "scopes", "sources", "running")),
     *(f"grading.sandboxed.{name}" for name in ("landlock", "wire", "worker", "outline")),
 }
 """The modules of `course_utils` that exist here; the others are stubs."""
@@ -178,12 +178,20 @@ class Worker:
         """The answer to one message: "read", "load" or "call"."""
         return {"read": self.read, "load": self.load, "call": self.call}[kind](**fields)
 
-    def read(self, cells: list[dict], names: list[str]) -> dict:
-        """Before any of it runs: the code of each exercise, and its outline."""
+    def read(self, cells: object, names: list[str]) -> dict:
+        """Before any of it runs: the code of each exercise, and its outline.
+
+        Args:
+            cells: JSON as bytes (an array, which may be longer than a text): `cells`, and
+                `lecture`, the texts of the lecture's own.
+            names: the exercises.
+        """
         from course_utils.checking import sources
 
-        found = [sources.SourceCell(**cell) for cell in cells]
-        self.pieces |= {name: sources.assemble(found, name) for name in names}
+        given = json.loads(cells.tobytes())
+        found = [sources.SourceCell(**cell) for cell in given["cells"]]
+        own = given["lecture"]
+        self.pieces |= {name: sources.assemble(found, name, own) for name in names}
         return {name: _described(self.pieces[name]) for name in names}
 
     def load(self, name: str) -> dict:
@@ -219,8 +227,9 @@ def _described(pieces: object) -> dict:
     return {
         "stub": pieces.stub,
         "found": bool(pieces.source),
+        "no_grad": "no_grad" in pieces.source,
         "outline": outline.outline(pieces.source, pieces.name),
-        "notebook_names": sorted(pieces.notebook_names)[:500],
+        "notebook_names": [name[:100] for name in sorted(pieces.notebook_names)[:2000]],
         "fault": vars(pieces.fault) if pieces.fault else None,
     }
 

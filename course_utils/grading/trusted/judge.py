@@ -17,7 +17,9 @@ from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from course_utils.checking import core, judging, running, slopes, sources
+import numpy as np
+
+from course_utils.checking import core, judging, reading, running, slopes, sources
 from course_utils.checking.comparing import equal
 from course_utils.checking.core import Case, Exercise, Fault, Outcome
 from course_utils.common import paths
@@ -71,7 +73,8 @@ def grade(
     began, walls = time.monotonic(), sandbox.walls(trust)
     check_options(lecture, seed)
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    result = empty(path.name, student or path.stem, lecture, seed, walls)
+    name = path.name if read is None else str(path)  # the folder too, where several have one name
+    result = empty(name, student or path.stem, lecture, seed, walls)
     try:
         data = submission.content(path) if read is None else read()
         found = submission.parse(data, path.name, lecture)
@@ -310,7 +313,9 @@ class Session:
         self.started += 1
         self.worker = sandbox.Worker(self.walls, self.limits).__enter__()
         self.versions = _texts(self.worker.ready.get("versions"))
-        cells = [vars(cell) for cell in self.found.cells]
+        own = list(reading.lecture_cells(self.found.lecture).values())
+        text = json.dumps({"cells": [vars(cell) for cell in self.found.cells], "lecture": own})
+        cells = np.frombuffer(text.encode(), dtype=np.uint8)
         names = [exercise.name for exercise in core.all_(self.found.lecture)]
         deadline = time.monotonic() + self.limits.call
         try:
@@ -338,6 +343,7 @@ def _pieces(name: str, said: object) -> tuple[sources.Pieces, list[str]]:
     names, shape = said.get("notebook_names"), said.get("outline")
     known = frozenset(_strings(names))
     source = "(in the worker)" if said.get("found") is True else ""
+    source += " no_grad" if source and said.get("no_grad") is True else ""
     fault = _fault(said.get("fault"))
     return sources.Pieces(name, source, said.get("stub") is True, known, fault), _strings(shape)
 

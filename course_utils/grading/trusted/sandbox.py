@@ -34,7 +34,8 @@ COURSE_FILES = (
     *("__init__.py", "images.py", "models.py", "layers.py"),
     *("exercises/__init__.py", "grading/__init__.py"),
     *(f"common/{name}.py" for name in ("__init__", "errors", "paths")),
-    *(f"checking/{name}.py" for name in ("__init__", "core", "networks", "sources", "running")),
+    *(f"checking/{name}.py" for name in ("__init__", "core", "networks", "running")),
+    *(f"checking/{name}.py" for name in ("scopes", "sources")),
     *(f"grading/sandboxed/{n}.py" for n in ("__init__", "landlock", "wire", "worker", "outline")),
 )
 """All of the course that a worker can read; none of these holds or imports a reference."""
