@@ -306,6 +306,37 @@ def frame(pixels: Tensor, box: tuple[int, int, int, int], width: int = 3) -> Ten
     return torch.where(outer & ~inner, colour, pixels)
 
 
+def ringed_disc(radius: float, contrast: float = 1.0, ring: float = 1.5, size: int = 63) -> Tensor:
+    """A dark disc with a bright ring around it, on grey: an eye without an animal.
+
+    Args:
+        radius: of the disc, in pixels.
+        contrast: brightness of the ring minus that of the disc, -1 to 1; below 0 the disc is bright
+            and the ring dark.
+        ring: outer radius of the ring, in radii of the disc.
+        size: side of the picture.
+
+    Returns:
+        (3,size,size) in 0-1, the disc in the middle, borders smoothed over one pixel.
+
+    Raises:
+        ValueError: `contrast` out of range.
+    """
+    if not -1 <= contrast <= 1:
+        raise ValueError(f"contrast={contrast}; accepted: -1 to 1")
+    place = torch.arange(size, device="cpu") - (size - 1) / 2
+    away = (place[:, None] ** 2 + place**2).sqrt()
+    disc, both = ((r + 0.5 - away).clamp(0, 1) for r in (radius, ring * radius))
+    return (0.5 + contrast / 2 * (both - 2 * disc)).expand(3, -1, -1)
+
+
+def pasted(pixels: Tensor, patch: Tensor, top: int, left: int) -> Tensor:
+    """A copy of a picture (3,H,W) with a patch laid on it, its upper left corner at (top, left)."""
+    picture = pixels.clone()
+    picture[:, top : top + patch.shape[1], left : left + patch.shape[2]] = patch
+    return picture
+
+
 def leading_share(photos: Tensor, groups: Sequence[str]) -> tuple[float, str]:
     """How many of some photos belong to one group: the largest share and that group's name.
 

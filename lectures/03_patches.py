@@ -509,6 +509,140 @@ show.rows(lower, shown, height=72, alt=alt)
 # "This channel detects eyes" describes the first row. A channel *grades* everything it sees.
 
 # %% [markdown]
+# ## From "goes with" to "causes"
+#
+# All this is correlation: photos in which the channel is strong have eyes in them. Is it the eye? We can
+# *make* pictures in which only one thing differs. First without any animal: a dark disc with a bright ring.
+#
+# **Question.** If the channel wants an eye, which size should it like best? And what must happen if we
+# exchange dark and bright?
+
+# %%
+radii = [1, 2, 3, 4, 6, 8, 10, 12, 16, 20]
+discs = [patches.ringed_disc(radius) for radius in radii]
+alt = "ten dark discs with bright rings on grey, from one pixel to the whole patch"
+show.images(discs, [f"r = {radius}" for radius in radii], columns=10, height=1.1, alt=alt)
+
+# %% [markdown]
+# We lay each on a grey picture, in the field of the unit in the middle, and write down the channel's answer
+# as a share of its strongest answer to a photo. The control is the **average channel**, measured alike.
+
+# %%
+most = best["fire5"].values.amax(0)
+living = (most > 0).nonzero().flatten()
+own = living.tolist().index(150)
+grey, (top, left, *_) = torch.full((3, 224, 224), 0.5), where.box(13, 13)
+
+
+def answers(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """(n,C): each living channel's answer, as a share of its strongest answer to a photo."""
+    x = net.normalize(torch.stack(pictures).to(net.device))
+    return layers.activations(net, x, "fire5").cpu().amax((2, 3))[:, living] / most[living]
+
+
+# %%
+def on_grey(patches_: list[torch.Tensor]) -> torch.Tensor:
+    return answers([patches.pasted(grey, patch, top, left) for patch in patches_])
+
+
+dark = on_grey(discs)
+bright = on_grey([patches.ringed_disc(radius, -1.0) for radius in radii])
+curves = {"channel 150": dark[:, own], "channel 150, bright disc": bright[:, own]}
+curves |= {"average channel": dark.mean(1), "average, bright disc": bright.mean(1)}
+alt = "channel 150 is high from 4 to 10 pixels and 0 at 20; the average stays lower"
+curves = {name: (radii, curve) for name, curve in curves.items()}
+show.lines(curves, "radius of the disc in pixels", "answer, strongest = 1", alt, beside=True)
+
+# %%
+above = (dark > dark[:, own, None]).sum(1)
+for i in (3, 6, 9):
+    print(
+        f"r = {radii[i]}: channel 150 {dark[i, own]:.2f}, bright disc {bright[i, own]:.2f}, "
+        f"average {dark[i].mean():.2f}; {above[i]} of {len(living)} channels are above"
+    )
+assert dark[3, own] > dark[3].mean() + 0.2
+assert dark[9, own] < 0.1
+
+# %% slide="subslide"
+contrasts = [0.1, 0.2, 0.4, 0.6, 0.8, 1.0]
+fading = on_grey([patches.ringed_disc(4, contrast) for contrast in contrasts])
+curves = {"channel 150": (contrasts, fading[:, own]), "average": (contrasts, fading.mean(1))}
+alt = "both rise with contrast, channel 150 about in proportion"
+show.lines(curves, "contrast of disc and ring", "answer, strongest = 1", alt, beside=True)
+
+# %% [markdown]
+# A disc with a ring is enough: from 4 to 10 pixels the channel gives about .7 of its strongest answer to any
+# photo; at 20 the disc fills the field, and the answer is 0. With dark and bright exchanged it gives less. Size
+# and sign matter, as they would for an eye.
+#
+# But look at the count: other channels like the same disc as much, measured by their own best. Round things
+# please many; the disc is *sufficient* for this channel, not its private sign.
+
+# %% [markdown] slide="subslide"
+# Now a real eye. We cut 31 × 31 pixels around the eyes of the first row and paste them into buildings, at
+# random places. The control: another piece of the *same* photo, at the same place.
+
+# %%
+first, positions, _ = best["fire5"].top(150, 9)
+inside = (
+    positions[:, 1] > 0
+).tolist()  # two lie at the photo's edge, half of their patch is padding
+cut_out = patches.crops(pixels, first, positions, where)
+eyes = [p[:, 16:47, 16:47] for p, whole in zip(cut_out, inside, strict=True) if whole]
+corners = [where.box(*p) for p, whole in zip(positions.tolist(), inside, strict=True) if whole]
+others = []
+for i, (a, b, *_) in zip(first[torch.tensor(inside)].tolist(), corners, strict=True):
+    a, b = (a + 16 + 97) % 193, (b + 16 + 97) % 193  # half the photo away, both ways
+    others.append(pixels[i, :, a : a + 31, b : b + 31])
+
+# %%
+hosts = [i for i, category in enumerate(categories) if category == "building"][::3]
+spots = torch.randint(0, 193, (len(hosts), 2), generator=torch.Generator().manual_seed(0)).tolist()
+scenes = {"untouched": [pixels[i] for i in hosts], "an eye": [], "another piece": []}
+for j, (host, spot) in enumerate(zip(hosts, spots, strict=True)):
+    for name, piece in {"an eye": eyes, "another piece": others}.items():
+        scenes[name].append(patches.pasted(pixels[host], piece[j % len(eyes)], *spot))
+
+
+# %%
+def found_at(pictures: list[torch.Tensor]) -> list[bool]:
+    """Whether the middle of the strongest unit's field lies on the pasted piece."""
+    maps = layers.activations(net, net.normalize(torch.stack(pictures)), "fire5")[:, 150].cpu()
+    units = [divmod(k, maps.shape[2]) for k in maps.flatten(1).argmax(1).tolist()]
+    fields_ = [where.box(*unit) for unit in units]
+    middles = [((a + c) / 2, (b + d) / 2) for a, b, c, d in fields_]
+    both = zip(middles, spots, strict=True)
+    return [0 <= y - a < 31 and 0 <= x_ - b < 31 for (y, x_), (a, b) in both]
+
+
+# %% slide="subslide"
+told = {name: answers(pictures) for name, pictures in scenes.items()}
+there = {name: found_at(pictures) for name, pictures in scenes.items()}
+rows = [
+    [name, f"{sum(there[name])} of {len(hosts)}", told[name][:, own].mean(), told[name].mean()]
+    for name in scenes
+]
+show.table(["pasted into a building", "strongest there", "channel 150", "average channel"], rows)
+
+# %% slide="subslide"
+few = [scenes[name][j] for name in ("an eye", "another piece") for j in range(6)]
+titles = [f"{told[name][j, own]:.2f}" for name in ("an eye", "another piece") for j in range(6)]
+alt = "six buildings with an eye pasted in, and the same with another piece of the eye's photo"
+show.images(few, titles, columns=6, height=1.6, alt=alt)
+
+# %%
+gain = told["an eye"][:, own] - told["another piece"][:, own]
+error = gain.std() / len(gain) ** 0.5
+print(f"an eye instead of another piece: {gain.mean():+.2f} ± {2 * error:.2f}")
+assert gain.mean() > 2 * error
+assert sum(there["an eye"]) > sum(there["another piece"]) + 5
+
+# %% [markdown] slide="subslide"
+# An eye draws the channel's strongest unit to itself in nearly every building, another piece of the same photo
+# hardly ever; and the average channel does not care. We changed one thing and the answer followed: the name has
+# become a statement about *causes*. A modest one: eyes suffice, and so do discs.
+
+# %% [markdown]
 # ## How much of its field does a unit use?
 #
 # What a unit **can** see, we know exactly. What **moves** it is another matter: the pixel at the corner reaches
@@ -635,8 +769,8 @@ widgets.patches_explorer(net, pixels, [photo.name for photo in photos], best)
 # %% [markdown]
 # **What it does not show.** Only what our 225 photos contain: a channel for violins would show us
 # something else. Only the top: a channel may answer to several things. And only that patches go together
-# with a strong answer, never *what in them* caused it. Lecture 07 asks for the pixels, lecture 10 lets
-# the network draw the pattern.
+# with a strong answer, not *what in them* caused it: for one channel we tested that with discs and pasted eyes.
+# Lecture 07 asks for the pixels, lecture 10 lets the network draw the pattern.
 
 # %% [markdown]
 # ## Key terms

@@ -398,3 +398,24 @@ def test_small_patches_are_enlarged_to_squares_and_large_ones_shrunk():
     assert large[0, -30:, -30:].unique().tolist() == [pytest.approx(8 / 9)]
     assert (large[0, 30:34] == 1).all()
     assert mosaic([torch.rand(3, 207, 207)] * 9, side=90).shape == (3, 98, 98)
+
+
+def test_a_ringed_disc_is_dark_inside_bright_around_and_grey_beyond():
+    disc = patches.ringed_disc(8, contrast=0.6, ring=2, size=63)
+    assert disc.shape == (3, 63, 63)
+    assert disc[0, 31, 31] == pytest.approx(0.2)
+    assert disc[0, 31, 31 + 12] == pytest.approx(0.8)
+    assert disc[0, 0, 0] == disc[0, 31, 50] == 0.5
+    assert torch.allclose(disc, disc.flip(1))
+    assert torch.allclose(disc, disc.transpose(1, 2))
+    assert torch.allclose(patches.ringed_disc(8, -0.6, 2) - 0.5, 0.5 - disc)
+    with pytest.raises(ValueError, match="contrast=2"):
+        patches.ringed_disc(8, 2)
+
+
+def test_a_patch_is_pasted_on_a_copy():
+    picture, patch = torch.zeros(3, 6, 6), torch.ones(3, 2, 3)
+    found = patches.pasted(picture, patch, 1, 2)
+    assert found.sum() == patch.sum()
+    assert found[0, 1:3, 2:5].all()
+    assert not picture.any()
