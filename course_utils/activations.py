@@ -237,6 +237,9 @@ def layout(
         names: layers.
         progress: a caption; shows a progress bar.
 
+    Returns:
+        layer -> `Layout`; its weights lie on the network's device.
+
     Raises:
         ValueError: fewer than four photos; otherwise as `sparsity_by_depth`.
     """

@@ -230,7 +230,7 @@ def fit_head(
     Raises:
         ValueError: as many targets as images are needed, of two classes or more.
     """
-    wanted = torch.as_tensor(targets).cpu().numpy()
+    wanted = torch.as_tensor(targets, device="cpu").numpy()
     if len(wanted) != len(pixels) or len(set(wanted.tolist())) < 2:
         raise ValueError(f"targets: {len(wanted)} for {len(pixels)} images; two classes at least")
     features = in_chunks(

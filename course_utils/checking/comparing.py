@@ -21,7 +21,9 @@ def difference(value: object, target: object) -> float:
     pairs = aligned(value, target)
     if pairs is None:
         return math.inf
-    scale = max((size(t) for _, t in pairs), default=0.0) or 1.0
+    scale = (
+        max((size(t.nan_to_num(0.0, math.inf, -math.inf)) for _, t in pairs), default=0.0) or 1.0
+    )
     return max((_gap(v, t) for v, t in pairs), default=0.0) / scale
 
 
@@ -76,7 +78,8 @@ def _gap(value: Tensor, target: Tensor) -> float:
     if not value.numel():
         return 0.0
     gap = (value - target).abs()
-    gap[value == target] = 0.0  # equal infinities
+    # Equal infinities, and NaN where the other has NaN too, as a known mistake may.
+    gap[(value == target) | (value.isnan() & target.isnan())] = 0.0
     largest = gap.max().item()
     return math.inf if math.isnan(largest) else largest
 

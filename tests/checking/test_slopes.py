@@ -1,5 +1,8 @@
 """A loss that cannot be descended is wrong, whatever its number; here and where it is graded."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
@@ -102,7 +105,8 @@ def test_a_worker_says_the_same(body):
     """The worker's own answer, as it crosses to the judge."""
     source = f"def content_loss(x, y):\n    return {body}"
     worker, args = Worker(), {"x": torch.rand(2, 3), "y": torch.rand(2, 3)}
-    worker.read([{"source": source}], ["content_loss"])
+    text = json.dumps({"cells": [{"source": source}], "lecture": []})
+    worker.read(np.frombuffer(text.encode(), dtype=np.uint8), ["content_loss"])
     worker.load("content_loss")
     said = worker.call("content_loss", args, False, ["x"])
     here = running.run(worker.functions["content_loss"], Case(args, slopes=("x",)))

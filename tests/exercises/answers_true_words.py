@@ -20,7 +20,7 @@ ARITHMETIC = (
 STUB = ("still reached", "NotImplementedError")
 RELU, MAP = "guided_relu(x, gradient)", "saliency_map(model, x, classes)"
 SHARE, BEST = "sparsity(maps)", "strongest_channels(maps, k)"
-RESPONSE = "response_map(image, template, stride, padding)"
+RESPONSE = "response_map(image, template, stride=1, padding=0)"
 TOP, FIELD = "top_patches(activations, channel, k)", "field_arithmetic(windows)"
 CONVOLVED = "torch.nn.functional.conv2d(image[None], template[None], None, stride, padding)[0, 0]"
 
@@ -31,7 +31,13 @@ WRONG = [
     ("a spread of conditions", SHARE, ["return (maps == 0).std((2, 3))"], "`.float()`", STUB),
     ("& without brackets", RELU, ["return gradient * (x > 0 & gradient > 0)"], "binds", STUB),
     ("| without brackets", RELU, ["return gradient * (x > 0 | gradient > 0)"], "`|` binds", STUB),
-    ("and", RELU, ["return gradient * (x > 0 and gradient > 0)"], "one True or False", STUB),
+    (
+        "and, the word",
+        RELU,
+        ["return gradient * (x > 0 and gradient > 0)"],
+        "one True or False",
+        STUB,
+    ),
     (
         "one minus a condition",
         RELU,
@@ -122,7 +128,13 @@ WRONG = [
         "Only the first step is right",
         "batch",
     ),
-    ("places reversed", BEST, ["return maps.amax((2, 3)).topk(k).indices.flip(1)"], "places", ()),
+    (
+        "places reversed",
+        BEST,
+        ["return maps.amax((2, 3)).topk(k).indices.flip(1)"],
+        "strongest comes last",
+        (),
+    ),
     (
         "values and indices",
         BEST,
@@ -134,7 +146,7 @@ WRONG = [
         "over the height only",
         SHARE,
         ["return (maps == 0).sum((2, 3)) / maps.shape[2]"],
-        ("not always the same one", "3 on the maps of one image"),
+        "divided by the number of rows only",
         "batch mix",
     ),
     # Parts are compared one by one.
@@ -149,10 +161,10 @@ WRONG = [
         "padding on both sides",
         FIELD,
         [line.format("2 * p") for line in ARITHMETIC] + ["return size, jump, start"],
-        "Your size and jump are right, but your start is 2 times the target",
+        "You count the padding twice",
         "names",
     ),
-    ("two parts", FIELD, ["return [1, 2]"], "expected are 3: size, jump and start", "names"),
+    ("two parts", FIELD, ["return [1, 2]"], "`windows` has no effect", "names"),
     (
         "a tensor of parts",
         FIELD,
@@ -186,7 +198,7 @@ WRONG = [
         ("stack", "names"),
     ),
     (
-        "weights alone",
+        "only the weights",
         "training_step(model, weights, photos, target, style_weight, rate)",
         ["return weights"],
         "not 2 parts, weights and loss",
@@ -236,7 +248,7 @@ WRONG = [
             "model(x)[:, classes].sum().backward()",
             "return x.grad.abs().amax(1)",
         ],
-        "Do the images of a batch mix?",
+        "takes every class of the list in every row",
         "Only the first",
     ),
     (
@@ -320,7 +332,7 @@ WRONG = [
         "not inside `no_grad`",
         (),
     ),
-    ("two things of max", MAP, [*GRADIENT, "return g.abs().max(1)"], "values and indices", ()),
+    ("two things of max", MAP, [*GRADIENT, "return g.abs().max(1)"], "You return two things", ()),
     (
         "max as if it were one",
         MAP,
@@ -377,7 +389,7 @@ WRONG = [
         "a patch of what is inside, moved",
         "field_patch(pixels, top, left, size)",
         ["return pixels[:, top:top + size, left:left + size]"],
-        "Right on a field inside the photo; on a field that leaves the photo above",
+        "You cut a plain slice",
         "image",
     ),
     (

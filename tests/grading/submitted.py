@@ -1,5 +1,9 @@
 """Notebooks to submit, as `course build` makes them, and limits short enough for tests."""
 
+import json
+
+import numpy as np
+
 from course_utils.grading.trusted import sandbox
 
 EXERCISES = ("saliency_map", "gradient_times_input", "smoothgrad")
@@ -28,6 +32,12 @@ def smoothgrad(model, x, classes, noise):
     return total / len(noise)
 """,
 }
+
+
+def as_read(*cells):
+    """Cells as the judge sends them to a worker: JSON in an array of bytes."""
+    text = json.dumps({"cells": list(cells), "lecture": []})
+    return np.frombuffer(text.encode(), dtype=np.uint8)
 
 
 def code(source, cell_id, metadata=None):

@@ -115,7 +115,7 @@ def test_dishonest_values(grade):
     answers = {"saliency_map": AGREEING, "gradient_times_input": HUGE, "smoothgrad": PICKLED}
     found = grade(answers)
     assert earned(found) == dict.fromkeys(answers, 0)
-    assert "0, whatever the image" in found["saliency_map"]["reason"]
+    assert "Every value of your map is 0" in found["saliency_map"]["reason"]
     assert "MiB" in found["gradient_times_input"]["reason"]
     assert not Path("/tmp/pwned").exists()
 

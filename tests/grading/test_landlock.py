@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, notebook
+from submitted import LIMITS, RIGHT, as_read, notebook
 from test_attacks import BOMBS, PATCHED, PATCHES, SABOTAGE
 
 from course_utils.common import paths
@@ -137,11 +137,11 @@ def grade(behind, tmp_path, monkeypatch):
 
 
 def call(worker, name, **args):
-    cells = [{"source": CODE, "role": "exercise", "exercise": name}]
+    cells = as_read({"source": CODE, "role": "exercise", "exercise": name})
     worker.request("read", cells=cells, names=[name])
     assert worker.request("load", name=name) == {"fault": None}
     args = {"x": torch.ones(1, 3, 3, 3)} | args
-    answer = worker.request("call", name=name, args=args, repeat=False)
+    answer = worker.request("call", name=name, args=args, repeat=False, slopes=[])
     assert answer["fault"] is None, answer["fault"]
     return answer["value"]
 

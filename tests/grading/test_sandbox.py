@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, notebook
+from submitted import LIMITS, RIGHT, as_read, notebook
 from typer.testing import CliRunner
 
 from course_utils.commands import cli
@@ -54,7 +54,7 @@ def stop_soon(x):
 
 def cell(name):
     source = "import torch\n" + PROBE
-    return [{"source": source, "role": "exercise", "exercise": name}]
+    return as_read({"source": source, "role": "exercise", "exercise": name})
 
 
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["real user", "user namespace"])
@@ -68,7 +68,7 @@ def test_both_kinds_of_walls(walls, user_namespace):
         worker.request("read", cells=cell("probe"), names=["probe"])
         assert worker.request("load", name="probe") == {"fault": None}
         args = {"x": torch.ones(2), "where": where}
-        answer = worker.request("call", name="probe", args=args, repeat=False)
+        answer = worker.request("call", name="probe", args=args, repeat=False, slopes=[])
     seen, doubled, data = answer["value"]
     assert torch.equal(doubled, torch.full((2,), 2.0))
     assert data == ["photos.csv"]
@@ -87,7 +87,7 @@ def test_system_calls_that_no_exercise_needs_are_refused(walls):
     with Worker(walls, LIMITS) as worker:
         worker.request("read", cells=cell("refused"), names=["refused"])
         worker.request("load", name="refused")
-        answer = worker.request("call", name="refused", args={"x": 1}, repeat=False)
+        answer = worker.request("call", name="refused", args={"x": 1}, repeat=False, slopes=[])
     assert answer["value"].pop("thread") == "ran"
     assert answer["value"].pop("child") == 0
     assert set(answer["value"].values()) == {"EPERM"}, answer
@@ -105,7 +105,7 @@ def test_a_worker_that_does_not_read_is_not_waited_for(walls):
         worker.request("read", cells=cell("stop_soon"), names=["stop_soon"])
         worker.request("load", name="stop_soon")
         args = {"x": torch.ones(1)}
-        worker.request("call", name="stop_soon", args=args, repeat=False)
+        worker.request("call", name="stop_soon", args=args, repeat=False, slopes=[])
         large = {"name": "stop_soon", "args": {"x": torch.zeros(8 << 20)}, "repeat": False}
         time.sleep(1)
         with pytest.raises(sandbox.OutOfTime):
