@@ -441,7 +441,7 @@ assert min(mean_shares[-3:]) > chance.mean() + 0.1
 
 # %% [markdown] slide="subslide"
 # Up to fire3 a layer cannot tell our categories better than chance; from fire6 on it clearly does. The rise
-# ends at fire7: after that a mean share of about 0.57 stays. So *yes* for the tendency, and *no* for the
+# ends at fire7: after that a mean share of more than half stays. So *yes* for the tendency, and *no* for the
 # slogan: most deep channels still mix several categories.
 
 # %% [markdown]

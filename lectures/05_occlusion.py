@@ -520,7 +520,7 @@ assert result[1, fish_class] > 0.2 > 0.02 > result[2, fish_class]
 
 # %% slide="subslide"
 places = images.photos("building")[:8] + images.photos("energy")[:8] + images.photos("animal")[:8]
-bare = net.crop_pixels(places)
+bare = net.crop_pixels(places).to(net.device)
 moved = torch.where(fish.to(net.device), reef_pixels.clamp(0, 1), bare)
 with torch.no_grad():
     of_24 = [net(net.normalize(some)).softmax(1)[:, fish_class].cpu() for some in (moved, bare)]

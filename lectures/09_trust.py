@@ -385,7 +385,7 @@ show.lines(curves, "pixels removed, %", "p / p0", alt, "deletion: low is good", 
 # %%
 gains = {n: trust.area(curve / whole, trust.EARLY).cpu() for n, curve in back.items()}
 curves = {f"{n}, area {gains[n].mean():.2f}": (share, (c / whole).mean(0)) for n, c in back.items()}
-alt = "insertion curves rise from zero to one: Grad-CAM first, noise last"
+alt = "insertion curves rise from zero to one: guided backprop and Grad-CAM first, noise last"
 show.lines(curves, "pixels put back, %", "p / p0", alt, title="insertion: high is good")
 
 # %% [markdown]
@@ -409,13 +409,13 @@ for name in ("guided backprop", "Grad-CAM", "noise"):
     mean, low, high = trust.mean_interval(areas[name] - areas["centre"])
     print(f"deletion, {name} minus centre: {mean:.3f}, 95 % interval {low:.3f} to {high:.3f}")
 assert areas["noise"].mean() < areas["centre"].mean()
-assert gains["Grad-CAM"].mean() > gains["guided backprop"].mean() > gains["noise"].mean()
+assert min(gains[n].mean() for n in ("Grad-CAM", "guided backprop")) > gains["noise"].mean() + 0.1
 
 # %% [markdown]
 # (The difference is taken photo by photo; why, comes below.) In both pictures a tenth is gone. The left photo
 # hides nothing from us; the network never saw such speckles in training. So a falling curve can mean "the evidence is gone" or "this is no photo any
-# more", and deletion favours maps of scattered pixels. Insertion favours the opposite: coherent patches
-# that look like a photo. Neither asks the map alone; each also asks how the network takes to damage.
+# more", and deletion favours maps of scattered pixels. Insertion is hard on them: noise needs more
+# than half of its pixels back. Neither asks the map alone; each also asks how the network takes to damage.
 
 # %% [markdown]
 # ## Does it point at the object?
