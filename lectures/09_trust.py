@@ -413,9 +413,10 @@ assert min(gains[n].mean() for n in ("Grad-CAM", "guided backprop")) > gains["no
 
 # %% [markdown]
 # (The difference is taken photo by photo; why, comes below.) In both pictures a tenth is gone. The left photo
-# hides nothing from us; the network never saw such speckles in training. So a falling curve can mean "the evidence is gone" or "this is no photo any
-# more", and deletion favours maps of scattered pixels. Insertion is hard on them: noise needs more
-# than half of its pixels back. Neither asks the map alone; each also asks how the network takes to damage.
+# hides nothing from us; the network never saw such speckles in training. So a falling curve can mean "the
+# evidence is gone" or "this is no photo any more", and deletion favours maps of scattered pixels. Insertion
+# is hard on them: noise needs more than half of its pixels back. Neither asks the map alone; each also asks
+# how the network takes to damage.
 
 # %% [markdown]
 # ## Does it point at the object?
