@@ -1,7 +1,9 @@
 """A class of dishonest, broken and honest submissions, as files.
 
 A dishonest function takes the place of `saliency_map` and is right nowhere; the exercise after it
-is solved honestly, and the last one is left alone. Of returned values there are three a notebook.
+is solved honestly. Of those that leave nothing behind in their process (`QUIET`) a notebook holds
+two, the other one as `smoothgrad`, else that is left alone. Of returned values there are three a
+notebook. Starting a worker takes seconds; so does each notebook.
 """
 
 import copy
@@ -197,6 +199,26 @@ SURROUNDINGS = {
     "crashes": attack("import ctypes; ctypes.string_at(0)"),
     "leaves-processes": attack(LEAVES),
 }
+QUIET = (
+    ("agrees-with-everything", "pickles"),
+    ("uses-the-helper", "calls-the-helper"),
+    ("reads-solutions", "asks-the-registry"),
+    ("remembers-the-public-answers", "searches-memory"),
+    ("downloads", "changes-its-input"),
+    ("raises", "raises-oddly"),
+    ("recursion", "exits"),
+    ("exits-at-once", "crashes"),
+)
+"""Pairs of `SURROUNDINGS` of which neither can be in the other's way: a lost worker is replaced."""
+
+
+def as_smoothgrad(source):
+    """The same dishonesty in the place of the last exercise."""
+    return source.replace("saliency_map", "smoothgrad").replace(
+        "(model, x, classes)", "(model, x, classes, noise)"
+    )
+
+
 EXHAUSTS = {
     "loops": attack("while True: pass"),
     "loops-and-swallows": attack(
@@ -232,7 +254,6 @@ def strange_notebooks():
         content = {**copy.deepcopy(whole), "cells": changed, **more}
         found[name] = Submitted(content, words, most, exact=True)
 
-    made("reordered", cells[::-1])
     made("duplicated-cell", [*cells, copy.deepcopy(own["saliency_map"])])
     made("duplicated-cell-wrong-last", [*cells, wrong], 2)
     made("missing-cell", [c for c in cells if c is not own["saliency_map"]], 2)
@@ -244,19 +265,18 @@ def strange_notebooks():
         grading["grade_id"] = names.get(grading.get("grade_id"), grading.get("grade_id"))
     made("relabelled", swapped)
     blank = [c | {"source": ""} if c["id"].endswith("-check") else c for c in cells]
-    made("blanked-checks", blank)
-    claims = copy.deepcopy(whole)["cells"]
+    claims = copy.deepcopy(blank)
     for cell in claims:
         cell["metadata"]["nbgrader"] = cell["metadata"].get("nbgrader", {}) | {"points": 99}
-    made("claims-points", claims)
+    made("reordered-blanked-checks-claims-points", claims[::-1])
     magic = code("!rm -rf /\n%%bash\nkill -9 -1", "added-magic")
-    made("magics", [magic, *cells])
-    made("huge-outputs", [*cells, code("1", "x") | {"outputs": ["y" * (8 << 20)]}])
-    made("lecture-elsewhere", cells, metadata={"course": {"lecture": "../../../etc/passwd"}})
+    surrogate, null = code("x = '\ud800'", "added-surrogate"), code("x = '\0'", "added-null")
+    large = code("1", "x") | {"outputs": ["y" * (8 << 20)]}
+    elsewhere = {"course": {"lecture": "../../../etc/passwd"}}
+    strange = [magic, *cells[:-2], null, *cells[-2:], surrogate, large]
+    made("magic-null-surrogate-large-elsewhere", strange, metadata=elsewhere)
     old = [c | {"input": c["source"], "source": None} for c in cells]
     found["nbformat-3"] = Submitted({"nbformat": 3, "worksheets": [{"cells": old}]}, "", 3, True)
-    made("null-bytes", [*cells[:-2], code("x = '\0'", "added-null"), *cells[-2:]])
-    made("surrogates", [*cells, code("x = '\ud800'", "added-surrogate")])
     return found
 
 
@@ -305,8 +325,14 @@ def everyone(places):
     for number, values in enumerate(batched(list(VALUES.values()))):
         cells = {name: returns(name, value) for name, value in zip(EXERCISES, values, strict=False)}
         found[f"values-{number}"] = Submitted(notebook(cells, [helper]), "", 0, True)
+    quiet = {name for pair in QUIET for name in pair}
+    for one, other in QUIET:
+        sources = {"saliency_map": SURROUNDINGS[one], "smoothgrad": SURROUNDINGS[other]}
+        sources["smoothgrad"] = as_smoothgrad(sources["smoothgrad"])
+        found[f"{one}.{other}"] = Submitted(notebook(sources | solved, [helper]))
     for name, source in (SURROUNDINGS | EXHAUSTS).items():
-        found[name] = Submitted(notebook({"saliency_map": source, **solved}, [helper]))
+        if name not in quiet:
+            found[name] = Submitted(notebook({"saliency_map": source, **solved}, [helper]))
     found |= {f"z-{name}": Submitted(notebook(a), "", 3, True) for name, a in HONEST.items()}
     return found | strange_notebooks() | broken_files()
 

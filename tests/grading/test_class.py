@@ -15,7 +15,7 @@ from course_utils.grading.trusted import engine, report, sandbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-LIMITS = sandbox.Limits(call=10, total=240, memory=1 << 30, together=3 << 29, processes=40)
+LIMITS = sandbox.Limits(call=6, total=240, memory=1 << 30, together=3 << 29, processes=40)
 
 
 def digests(folder):
@@ -29,7 +29,10 @@ def digests(folder):
 def test_there_are_enough():
     kinds = len(dishonest.VALUES) + len(dishonest.SURROUNDINGS) + len(dishonest.EXHAUSTS)
     assert kinds >= 35
-    assert len(dishonest.everyone([])) >= 60
+    handed = dishonest.everyone([])
+    assert len(handed) >= 50
+    inside = {name for one in handed for name in one.split(".")}
+    assert {*dishonest.SURROUNDINGS, *dishonest.EXHAUSTS} <= inside
 
 
 def test_nobody_earns_what_is_not_theirs_and_nobody_is_harmed(walls, tmp_path):
@@ -61,10 +64,13 @@ def wrongs(result, wanted):
         if result["points"] != wanted.most:
             yield f"{who}: {result['points']} points, not {wanted.most}"
         return
-    if result["points"] > wanted.most or own["saliency_map"]["points"]:
+    if result["points"] > wanted.most:
         yield f"{who}: {result['points']} points, too many"
-    if not (own["saliency_map"]["reason"] or own["saliency_map"]["state"] == "not attempted"):
-        yield f"{who}: no reason"
+    for name in ("saliency_map", "smoothgrad"):
+        if own[name]["points"]:
+            yield f"{who}: {name} earns points"
+        if not (own[name]["reason"] or own[name]["state"] == "not attempted"):
+            yield f"{who}: no reason for {name}"
     # Threads that a function leaves behind are its own exercises' to suffer from: one worker each.
     after = own["gradient_times_input"]
     if who in dishonest.EXHAUSTS and who != "threads" and after["points"] != 1:
