@@ -193,6 +193,9 @@ def test_no_network_no_other_process(worker):
 def test_what_was_started_or_written_ends_with_the_worker(behind):
     with Worker(behind, LIMITS) as worker:
         call(worker, "leaves")
+        end = time.monotonic() + 20  # on a busy machine it is still becoming `sleep`
+        while "sleep 65432.25" not in running() and time.monotonic() < end:
+            time.sleep(0.05)
         assert "sleep 65432.25" in running()
         assert len(sandbox.family(worker._process.pid)) == 2  # its parent is gone, its group is not
         top = Path(call(worker, "works")["where"]).parent
