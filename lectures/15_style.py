@@ -528,10 +528,8 @@ show.images([one.pixels for one in nets], titles, columns=4, height=2.2, alt=alt
 # matter, but a look is no measurement. So let each picture be judged by *the other* networks' losses.
 
 # %%
-judges = {"SqueezeNet": net, "EfficientNet-Lite0": efficient, "SqueezeNet, random": random}
-tasks = {
-    name: style.task(one, castle, church, 160) for name, one in judges.items() if one != efficient
-}
+squeezenets = {"SqueezeNet": net, "SqueezeNet, random": random}
+tasks = {name: style.task(one, castle, church, 160) for name, one in squeezenets.items()}
 tasks["EfficientNet-Lite0"] = style.task(efficient, castle, church, 160, **blocks)
 
 
