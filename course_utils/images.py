@@ -7,23 +7,24 @@ their labels, author, licence and source.
 import csv
 import io
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from course_utils.common import paths
+from course_utils.common import decoding, paths
 from course_utils.common.errors import unknown
 
 MAX_PIXELS = 100_000_000
 """Larger files are refused before they are decoded: 100 megapixels are 1.2 GB as a float tensor."""
+
+_CHEAP = 4_000_000  # pixels; files of more are decoded smaller where a smaller picture is asked for
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,18 @@ def cutout(name: str) -> Cutout:
     return _named(_catalogue("cutouts"), name, "cut-outs")
 
 
-def read(source: object, max_side: int | None = None) -> Tensor:
-    """Reads one image of any mode, size and orientation.
+def read(source: object, max_side: int | None = None, enough: int | None = None) -> Tensor:
+    """Reads one image of any mode, size and orientation, with its colours as sRGB.
 
     Args:
         source: a `Picture`; a file name; the bytes of a file; a PIL image; an array (H,W), (H,W,1),
             (H,W,3) or (H,W,4), uint8 in 0-255 or floating point in 0-1; or a tensor (3,H,W),
             (1,H,W), (4,H,W) or (H,W) with the same ranges. Transparent parts are laid over white,
-            grey-scale becomes RGB, 16-bit files are scaled, the EXIF orientation is applied.
+            grey-scale becomes RGB, 16-bit files are scaled, the EXIF orientation is applied, and
+            colours that a profile describes become sRGB (16-bit grey excepted).
         max_side: the longer side is shrunk to this many pixels where it is larger.
+        enough: for callers that shrink the picture themselves: a file or PIL image of more than 4
+            million pixels may come smaller, by a whole number, but no side below this many pixels.
 
     Returns:
         (3,H,W) float32, RGB in 0-1, on the CPU.
@@ -128,8 +132,10 @@ def read(source: object, max_side: int | None = None) -> Tensor:
     Raises:
         FileNotFoundError: no such file.
         ValueError: not an image, damaged, larger than `MAX_PIXELS`, of an unexpected shape, or with
-            values that are not finite or outside the range.
+            values that are not finite or outside the range; also a kind of file that cannot be
+            read, such as HEIC or a camera's raw file: the message says what to do.
         TypeError: something that is no image at all, or an array of complex numbers or objects.
+        MemoryError: the picture is too large for the memory that is free.
     """
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side={max_side}; accepted: 1 pixel or more, or None")
@@ -138,7 +144,11 @@ def read(source: object, max_side: int | None = None) -> Tensor:
     elif isinstance(source, np.ndarray):
         pixels = _checked(_channels_first(_from_numpy(source)), "array (H,W,3)")
     else:
-        pixels = _flatten(_open(source))
+        try:
+            pixels = _flatten(_open(source, max_side, enough))
+        except MemoryError:
+            what = _file(source)[0]
+            raise MemoryError(f"source: {what} takes more memory than is free") from None
     return _shrink(pixels, max_side).contiguous()  # L-BFGS, for one, needs that
 
 
@@ -259,23 +269,23 @@ def _named(pictures: Sequence[Picture], name: str, what: str) -> Picture:
     raise ValueError(unknown("name", name, [p.name for p in pictures], what))
 
 
-def _open(source: object) -> Image.Image:
+def _open(source: object, max_side: int | None = None, enough: int | None = None) -> Image.Image:
     """A decoded PIL image, upright; one clear error for all that can be wrong with a file."""
     what, file = _file(source)
+    times = partial(_times_smaller, max_side=max_side, enough=enough)
     try:
-        with warnings.catch_warnings():  # what Pillow warns of is harmless here or an error below
-            warnings.simplefilter("ignore")
-            image = file if isinstance(file, Image.Image) else Image.open(file)
-            if 0 < image.width * image.height <= MAX_PIXELS:
-                return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"source: {what} is too large to be opened: {error}") from None
-    except Exception as error:  # decoders raise whatever a damaged file makes them stumble on
-        raise ValueError(f"source: {what} is not an image, or is damaged ({error})") from None
-    raise ValueError(
-        f"source: {what} has {image.width} x {image.height} pixels; accepted: 1 up to "
-        f"{MAX_PIXELS // 10**6} million. Shrink a larger one first."
-    )
+        return decoding.decode(file, MAX_PIXELS, times)
+    except ValueError as error:
+        raise ValueError(f"source: {what} {error}") from None
+
+
+def _times_smaller(size: tuple[int, int], max_side: int | None, enough: int | None) -> int:
+    """By which whole number a picture may be shrunk roughly before it is shrunk well."""
+    if size[0] * size[1] <= _CHEAP:
+        return 1
+    if max_side is not None:  # twice as large as asked for: what follows decides how it looks
+        return max(1, max(size) // (2 * max_side))
+    return 1 if enough is None else max(1, min(size) // enough)
 
 
 def _file(source: object) -> tuple[str, Path | io.BytesIO | Image.Image]:
@@ -302,17 +312,19 @@ def _flatten(image: Image.Image) -> Tensor:
         top = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
         if image.mode.startswith("I;16"):
             top = 65535.0  # the range is known; of modes I and F it is guessed from the values
-        return _checked(values / top, f"image of mode {image.mode}")
+        clear = values == image.info.get("transparency", -1)
+        return _checked((values / top).masked_fill(clear, 1), f"image of mode {image.mode}")
     if image.mode in ("La", "RGBa"):  # premultiplied: Pillow converts these to LA and RGBA only
         image = image.convert(image.mode.upper())
     if image.has_transparency_data:
-        rgba = _tensor(image.convert("RGBA"))
-        return rgba[:3] * rgba[3:] + (1 - rgba[3:])
-    return _tensor(image.convert("RGB"))
+        rgba = image.convert("RGBA")
+        opaque = _tensor(rgba)[3:]
+        return _tensor(decoding.srgb(rgba.convert("RGB"))) * opaque + (1 - opaque)
+    return _tensor(decoding.srgb(image).convert("RGB"))
 
 
 def _tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image)).movedim(-1, 0).float() / 255
+    return torch.from_numpy(np.array(image)).movedim(-1, 0).float().div_(255)
 
 
 def _from_numpy(array: np.ndarray) -> Tensor:

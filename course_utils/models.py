@@ -123,7 +123,8 @@ class Network(nn.Module):
         batch = list(image) if several else [image]
         if not batch:
             raise ValueError("image: an empty list; one image or more is needed")
-        return torch.stack([self._crop(images.read(one)) for one in batch])
+        enough = 4 * self.resize  # from there on the resizing decides how it looks
+        return torch.stack([self._crop(images.read(one, enough=enough)) for one in batch])
 
     def _crop(self, pixels: Tensor) -> Tensor:
         small = tvf.resize(pixels, [self.resize], self.interpolation, antialias=True)

@@ -1,6 +1,7 @@
 """Every kind of picture becomes (3,H,W) in 0-1, and everything else one clear error."""
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from course_utils import images
 from course_utils.common import paths
@@ -88,6 +89,44 @@ def test_file_formats(kind, mode, tmp_path):
         assert torch.equal(images.read(same), pixels)
 
 
+# Kind of file, mode, options: what telephones, cameras, scanners and programs write.
+KINDS = [
+    *[("PNG", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
+    *[("JPEG", mode, {}) for mode in ("L", "RGB", "CMYK")],
+    ("JPEG", "RGB", {"progressive": True, "subsampling": "4:1:1"}),
+    ("MPO", "RGB", {}),
+    *[("JPEG2000", mode, {}) for mode in ("L", "LA", "RGB", "RGBA")],
+    *[("WEBP", mode, {"lossless": True}) for mode in ("RGB", "RGBA")],
+    ("AVIF", "RGB", {}),
+    *[("TIFF", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F")],
+    *[("TIFF", "RGB", {"compression": c}) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg")],
+    *[("GIF", mode, {}) for mode in ("L", "P")],
+    *[("BMP", mode, {}) for mode in ("1", "L", "P", "RGB", "RGBA")],
+    *[("PPM", mode, {}) for mode in ("1", "L", "I;16", "RGB")],
+    *[("TGA", mode, {"compression": "tga_rle"}) for mode in ("L", "P", "RGB", "RGBA")],
+    *[(kind, "RGB", {}) for kind in ("DDS", "DIB", "PCX", "SGI", "QOI")],
+]
+
+
+@pytest.mark.parametrize(("kind", "mode", "options"), KINDS, ids=lambda given: str(given))
+def test_every_kind_of_file_shows_what_was_stored(kind, mode, options):
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow does not write {kind}")
+    left, right = ((255, 255, 255), (0, 0, 0)) if mode == "1" else ((204, 102, 51), (51, 102, 204))
+    stored = Image.new("RGB", (64, 32), left)
+    stored.paste(right, (32, 0, 64, 32))
+    grey = mode in ("1", "L", "LA", "I;16", "F")
+    expected = np.asarray(stored.convert("L").convert("RGB") if grey else stored) / 255
+    if mode == "I;16":
+        image = Image.fromarray((expected[..., 0] * 65535).astype(np.uint16))
+    else:
+        image = stored.convert("L").convert(mode) if grey else stored.convert(mode)
+    pixels = images.read(encoded(image, kind, **options))
+    assert is_canonical(pixels)
+    away = np.abs(pixels.numpy() - expected.transpose(2, 0, 1))
+    assert away[:, 4:-4, [4, 16, 27, 36, 48, 60]].max() < 0.04
+
+
 def test_of_an_animation_the_first_frame_is_read():
     frames = [plain(colour=c) for c in (COLOUR, (0, 0, 255))]
     for kind in ("GIF", "WEBP"):
@@ -110,6 +149,12 @@ def test_a_transparent_colour_becomes_white(kind, mode):
     picture = plain(mode, (2, 1))
     content = encoded(picture, kind, transparency=picture.getpixel((0, 0)))
     assert torch.equal(images.read(content), torch.ones(3, 1, 2))
+
+
+def test_a_transparent_grey_of_sixteen_bits_becomes_white():
+    values = np.array([[0, 300, 65535]], np.uint16)
+    content = encoded(Image.fromarray(values), transparency=300)
+    assert torch.equal(images.read(content)[0], torch.tensor([[0.0, 1.0, 1.0]]))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -136,6 +181,121 @@ def test_one_pixel_is_a_picture():
     pixels = images.read(encoded(plain(size=(1, 1))))
     assert torch.allclose(pixels, EXPECTED)
     assert images.read(pixels, max_side=1).shape == (3, 1, 1)
+
+
+# ------------------------------------------------------------------ colour profiles
+
+
+def icc(space, tags):
+    """A colour profile of version 2: a header, a table of the tags, their contents."""
+    body, table = b"", struct.pack(">I", len(tags))
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
+        body += content
+    connection = b"Lab " if b"A2B0" in tags else b"XYZ "
+    kind = b"prtr" if space == b"CMYK" else b"mntr"
+    header = struct.pack(">I4sI4s4s4s", 0, bytes(4), 0x02400000, kind, space, connection)
+    header += bytes(12) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249) + bytes(48)
+    whole = header + table + body
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
+def fixed(*numbers):
+    return struct.pack(f">{len(numbers)}i", *(round(n * 65536) for n in numbers))
+
+
+def rgb_profile(columns, gamma):
+    """A profile of three primaries, XYZ under D50, and a power law."""
+    power = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+    tags = {b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249)}
+    for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
+        tags |= {name + b"XYZ": b"XYZ " + bytes(4) + fixed(*column), name + b"TRC": power}
+    return icc(b"RGB ", tags)
+
+
+# Primaries as their profiles give them (columns: red, green, blue), and the exponent.
+SRGB = ((0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
+PROFILES = {
+    "Adobe RGB": ((0.610, 0.311, 0.019), (0.205, 0.626, 0.061), (0.149, 0.063, 0.745), 2.2),
+    "Display P3": ((0.515, 0.241, -0.001), (0.292, 0.692, 0.042), (0.157, 0.067, 0.784), 2.2),
+    "ProPhoto": ((0.798, 0.288, 0), (0.135, 0.712, 0), (0.031, 0, 0.825), 1.8),
+}
+
+
+def as_stored(colours, columns, gamma):
+    """8-bit sRGB colours (N,3) as the numbers that mean the same in another RGB."""
+    share = colours / 255
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    wide = np.linalg.solve(np.array(columns).T, np.array(SRGB).T @ light.T).T
+    return (wide.clip(0, 1) ** (1 / gamma) * 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("form", ["RGB", "RGBA", "P", "large"])
+def test_colours_of_a_profile_are_shown_as_srgb(name, form, monkeypatch):
+    *columns, gamma = PROFILES[name]
+    colours = np.random.RandomState(0).randint(40, 216, (24, 3))
+    stored = Image.fromarray(as_stored(colours, columns, gamma).reshape(4, 6, 3))
+    wanted = torch.from_numpy(colours.reshape(4, 6, 3) / 255).movedim(-1, 0).float()
+    if form == "RGBA":
+        stored.putalpha(Image.linear_gradient("L").resize((6, 4)))
+        opaque = torch.from_numpy(np.array(stored))[..., 3] / 255
+        wanted = wanted * opaque + 1 - opaque
+    if form == "P":
+        stored = stored.quantize(256)
+    if form == "large":  # shrunk to what it was before the profile is followed
+        monkeypatch.setattr(images, "_CHEAP", 0)
+        stored = stored.resize((96, 64), Image.NEAREST)
+    content = encoded(stored, icc_profile=rgb_profile(columns, gamma))
+    pixels = images.read(content, enough=4)
+    assert is_canonical(pixels)
+    away = (pixels - wanted).abs()
+    assert away.max() < 0.025
+    assert away.mean() < (images.read(encoded(stored), enough=4) - wanted).abs().mean() / 6
+
+
+def test_a_profile_of_ink_is_followed():
+    # Any ink is a mid grey (L = 50), all of them are black, none is paper: no formula says so.
+    tables = struct.pack(">256B", *range(256)) * 4
+    lightness = [255, *[128] * 14, 0]
+    grid = b"".join(bytes([one, 128, 128]) for one in lightness)
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    lut += tables + grid + struct.pack(">256B", *range(256)) * 3
+    profile = icc(b"CMYK", {b"A2B0": lut, b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249)})
+    inks = Image.new("CMYK", (2, 1))
+    inks.putpixel((1, 0), (255, 0, 0, 0))
+    pixels = images.read(encoded(inks, "TIFF", icc_profile=profile))
+    assert pixels[:, 0, 0].min() > 0.97
+    assert torch.allclose(pixels[:, 0, 1], torch.tensor(119 / 255), atol=0.02)
+    assert images.read(encoded(inks, "TIFF"))[0, 0, 1] < 0.05  # without it: cyan has no red
+
+
+def test_a_grey_profile_is_followed():
+    power = b"curv" + bytes(4) + struct.pack(">IH", 1, 256)  # the numbers are the light itself
+    profile = icc(b"GRAY", {b"kTRC": power, b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249)})
+    pixels = images.read(encoded(plain("L", colour=(55,) * 3), icc_profile=profile))
+    assert torch.allclose(pixels, torch.full((3, 4, 6), 128 / 255), atol=0.01)
+
+
+@pytest.mark.parametrize("profile", [b"no profile", b"", rgb_profile(SRGB, 2.2)[:200]])
+def test_a_damaged_profile_is_passed_over(profile):
+    assert torch.allclose(images.read(encoded(plain(), icc_profile=profile)), EXPECTED)
+
+
+def test_a_profile_that_does_not_fit_the_mode_is_passed_over():
+    grey = icc(b"GRAY", {b"kTRC": b"curv" + bytes(8)})
+    assert torch.allclose(images.read(encoded(plain(), icc_profile=grey)), EXPECTED)
+
+
+def test_a_profile_that_is_srgb_changes_no_pixel():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels = torch.rand(3, 40, 40).mul(255).round() / 255
+    assert torch.equal(images.read(encoded(images.to_pil(pixels), icc_profile=profile)), pixels)
+    cat = images.photo("chelsea")  # the one photo of the course with a profile: another's sRGB
+    with Image.open(cat.path) as file:
+        assert file.info["icc_profile"]
+        assert torch.equal(images.read(cat), images.read(np.asarray(file)))
 
 
 # ------------------------------------------------------------------ arrays and tensors
@@ -258,8 +418,9 @@ def test_what_is_no_whole_image_is_one_clear_error(content, tmp_path):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"picture\.png is not an image, or is damaged"):
         images.read(file)
-    with pytest.raises(ValueError, match="bytes is not an image, or is damaged"):
+    with pytest.raises(ValueError, match="bytes is not an image, or is damaged") as caught:
         images.read(content)
+    assert "BytesIO" not in str(caught.value)
 
 
 def test_a_damaged_pil_image_is_one_clear_error():
@@ -300,6 +461,67 @@ def read_or_one_pixel(content):
         return torch.zeros(3, 1, 1)
 
 
+def box(brand):
+    return b"\0\0\0\x18ftyp" + brand + bytes(80)
+
+
+FOREIGN = {
+    "a HEIC photo": [box(b"heic"), box(b"mif1")],
+    "a JPEG XL picture": [b"\xff\x0a" + bytes(20), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20)],
+    "a web page": [b"<!DOCTYPE html><title>404</title>", b"\n<html><svg></svg></html>"],
+    "an SVG drawing": [
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- by hand -->\n<svg/>",
+    ],
+    "a camera's raw file": [box(b"crx "), b"FUJIFILMCCD-RAW 0201", b"IIRO" + bytes(60)],
+    "a PDF document": [b"%PDF-1.7\n"],
+    "a video": [box(b"isom"), box(b"qt  "), b"\x1aE\xdf\xa3" + bytes(60)],
+    "not an image, or is damaged": [b"", b"<note>hello</note>", box(b"avif"), b"\0\0\0\x18ftyp"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(kind, one) for kind, many in FOREIGN.items() for one in many]
+)
+def test_a_file_of_another_kind_is_called_what_it_is(kind, content, tmp_path):
+    file = tmp_path / "mine.jpg"
+    file.write_bytes(content)
+    for source in (file, content):
+        with pytest.raises(ValueError, match=f"(mine.jpg|bytes) is {kind}") as caught:
+            images.read(source)
+        assert "BytesIO" not in str(caught.value)
+        assert ("and take that file" in str(caught.value)) == (
+            kind not in ("a web page", "not an image, or is damaged")
+        )
+
+
+@pytest.mark.parametrize("tags", [{50706: b"\x01\x04\0\0"}, {254: 1, 330: 8}], ids=["DNG", "NEF"])
+def test_a_raw_file_does_not_pass_off_its_thumbnail(tags):
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info.tagtype[tag] = 1 if isinstance(value, bytes) else 4
+        info[tag] = value
+    content = encoded(plain(), "TIFF", tiffinfo=info)
+    with pytest.raises(ValueError, match="is a camera's raw file"):
+        images.read(content)
+    whole = TiffImagePlugin.ImageFileDirectory_v2()
+    whole[254] = 1  # a scanner's file may call itself reduced without having anything larger
+    assert torch.allclose(images.read(encoded(plain(), "TIFF", tiffinfo=whole)), EXPECTED)
+
+
+def test_memory_that_ends_is_no_damaged_file(monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(images.decoding.ImageOps, "exif_transpose", full)
+    with pytest.raises(MemoryError, match="takes more memory than is free"):
+        images.read(encoded(plain()))
+    monkeypatch.undo()
+    monkeypatch.setattr(images, "_tensor", full)
+    with pytest.raises(MemoryError, match="takes more memory than is free"):
+        images.read(encoded(plain()))
+
+
 @pytest.mark.parametrize("side", [10_001, 60_000])
 def test_enormous_files_are_refused_before_they_are_decoded(side):
     header = f"P6 {side} {side} 255\n".encode()  # the pixels do not even exist
@@ -315,6 +537,60 @@ def test_an_empty_pil_image_is_refused():
 
 
 # ------------------------------------------------------------------ size
+
+
+def smooth(width, height):
+    """A picture with no detail finer than a hundredth of its width."""
+    coarse = np.random.RandomState(0).randint(0, 256, (12, 16, 3)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("JPEG", "RGB"),
+        ("JPEG", "L"),
+        ("JPEG", "CMYK"),
+        ("PNG", "RGB"),
+        ("PNG", "P"),
+        ("PNG", "I;16"),
+    ],
+)
+@pytest.mark.parametrize("turned", [1, 6])
+def test_a_large_photo_is_decoded_smaller_and_looks_the_same(kind, mode, turned, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    image = smooth(1200, 900)
+    image = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+    content = encoded(image, kind, exif=exif)
+    monkeypatch.setattr(images, "_CHEAP", 10**6)
+    widths, flatten = [], images._flatten
+    monkeypatch.setattr(images, "_flatten", lambda i: widths.append(max(i.size)) or flatten(i))
+    small, cropped = images.read(content, 100), images.read(content, enough=150)
+    monkeypatch.setattr(images, "_CHEAP", 10**9)
+    exact = images.read(content, 100)
+    assert small.shape == exact.shape == ((3, 100, 75) if turned == 6 else (3, 75, 100))
+    assert (small - exact).abs().mean() < 0.01
+    if mode != "I;16":  # two bytes each: those are read whole
+        assert 200 <= widths[0] <= 400
+        assert 150 <= min(cropped.shape[1:]) < 300
+    assert widths[2] == 1200
+
+
+def test_a_large_pil_image_of_the_caller_is_not_changed(tmp_path, monkeypatch):
+    smooth(1200, 900).save(tmp_path / "photo.jpg")
+    monkeypatch.setattr(images, "_CHEAP", 0)
+    with Image.open(tmp_path / "photo.jpg") as image:
+        assert images.read(image, 100).shape == (3, 75, 100)
+        assert image.size == (1200, 900)
+
+
+def test_a_network_sees_the_same_of_a_large_photo(tmp_path, squeezenet, monkeypatch):
+    smooth(1200, 900).save(tmp_path / "photo.jpg", quality=95)
+    monkeypatch.setattr(images, "_CHEAP", 0)
+    small = squeezenet.crop_pixels(tmp_path / "photo.jpg")
+    monkeypatch.setattr(images, "_CHEAP", 10**9)
+    assert (squeezenet.crop_pixels(tmp_path / "photo.jpg") - small).abs().mean() < 0.01
 
 
 @given(h=st.integers(1, 60), w=st.integers(1, 60), side=st.integers(1, 60))

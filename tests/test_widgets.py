@@ -273,6 +273,60 @@ def test_an_own_photo_of_any_format_is_shown(form):
     assert names == ["panda", "koala", f"mine.{form}"]
 
 
+def test_the_same_file_can_be_chosen_again():
+    explorer = widgets.explore(
+        lambda photo: ({"photo": photo.pixels}, photo.name), photo=["panda", "koala"]
+    )
+    chooser, content = explorer.controls["photo"], encoded(RED, "png")
+    upload(chooser, "mine.png", content)
+    chooser.list.value = chooser.list.options[0][1]
+    assert explorer.text == "panda"
+    upload(chooser, "mine.png", content)
+    assert explorer.text == "mine.png"
+    assert [name for name, _ in chooser.list.options] == ["panda", "koala", "mine.png"]
+    upload(chooser, "mine.png", encoded(GREY, "png"))  # edited meanwhile: the new one counts
+    assert np.abs(decoded(explorer).mean((0, 1)) - 128).max() < 12
+
+
+def test_the_button_promises_what_is_read():
+    button = widgets.PhotoChooser(["panda"]).upload
+    assert "any format" not in button.tooltip
+    kinds = [kind.removeprefix("image/") for kind in button.accept.split(",")]
+    assert len(kinds) >= 6
+    for kind in kinds:
+        assert choosers.read_upload(f"mine.{kind}", encoded(RED, kind)).pixels.shape[0] == 3
+        assert re.search(kind, button.tooltip, re.IGNORECASE)
+
+
+CPU_ALLOCATOR = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), MemoryError("one sentence"), RuntimeError(CPU_ALLOCATOR)], ids=repr
+)
+def test_memory_that_ends_is_said_and_the_picture_stays(error, monkeypatch):
+    def draw(photo):
+        if photo.name == "koala":
+            raise error
+        return {"p": photo.pixels}, photo.name
+
+    explorer = widgets.explore(draw, photo=["panda", "koala"])
+    before, chooser = explorer.image.value, explorer.controls["photo"]
+    with pytest.raises(type(error)):
+        chooser.list.value = chooser.list.options[1][1]
+    assert "The memory is used up" in explorer.alarm.value
+    chooser.list.value = chooser.list.options[0][1]
+    assert explorer.alarm.value == ""
+
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(choosers.images, "read", full)
+    upload(chooser, "mine.png", encoded(RED, "png"))
+    assert "The memory is used up" in explorer.alarm.value
+    assert explorer.image.value == before
+
+
 def test_a_large_photo_is_shrunk():
     photo = choosers.read_upload("big.png", encoded(torch.zeros(3, 1500, 3000), "png"))
     assert photo.pixels.shape == (3, 512, 1024)

@@ -2,6 +2,7 @@
 
 batches.py      large batches in chunks that fit
 composites.py   cut-out objects on photos, with their masks
+decoding.py     a file as a picture, or what it is instead
 errors.py       messages that suggest near spellings
 lectures.py     the lectures by name
 optimise.py     one loop for everything that descends or climbs, and its rules

@@ -9,13 +9,14 @@ import traitlets
 from torch import Tensor
 
 from course_utils import images, layers
+from course_utils.common import errors
 from course_utils.models import Network
 from course_utils.widgets.kit import controls
 
 MAX_SIDE = 1024
 """Own photos are shrunk to this many pixels: a telephone's 12 million would cost a second each."""
 
-_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_READ = {"JPEG": "jpeg", "PNG": "png", "WebP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +36,14 @@ def read_upload(name: str, content: bytes) -> Photo:
     """An uploaded file as a photo.
 
     Raises:
-        ValueError: not an image that can be read; for HEIC it says what to do.
+        ValueError: not an image that can be read; says what the file is where that is known.
+        MemoryError, RuntimeError: the memory ended; `errors.said` has the words.
     """
     try:
         return Photo(name, images.read(bytes(content), MAX_SIDE))
     except ValueError as error:
-        if bytes(content[4:8]) == b"ftyp" and bytes(content[8:12]) in _HEIC:
-            raise ValueError(
-                f"{name} is a HEIC photo, the format of recent iPhones, which cannot be read here. "
-                "Export it as JPEG or PNG (on a Mac: Preview, File, Export) and choose that file."
-            ) from None
-        raise ValueError(f"{name}: {error}") from None
+        said = str(error).replace(f"source: a file of {len(content)} bytes", "this file", 1)
+        raise ValueError(f"{name}: {said}") from None
 
 
 def refill(
@@ -86,9 +84,9 @@ class PhotoChooser(ipywidgets.HBox):
         names = {p.name.replace("_", " "): Photo(p.name, p.pixels()) for p in pictures}
         self.list = controls.choice(names, label="photo")
         self.upload = ipywidgets.FileUpload(
-            accept="image/*,.heic,.heif",
+            accept=",".join(f"image/{kind}" for kind in _READ.values()),
             description="own photo",
-            tooltip="a photo of yours, in any format; it stays on this computer",
+            tooltip=f"a photo of yours ({', '.join(_READ)}); it stays on this computer",
             layout=ipywidgets.Layout(width="auto"),
         )
         super().__init__([self.list, self.upload], value=self.list.value)
@@ -103,12 +101,14 @@ class PhotoChooser(ipywidgets.HBox):
         if not change["new"]:
             return
         file = change["new"][0]
+        self.upload.value = ()  # so that the same file, chosen once more, is news
         try:
             photo = read_upload(file["name"], file["content"])
-        except ValueError as error:
-            self.message = str(error)
+        except (ValueError, MemoryError, RuntimeError) as error:
+            self.message = str(error) if isinstance(error, ValueError) else errors.said(error)
             return
-        refill(self.list, [*self.list.options, (photo.name, photo)], photo, self._pick)
+        options = [(name, one) for name, one in self.list.options if name != photo.name]
+        refill(self.list, [*options, (photo.name, photo)], photo, self._pick)
         self.message, self.value = "", photo
 
 

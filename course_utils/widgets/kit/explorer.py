@@ -8,6 +8,7 @@ import ipywidgets
 import traitlets
 from IPython.display import display
 
+from course_utils.common import errors
 from course_utils.images import Picture
 from course_utils.models import Network
 from course_utils.widgets.kit import controls, pictures
@@ -164,7 +165,7 @@ class Explorer:
             self.complain("")
         except Exception as error:
             self._drawn = None
-            self.complain(f"{type(error).__name__}: {error}", error)
+            self.complain(errors.said(error), error)
             raise  # in the notebook the traceback goes to the log, in a test to the caller
         finally:
             self.box.remove_class("course-busy")
