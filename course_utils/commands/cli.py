@@ -190,7 +190,10 @@ def submit(
 @app.command()
 def test(
     quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="The long tests too.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="The long tests, and other processors' rounding, too: hours."),
+    ] = False,
     device: Annotated[
         TestDevice | None,
         typer.Option(help="Run everything there; else the CPU, solutions/ on a pretend GPU."),

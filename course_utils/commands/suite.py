@@ -48,7 +48,7 @@ def steps(
 
     Args:
         quick: no slow tests, and of the notebooks only lecture 00: under 3 minutes.
-        full: the long tests too.
+        full: the long tests too, and every assert on a number on several kinds of processor.
         expression: pytest's -k, for the tests and the notebooks.
         device: where everything runs; by default `notebooks/` on the CPU and `solutions/` on the
             pretend accelerator, so that the same cells run on both kinds of device.
@@ -64,6 +64,7 @@ def steps(
         Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
         _notebooks("00_" if quick else "", only, device),
         _browser(quick, only),
+        _processors(full, expression),
     ]
 
 
@@ -111,6 +112,15 @@ def _browser(quick: bool, only: list[str]) -> Step:
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
     return Step("browser", [[sys.executable, "-m", "pytest", "-q", "tests/browser", *only]])
+
+
+def _processors(full: bool, expression: str) -> Step:
+    """Tests and solved notebooks with the rounding of other processors."""
+    if not full:
+        return Step("processors", skipped="only --full plays other processors")
+    if expression:
+        return Step("processors", skipped="with -k, call tests/processors/matrix.py FILE ...")
+    return Step("processors", [[sys.executable, "tests/processors/matrix.py"]])
 
 
 def chromium() -> str | None:

@@ -236,6 +236,13 @@ def test_full_leaves_nothing_out_and_the_default_only_the_long(project):
     assert "not long" in named("unit tests").commands[0]
 
 
+def test_full_plays_other_processors():
+    assert named("processors").skipped
+    (command,) = named("processors", full=True).commands
+    assert (Path(__file__).parents[2] / command[1]).is_file()
+    assert "FILE" in named("processors", full=True, expression="saliency").skipped
+
+
 def test_the_same_cells_run_on_both_kinds_of_device():
     (command,) = named("notebooks").commands
     assert command[command.index("--solutions-device") + 1] == "pretend"
