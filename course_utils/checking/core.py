@@ -95,12 +95,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Picture:
-    """How an answer is drawn: on which case, and how its result becomes one map (H,W).
+    """How an answer is drawn: on which case, and how its result becomes one map or picture.
 
     Attributes:
         case: makes the arguments; a network of the zoo on a photo, under two seconds.
-        to_map: the result of that case -> (H,W).
-        signed: whether zero lies in the middle of the colours.
+        to_map: the result of that case -> a map (H,W), or a picture (3,H,W) in 0-1.
+        signed: of a map, whether zero lies in the middle of the colours.
         subject: what the map shows, for its text alternative.
     """
 

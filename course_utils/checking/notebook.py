@@ -269,14 +269,19 @@ def _failing(answer: Answer) -> object | None:
     for case, outcome, result in rows:
         target = as_map(exercise, result, None)
         yours = None if target is None else as_map(exercise, outcome.value, target)
-        if yours is not None and target.ndim == 2 and apart(exercise, yours, target):
+        if yours is not None and _can_be_drawn(target) and apart(exercise, yours, target):
             said = f"On a photo yours is right, but not on {case.note}."
             return drawn(exercise, target, yours, said, f"on {case.note}")
     return None
 
 
+def _can_be_drawn(found: object) -> bool:
+    """Whether it is a map (H,W) or a picture (3,H,W)."""
+    return found.ndim == 2 or (found.ndim == 3 and len(found) == 3)
+
+
 def as_map(exercise: Exercise, value: object, target: object) -> object | None:
-    """A result as a map (H,W) like the target's, or None where it is none.
+    """A result as a map (H,W) or picture (3,H,W) like the target's, or None where it is none.
 
     Args:
         target: the map of the target; None where any map will do.
@@ -292,9 +297,12 @@ def as_map(exercise: Exercise, value: object, target: object) -> object | None:
 def drawn(
     exercise: Exercise, target: object, yours: object | None, said: str = "", subject: str = ""
 ) -> object:
-    """A figure of the target (H,W), and of another map and the difference where there is one.
+    """A figure of the target, and of another map and the difference where there is one.
 
     Args:
+        target: a map (H,W), or a picture (3,H,W) in 0-1. Of the difference of two pictures the
+            colour is drawn that is farthest off.
+        yours: of the same shape.
         said: a line above the maps.
         subject: what they show, where it is not the exercise's picture.
     """
@@ -303,20 +311,19 @@ def drawn(
 
     from course_utils import show
 
-    values, scale = show.heat(target, exercise.picture.signed)
-    panels = [("target", values, scale)]
-    if yours is not None:
-        gap = (yours - target).numpy()
-        top = max(abs(scale["vmax"]), 1e-12)
-        signed = {"cmap": show.DIVERGING, "vmin": -top, "vmax": top}
-        panels += [("yours", yours.numpy(), scale), ("difference", gap, signed)]
+    panels = _panels(target, yours, exercise.picture.signed)
+    values, scale = panels[0][1:]
     with matplotlib.rc_context(show.STYLE):
-        canvas = figure.Figure(figsize=(2.5 * len(panels), 2.7), layout="constrained")
+        tall = min(1.0, values.shape[0] / values.shape[1])
+        size = 2.5 * len(panels), 2.1 * tall + 0.6 + 0.3 * bool(said)
+        canvas = figure.Figure(figsize=size, layout="constrained")
+        canvas.get_layout_engine().set(wspace=0.06)
         for axes, (name, array, setting) in zip(
             canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             axes.set_axis_off()
-            axes.imshow(array, **setting)
+            shown = array.clip(0, 1) if array.ndim == 3 else array
+            axes.imshow(shown, **setting)
             axes.set_title(f"{name}\n{_range(array, scale)}")
         if said:
             canvas.suptitle(said, fontsize="medium")
@@ -324,9 +331,30 @@ def drawn(
     return show.Figure(canvas, _alternative(exercise, subject, panels, said))
 
 
+def _panels(target: object, yours: object | None, signed: bool) -> list[tuple[str, object, dict]]:
+    """Name, values and what `imshow` is told of the target, and of yours and the difference."""
+    from course_utils import show
+
+    if target.ndim == 3:
+        values, scale = target.movedim(0, -1).numpy(), {"vmin": 0.0, "vmax": 1.0}
+    else:
+        values, scale = show.heat(target, signed)
+    panels = [("target", values, scale)]
+    if yours is not None:
+        gap = yours - target
+        if gap.ndim == 3:
+            gap = gap.gather(0, gap.abs().argmax(0, keepdim=True))[0]
+            yours = yours.movedim(0, -1)
+        top = max(abs(scale["vmax"]), 1e-12)
+        change = {"cmap": show.DIVERGING, "vmin": -top, "vmax": top}
+        panels += [("yours", yours.numpy(), scale), ("difference", gap.numpy(), change)]
+    return panels
+
+
 def _alternative(exercise: Exercise, subject: str, panels: list, said: str) -> str:
     ranges = ", ".join(f"{name} from {_range(a, panels[0][2])}" for name, a, _ in panels)
-    alone = f"{exercise.title}, {subject}, on one scale of colours: {ranges}."
+    way = "in their own colours" if panels[0][1].ndim == 3 else "on one scale of colours"
+    alone = f"{exercise.title}, {subject}, {way}: {ranges}."
     return f"{alone} {said}".strip()
 
 

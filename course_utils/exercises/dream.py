@@ -438,6 +438,6 @@ register(
             "What has the dream changed? Compare it with the photo at the dream's own size.",
             "Two things are resized to `size`: the photo, and what has changed.",
         ),
-        picture=Picture(octaves_of_a_photo, brightness, False, "a tower with a grey square"),
+        picture=Picture(octaves_of_a_photo, lambda r: r[0], False, "a tower with a grey square"),
     ),
 )

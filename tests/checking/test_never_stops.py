@@ -125,3 +125,24 @@ def test_a_right_answer_is_drawn_without_a_word(live):
     alt = notebook.picture(answer).alt
     assert alt.startswith(f"{exercise.title}, {exercise.picture.subject}")
     assert notebook.ALIKE not in alt
+
+
+@pytest.mark.parametrize("name", ["tile_filters", "field_patch"])
+def test_a_picture_is_drawn_in_its_colours_and_a_difference_of_colours_is_seen(live, name):
+    right = exercises.get(name).reference
+
+    def other_colours(*args, **kwargs):
+        return right(*args, **kwargs).flip(0)  # blue for red: the same mean over the colours
+
+    figures = [notebook.picture(drawing(f, name)[0]) for f in (right, other_colours)]
+    target = exercises.get(name).picture
+    expected = target.to_map(right(**target.case().args)).movedim(0, -1)
+    for figure in figures:
+        shown = figure.canvas.axes[0].images[0].get_array()
+        assert shown.shape[2] == 3
+        torch.testing.assert_close(torch.as_tensor(shown), expected)
+    yours, gap = (axes.images[0].get_array() for axes in figures[1].canvas.axes[1:])
+    assert yours.shape == expected.shape
+    assert gap.ndim == 2
+    assert abs(gap).max() > 0.2
+    assert "in their own colours" in figures[1].alt
