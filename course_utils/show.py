@@ -245,6 +245,7 @@ def maps(
     title: str = "",
     percentile: float = 99.5,
     bar: bool = False,
+    values: bool = False,
 ) -> Figure:
     """Heat maps side by side, each on its own scale, after the photo where there is one.
 
@@ -258,6 +259,7 @@ def maps(
         percentile: values beyond this percentile get the end colour; a map is ruled by few pixels
             otherwise.
         bar: a colour bar beside each map tells its values.
+        values: each value is written into its cell, for maps of a few cells.
 
     Raises:
         ValueError: a map that is not 2-D, or has values that are not finite.
@@ -266,7 +268,20 @@ def maps(
     if photo is not None:
         panels = [(pixels_of(photo), {"cmap": "gray", "vmin": 0, "vmax": 1}), *panels]
         titles = ["photo", *titles]
-    return _panels(panels, titles, columns, height, alt, title, bar)
+    drawn = _panels(panels, titles, columns, height, alt, title, bar)
+    if values:
+        for axes, (array, scale) in zip(drawn.canvas.axes, panels, strict=False):
+            if scale["cmap"] != "gray":
+                _written(axes, array)
+    return drawn
+
+
+def _written(axes: object, array: np.ndarray) -> None:
+    """Each value of a panel in its cell, to three digits, in a colour that can be read."""
+    for (row, column), value in np.ndenumerate(array):
+        red, green, blue, _ = axes.images[0].to_rgba([value])[0]
+        ink = "black" if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else "white"
+        axes.text(column, row, f"{value + 0.0:.3g}", ha="center", va="center", color=ink)
 
 
 def heat(array: Tensor, signed: bool = False, percentile: float = 99.5) -> tuple[np.ndarray, dict]:
@@ -503,9 +518,11 @@ def lines(
     return Figure(canvas, alt)
 
 
-def intervals(
-    rows: dict[str, tuple[float, float, float]], xlabel: str, alt: str, title: str = ""
-) -> Figure:
+Interval = tuple[float, float, float]
+"""A mean, and the lower and upper end of its interval."""
+
+
+def intervals(rows: Mapping[str, Interval], xlabel: str, alt: str, title: str = "") -> Figure:
     """Means with their intervals, one row each, the first on top; a line marks zero.
 
     Args:
@@ -514,20 +531,44 @@ def intervals(
         alt: what is to be seen, in words.
         title: above all.
     """
-    with matplotlib.rc_context(STYLE | {"font.size": 12}):
-        canvas = figure.Figure(figsize=(8, 1 + 0.36 * len(rows)), layout="constrained")
-        axes = canvas.subplots()
-        axes.locator_params(axis="x", nbins=6)
-        axes.axvline(0, color="#999999", linewidth=1)
-        for i, (name, row) in enumerate(rows.items()):
-            mean, low, high = map(float, row)
-            colour, _ = METHODS.get(name.split(",")[0], ("#000000", "-"))
-            axes.plot([low, high], [i, i], color=colour, linewidth=2)
-            inside = "white" if low <= 0 <= high else colour
-            axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
-        axes.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel, title=title)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+    return interval_panels({title: rows}, xlabel, alt)
+
+
+def interval_panels(
+    panels: Mapping[str, Mapping[str, Interval]], xlabel: str, alt: str, title: str = ""
+) -> Figure:
+    """Panels of `intervals` side by side: the same rows, each panel on its own axis.
+
+    Args:
+        panels: a panel's title -> its rows, named alike and in the same order.
+        xlabel: below all panels.
+        alt: what is to be seen, in words.
+        title: above all.
+    """
+    names = list(next(iter(panels.values())))
+    width = 8 if len(panels) == 1 else 2.2 + 2.5 * len(panels)
+    with matplotlib.rc_context(STYLE | {"font.size": 12, "axes.titlesize": 12}):
+        canvas = figure.Figure(figsize=(width, 1 + 0.36 * len(names)), layout="constrained")
+        drawn = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (panel, rows) in zip(drawn, panels.items(), strict=True):
+            _interval_rows(axes, rows)
+            axes.locator_params(axis="x", nbins=6 if len(panels) == 1 else 4)
+            axes.set_title(panel)
+        drawn[0].set(yticks=range(len(names)), yticklabels=names)
+        drawn[0].set_ylim(len(names) - 0.4, -0.6)
+        canvas.supxlabel(xlabel, fontsize=12)
+        canvas.suptitle(title or None)
     return Figure(canvas, alt)
+
+
+def _interval_rows(axes: object, rows: Mapping[str, Interval]) -> None:
+    axes.axvline(0, color="#999999", linewidth=1)
+    for i, (name, row) in enumerate(rows.items()):
+        mean, low, high = map(float, row)
+        colour, _ = METHODS.get(name.split(",")[0], ("#000000", "-"))
+        axes.plot([low, high], [i, i], color=colour, linewidth=2)
+        inside = "white" if low <= 0 <= high else colour
+        axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
 
 
 def _panels(

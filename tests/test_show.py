@@ -251,3 +251,33 @@ def test_a_signed_overlay_is_red_above_zero_blue_below_and_grey_at_zero():
 def test_one_scale_for_maps_that_are_to_be_compared():
     weak = show.colours(torch.full((2, 2), 1e-6), signed=True, top=1.0)
     assert (weak.amax(0) - weak.amin(0) < 0.02).all()  # white, not red
+
+
+def test_values_are_written_into_their_cells():
+    maps = [torch.tensor([[1.0, -2.5], [0.0, 7.0]])]
+    drawn = show.maps(maps, ["x"], signed=True, photo=torch.zeros(3, 4, 4), values=True)
+    photo, axes = drawn.canvas.axes
+    assert not photo.texts
+    assert {(t.get_text(), *t.get_position()) for t in axes.texts} == {
+        ("1", 0, 0),
+        ("-2.5", 1, 0),
+        ("0", 0, 1),
+        ("7", 1, 1),
+    }
+    assert not show.maps(maps).canvas.axes[0].texts
+
+
+def test_panels_of_intervals_have_the_same_rows_on_axes_of_their_own():
+    rows = {"saliency": (0.1, 0.02, 0.2), "centre": (0.0, -0.1, 0.1)}
+    far = {name: tuple(10 * value for value in row) for name, row in rows.items()}
+    drawn = show.interval_panels({"near": rows, "far": far}, "difference", "two panels")
+    left, right = drawn.canvas.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(rows)
+    assert left.get_ylim() == right.get_ylim()
+    assert right.get_xlim()[1] > 5 * left.get_xlim()[1]
+    (dot,) = (line for line in right.lines if list(line.get_xdata()) == [1.0])
+    assert dot.get_markerfacecolor() == show.METHODS["saliency"][0]
+    (hollow,) = (
+        line for line in left.lines if list(line.get_xdata()) == [0.0] and line.get_ydata()[0] == 1
+    )
+    assert hollow.get_markerfacecolor() == "white"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -299,11 +300,16 @@ def mean_interval(
     _, of = np.unique(range(len(numbers)) if groups is None else groups, return_inverse=True)
     totals, sizes = np.bincount(of, numbers), np.bincount(of)
     draws = max(2000, round(40 / (1 - level)))  # twenty draws beyond either end
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), draws)
+    drawn = _drawn(len(sizes), draws, seed)
     tail = (1 - level) / 2
     low, high = np.quantile((drawn @ totals) / (drawn @ sizes), [tail, 1 - tail])
     return numbers.mean().item(), low.item(), high.item()
+
+
+@lru_cache(maxsize=4)
+def _drawn(n: int, draws: int, seed: int) -> np.ndarray:
+    """How often each of n groups comes in each draw, (draws,n): the same for every score."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws).astype(float)
 
 
 # ------------------------------------------------------------------ the whole table, stored
