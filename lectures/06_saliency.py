@@ -245,7 +245,8 @@ show.table(
 # bare background.
 
 # %%
-scenes = composites.recognised_composites(net, n=12, rightly=True)
+sure = {"with_object": 0.3, "without": 0.02}
+scenes = composites.recognised_composites(net, n=12, rightly=True, **sure)
 scene_x = net.normalize(scenes.pixels)
 scene_maps = find_saliency(net, scene_x, scenes.classes.to(scene_x.device))
 show.images(scenes.pixels, [net.labels[c] for c in scenes.classes], height=1.8)
@@ -533,7 +534,8 @@ widgets.saliency_explorer(net)
 
 # %%
 pairs = list(zip(scenes.pixels, scene_maps.cpu(), strict=True))
-found = [saliency.segment(p, m) for p, m in pairs]
+sure = {"sure_object": 0.98, "sure_background": 0.6}
+found = [saliency.segment(p, m, **sure) for p, m in pairs]
 overlaps = [saliency.iou(f, k) for f, k in zip(found, scenes.masks, strict=True)]
 
 # %%

@@ -86,11 +86,8 @@ forward = torch.tensor([[1.0, -1.0, 5.0], [2.0, -5.0, -7.0], [-3.0, 2.0, 4.0]])
 incoming = torch.tensor([[-2.0, 3.0, -1.0], [6.0, -3.0, 1.0], [2.0, -1.0, 3.0]])
 panels = [forward, incoming, *(rule(forward, incoming) for rule in guided.RULES.values())]
 titles = ["x, forward", "g, incoming", *guided.RULES]
-show.maps(panels, titles, signed=True, columns=5, height=1.9, alt="five 3 x 3 grids, see the table")
-
-# %% slide="subslide"
-flat = torch.stack([panel.flatten() for panel in panels]).int().tolist()
-show.table(["unit", *titles], [[i + 1, *row] for i, row in enumerate(zip(*flat, strict=True))])
+alt = "five 3 x 3 grids of numbers; backprop and deconvnet keep five of nine, guided two"
+show.maps(panels, titles, signed=True, columns=5, height=1.9, alt=alt, values=True)
 
 # %% [markdown]
 # Backprop keeps 5 of the 9 values, and so does the deconvnet, but not the same ones. The guided rule
