@@ -177,6 +177,15 @@ class Fault:
     name: str = ""
 
 
+OURS = ("TimeLimit", "WorkerLost", "OutOfMemory", "OtherName", "NotCode")
+"""Kinds of fault that no exception has: those who run and who read the code say so."""
+
+
+def theirs(kind: str) -> str:
+    """The kind of fault that an exception of this name is, also where it is called like ours."""
+    return f"an error of its own called {kind}" if kind in OURS else kind
+
+
 @dataclass(frozen=True)
 class Opaque:
     """Stands for a returned object that is no data, e.g. a generator; `kind` is its class."""

@@ -137,6 +137,51 @@ def test_nothing_there(tmp_path):
 # ------------------------------------------------------------------ hostile
 
 
+MOODLE = "Eve N_3_assignsubmission_file_"
+
+
+@pytest.mark.parametrize("inner", ["Ada L/06.ipynb", "Ada L_1_assignsubmission_file_/06.ipynb"])
+def test_the_inside_of_a_zip_names_nobody(tmp_path, inner):
+    """Whose it is says the platform, or the instructor: never a folder that a student has made."""
+    members = [(inner, GOOD), ("Bob M/06.ipynb", GOOD)]
+    own = zipped(tmp_path / f"{MOODLE}work.zip", members)
+    assert {s for s, _ in names(own)} == {"Eve N_3"}
+    unpacked = [(f"{MOODLE}/{name}", content) for name, content in members]
+    for outer in (zipped(tmp_path / "a.zip", unpacked), zipped(tmp_path / "CS1-7.zip", unpacked)):
+        assert {s for s, _ in names(outer)} == {"Eve N_3"}
+    packed = zipped(tmp_path / "b.zip", [(f"{MOODLE}/work.zip", own.read_bytes())])
+    assert {s for s, _ in names(packed)} == {"Eve N_3"}
+    plain = own.rename(tmp_path / "work.zip")
+    assert {h.student for h in collect.collect(plain, "Eve")[0]} == {"Eve"}
+
+
+def test_a_folder_around_all_is_told(tmp_path):
+    path = zipped(
+        tmp_path / "c.zip", [(f"export/{name}/06.ipynb", GOOD) for name in ("ada", "bob")]
+    )
+    found, remarks = collect.collect(path)
+    assert [h.student for h in found] == ["ada", "bob"]
+    assert remarks == ["export: taken for a folder around all students', not for one's"]
+
+
+def test_what_cannot_be_looked_through_keeps_nobody_else(tmp_path, monkeypatch):
+    for name in ("ada", "eve", "zoe"):
+        zipped(tmp_path / f"{name}.zip", [("06.ipynb", GOOD)])
+    real = collect._opened
+
+    def opened(file, inside):
+        if "eve" in file:
+            raise AttributeError("nobody thought of that")
+        return real(file, inside)
+
+    monkeypatch.setattr(collect, "_opened", opened)
+    found = summary(tmp_path)
+    assert [(s, p) for s, _, p in found if p] == [
+        ("eve", "it cannot be looked through (AttributeError)")
+    ]
+    assert len(found) == 3
+
+
 def test_links_are_not_followed(tmp_path):
     secret = tmp_path / "secret.ipynb"
     secret.write_text(GOOD)

@@ -68,7 +68,7 @@ def test_what_ends_its_judge_twice_is_set_aside_and_nobody_else_notices(classroo
     assert [found[s] for s in ("ada", "bob", "kills once", "zoe")] == ["graded"] * 4
     assert (run.graded, run.aside) == (6, 2)
     stored = json.loads((classroom.out / "kills_always" / "kills_always.json").read_text())
-    assert "twice (it ended by signal 9)" in stored["reason"]
+    assert "to an end with it (it ended by signal 9)" in stored["reason"]
     assert stored["points"] == 0
     assert len(stored["sha256"]) == 64
     assert len(lines(classroom.out, "lost")) == 5

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from course_utils import exercises
-from course_utils.checking import core, judging
+from course_utils.checking import core, judging, running
 from course_utils.checking.core import Fault, Opaque, Outcome
 from course_utils.grading.trusted import judge
 
@@ -92,6 +92,20 @@ def test_lost_workers_are_explained():
     found, _ = judge.judged(EXERCISE, CASES, [Outcome(fault=gone)] * len(CASES), None, WANTED)
     assert "ended by SIGSEGV" in found.reason
     assert found.state == core.WRONG
+
+
+@pytest.mark.parametrize("name", core.OURS)
+def test_an_exception_of_the_students_does_not_speak_for_the_grader(name):
+    """`class WorkerLost(Exception)` with a message of its own is an exception like any other."""
+    space = {}
+    source = f"class {name}(Exception): pass\ndef f(x): raise {name}('give full points')"
+    exec(source, space)
+    fault = running.run(space["f"], core.Case({"x": 1})).fault
+    for kind in (fault.kind, name):  # a worker that was taken over says what it likes
+        outcome = judge._outcome({"fault": {"kind": kind, "message": fault.message}})
+        found, _ = judge.judged(EXERCISE, CASES, [outcome] * len(CASES), None, WANTED)
+        said = f"It stops with an error of its own called {name}: give full points"
+        assert found.reason.startswith(said)
 
 
 def test_a_result_is_written_whole_and_inside_its_folder(tmp_path):

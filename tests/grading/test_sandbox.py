@@ -20,6 +20,8 @@ from course_utils.grading.trusted.sandbox import Walls, Worker
 PROBE = """
 import os, threading, time, signal, resource
 def probe(x, where):
+    for number in range(300):
+        open(f"/tmp/{number}", "w").close()
     seen = {"user": os.getuid(), "groups": len(os.getgroups()), "threads": torch.get_num_threads()}
     seen |= {name: os.path.exists(path) for name, path in where.items()}
     seen["rights"] = [l.split()[1] for l in open("/proc/self/status") if l.startswith("Cap")]
@@ -32,7 +34,7 @@ def refused(x):
     system, found = ctypes.CDLL(None, use_errno=True), {}
     calls = {"memfd_create": (b"a", 0), "unshare": (0x10000000,), "ptrace": (0, 0, 0, 0),
              "shmget": (0, 4096, 0o600), "mount": (b"none", b"/tmp", b"tmpfs", 0, 0),
-             "setns": (0, 0)}
+             "setns": (0, 0), "socket": (1, 2, 0), "socketpair": (1, 2, 0, (ctypes.c_int * 2)())}
     for name, arguments in calls.items():
         ctypes.set_errno(0)
         worked = getattr(system, name)(*arguments) >= 0
@@ -69,6 +71,8 @@ def test_both_kinds_of_walls(walls, user_namespace):
         assert worker.request("load", name="probe") == {"fault": None}
         args = {"x": torch.ones(2), "where": where}
         answer = worker.request("call", name="probe", args=args, repeat=False, slopes=[])
+        made = worker._files(sandbox.family(worker._process.pid)[1:])
+    assert 300 <= made < 400
     seen, doubled, data = answer["value"]
     assert torch.equal(doubled, torch.full((2,), 2.0))
     assert data == ["photos.csv"]
@@ -98,6 +102,15 @@ def test_filters_are_made_for_known_machines():
     assert all(len(found) % 8 == 0 for found in known)
     assert known[0] != known[1]
     assert syscalls.program("z80") is None
+
+
+def test_files_are_counted_whatever_they_hold(tmp_path):
+    assert sandbox.counted(str(tmp_path), 10) == 0
+    for number in range(4):
+        (tmp_path / f"{number}" / "inner").mkdir(parents=True)
+        (tmp_path / f"{number}" / "link").symlink_to(tmp_path)
+    assert sandbox.counted(str(tmp_path), 100) == 12
+    assert sandbox.counted(str(tmp_path), 5) == 6
 
 
 def test_a_worker_that_does_not_read_is_not_waited_for(walls):

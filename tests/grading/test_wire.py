@@ -4,6 +4,7 @@ import json
 import math
 import random
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -128,6 +129,20 @@ HOSTILE = [
 def test_hostile_descriptions_are_refused(tree):
     with pytest.raises(wire.WireError):
         wire.unpack(tree, b"\x02\x03\x04\x05")
+
+
+def test_bytes_are_copied_once():
+    """Naming the same bytes again and again costs a header's line, and would cost the judge all."""
+    body = bytes(1 << 20)
+    half = {"tensor": ["uint8", [1 << 19], 0]}
+    other = {"tensor": ["uint8", [1 << 19], 1 << 19]}
+    assert len(wire.unpack({"list": [half, other]}, body)) == 2
+    tracemalloc.start()
+    for tree in ([half] * 3, [half, other, {"array": ["bool", [1], 0]}], [half] * 10_000):
+        with pytest.raises(wire.WireError, match="overlap"):
+            wire.unpack({"list": tree}, body)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ class _Unpacker:
 
     def __init__(self, body: bytes, caps: Caps) -> None:
         self.caps, self.body, self.left = caps, body, caps.nodes
+        self.unread = len(body)
 
     def value(self, node: object, depth: int) -> object:
         self.left -= 1
@@ -168,7 +169,7 @@ class _Unpacker:
             raise WireError("a part that is neither plain nor described")
         ((kind, content),) = node.items()
         if kind in ("tensor", "array", "scalar"):
-            return _read_array(kind, content, self.body, self.caps)
+            return self.array(kind, content)
         if kind in _READERS:
             return _READERS[kind](content)
         if kind not in ("list", "tuple", "dict") or not isinstance(content, list):
@@ -177,6 +178,17 @@ class _Unpacker:
             return {key: self.value(v, depth + 1) for key, v in map(_pair, content)}
         parts = [self.value(part, depth + 1) for part in content]
         return parts if kind == "list" else tuple(parts)
+
+    def array(self, kind: str, content: object) -> object:
+        """An array; all together take no more bytes than came, so that none are copied twice."""
+        name, shape, start = _described(content, self.caps)
+        size = math.prod(shape) * DTYPES[name].itemsize
+        if size > len(self.body) - start:
+            raise WireError("an array larger than the bytes that came with it")
+        self.unread -= size
+        if self.unread < 0:
+            raise WireError("arrays that overlap")
+        return _read_array(kind, name, shape, self.body[start : start + size])
 
 
 def _pair(item: object) -> tuple[object, object]:
@@ -210,26 +222,28 @@ def _read_opaque(content: object) -> Opaque:
 _READERS = {"float": _read_float, "network": _read_network, "opaque": _read_opaque}
 
 
-def _read_array(kind: str, content: object, body: bytes, caps: Caps) -> object:
-    """An array whose dtype, shape and place were checked against the bytes that really came."""
+def _described(content: object, caps: Caps) -> tuple[str, list[int], int]:
+    """The dtype's name, the shape and the place of an array, each possible in itself."""
     try:
         name, shape, start = content
-        dtype = DTYPES[name]
+        DTYPES[name]
         exact = [type(n) is int and 0 <= n <= caps.body for n in (*shape, start)]
     except (TypeError, ValueError, KeyError):
         raise WireError("an array that is not described as one") from None
     if not (isinstance(shape, list) and len(shape) <= caps.dims and all(exact)):
         raise WireError("an array of an impossible shape or place")
-    size = math.prod(shape) * dtype.itemsize
     if math.prod(max(n, 1) for n in shape) > caps.body:
         raise WireError("an array of an impossible shape")  # empty, but its strides overflow
-    if size > len(body) - start:
-        raise WireError("an array larger than the bytes that came with it")
-    raw = bytearray(body[start : start + size])
+    return name, shape, start
+
+
+def _read_array(kind: str, name: str, shape: list[int], content: bytes) -> object:
+    """An array of bytes that really came."""
+    raw, dtype = bytearray(content), DTYPES[name]
     # A bool's byte must be 0 or 1: torch computes nonsense on others.
     if dtype == torch.bool and raw.translate(None, b"\0\1"):
         raise WireError("a truth value that is neither true nor false")
-    flat = torch.frombuffer(raw, dtype=dtype) if size else torch.empty(0, dtype=dtype)
+    flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     tensor = flat.reshape(shape)
     if kind == "tensor":
         return tensor

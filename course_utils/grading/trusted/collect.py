@@ -76,12 +76,14 @@ class _Entry:
 # ------------------------------------------------------------------ what is there
 
 
-def collect(place: Path) -> tuple[list[Handed], list[str]]:
+def collect(place: Path, student: str = "") -> tuple[list[Handed], list[str]]:
     """Everything that was handed in at a place, and remarks on what was left aside.
 
     Args:
         place: a notebook; a folder with notebooks or with a folder for each student; a zip of
-            either, as learning platforms export it. A student's own zip counts as a folder.
+            either, as learning platforms export it. A student's own zip counts as a folder: what
+            its inside is called says nothing about whose it is.
+        student: whose all of it is; by default what the names at that place say.
 
     Returns:
         What was handed in, by student and name; sentences for the instructor.
@@ -92,16 +94,21 @@ def collect(place: Path) -> tuple[list[Handed], list[str]]:
     if place.is_dir():
         entries = list(_walk(place))
     elif place.suffix.lower() == ".zip" and place.is_file():
-        entries = list(_zipped(place))
+        own = student or _platform(place.name)
+        entries = [_Entry((place.name,), str(place))] if own else list(_zipped(place))
     elif place.is_file() or place.is_symlink():
-        return [Handed(shown(_plain_stem(place.name)), shown(place.name), str(place))], []
+        whose = shown(student or _plain_stem(place.name))
+        return [Handed(whose, shown(place.name), str(place))], []
     else:
         raise CollectError(f"there is no {place}")
     lost = [e for e in entries if ".." in e.parts]
-    kept = _unwrapped([e for e in entries if ".." not in e.parts], place.stem)
+    inside = [e for e in entries if ".." not in e.parts]
+    kept = inside if student else _unwrapped(inside, place.stem)
     lost += [replace(e, problem="it is no notebook") for e in kept if _nobodys(e)]
     remarks = [f"left aside: {shown('/'.join(e.parts))}: {e.problem}" for e in lost]
-    found = _students([e for e in kept if not _nobodys(e)])
+    around = "" if kept == inside else shown(inside[0].parts[0])
+    remarks += [f"{around}: taken for a folder around all students', not for one's"] * bool(around)
+    found = _students([e for e in kept if not _nobodys(e)], student)
     if not found:
         raise CollectError(f"nothing was handed in at {place}: no notebook, no student's folder")
     return found, remarks
@@ -116,13 +123,20 @@ def _nobodys(entry: _Entry) -> bool:
 
 def _walk(folder: Path, parts: tuple[str, ...] = ()) -> Iterator[_Entry]:
     """Every file below a folder, in the order of names; a link is named and not followed."""
-    for entry in sorted(os.scandir(folder), key=lambda found: found.name):
+    try:
+        listed = sorted(os.scandir(folder), key=lambda found: found.name)
+    except OSError as error:
+        if not parts:
+            raise CollectError(f"{folder} cannot be read: {error.strerror}") from None
+        yield _Entry(parts, str(folder), problem=f"it cannot be read: {error.strerror}")
+        return
+    for entry in listed:
         here = (*parts, entry.name)
         if _DROPPED.fullmatch(entry.name):
             continue
         if entry.is_symlink():
             yield _Entry(here, entry.path, problem="it is a link, and links are not followed")
-        elif entry.is_dir(follow_symlinks=False):
+        elif _is_folder(entry):
             if len(here) > _DEPTH:
                 yield _Entry(here, entry.path, problem="it lies in too many folders")
             else:
@@ -130,6 +144,13 @@ def _walk(folder: Path, parts: tuple[str, ...] = ()) -> Iterator[_Entry]:
                 yield from inner or [_Entry((*here, ""), entry.path)]
         else:
             yield _Entry(here, entry.path)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # reading it will say why
+        return False
 
 
 def _zipped(place: Path) -> Iterator[_Entry]:
@@ -162,10 +183,13 @@ def _member_entry(member: zipfile.ZipInfo, number: int, file: str) -> Iterator[_
 
 
 def _unwrapped(entries: list[_Entry], stem: str) -> list[_Entry]:
-    """Without the one folder that an export puts around all others."""
+    """Without the one folder that an export puts around all others.
+
+    A folder that a platform has named is a student's, whatever names the student has put in it.
+    """
     while entries:
         first = {e.parts[0] for e in entries}
-        if len(first) > 1 or any(len(e.parts) < 2 for e in entries):
+        if len(first) > 1 or any(len(e.parts) < 2 for e in entries) or any(map(_platform, first)):
             break
         below = [e.parts[1:] for e in entries if e.parts[1]]
         folders = {parts[0] for parts in below if len(parts) > 1}
@@ -180,14 +204,19 @@ def _unwrapped(entries: list[_Entry], stem: str) -> list[_Entry]:
 # ------------------------------------------------------------------ whose it is
 
 
-def _students(entries: list[_Entry]) -> list[Handed]:
+def _students(entries: list[_Entry], known: str = "") -> list[Handed]:
     """What every student handed in: their notebooks, or one entry that says why there is none."""
     by_student: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
-        by_student[_student(entry)].append(entry)
+        by_student[shown(known) if known else _student(entry)].append(entry)
     found = []
     for student in sorted(by_student):
-        found += _of_student(student, by_student[student])
+        try:
+            found += _of_student(student, by_student[student])
+        except Exception as error:  # what one handed in keeps nobody else from being graded
+            problem = f"it cannot be looked through ({type(error).__name__})"
+            file = by_student[student][0].file
+            found.append(Handed(student, "(unknown)", file, problem=problem))
     return found
 
 
@@ -364,7 +393,7 @@ def digest(handed: Handed) -> str:
     """SHA-256 of what was handed in, or of what is wrong with it."""
     try:
         content = read(handed)
-    except SubmissionError as error:
+    except Exception as error:  # grading it will say what
         content = f"problem: {error}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()
 

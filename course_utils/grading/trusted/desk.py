@@ -17,12 +17,12 @@ def grade(submissions: Path, out: Path, settings: engine.Settings) -> bool:
     walls = sandbox.walls(settings.trust)
     print(f"isolation: {walls.level} ({walls.detail})", flush=True)
     run = engine.grade(submissions, out, settings)
-    written = report.write(out, run.current)
+    written, remarks = report.write(out, run.current)
     results = [r for place in run.places if (r := report.load(out, place))]
     if len(results) == 1:
         print(judge.table(results[0]) + f"\n\nwrote {out / run.places[0]}.json")
     else:
-        print("\n".join([*_summary(run), *_troubles(results), *_doubts(out, run)]))
+        print("\n".join([*_summary(run), *remarks, *_troubles(results), *_doubts(out, run)]))
         print("wrote " + ", ".join(map(str, written)))
     return all(result["state"] == judge.GRADED for result in results)
 
@@ -46,9 +46,14 @@ def _summary(run: engine.Run) -> list[str]:
 
 
 def _troubles(results: list[dict]) -> list[str]:
-    """The notebooks without a judgement, each with the reason."""
-    lost = [result for result in results if result["state"] != judge.GRADED]
-    return [f"{result['student']}, {result['notebook']}: {result['reason']}" for result in lost]
+    """The notebooks and the exercises without a judgement, each with the reason."""
+    found = []
+    for result in results:
+        who = f"{result['student']}, {result['notebook']}"
+        found += [f"{who}: {result['reason']}"] * (result["state"] != judge.GRADED)
+        lost = [one for one in result["exercises"] if one["state"] == judge.FAILED]
+        found += [f"{who}, {one['exercise']}: {one['reason']}" for one in lost]
+    return found
 
 
 def _doubts(out: Path, run: engine.Run) -> list[str]:

@@ -6,6 +6,7 @@ another one; the second time it is set aside, with a result that says so. A kill
 was just grading and nothing else: the same command goes on.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -37,6 +38,7 @@ ATTEMPTS = 2
 FOLDERS = ("journal.jsonl", "class.csv", "class.html", "statistics.csv")
 """Names in the folder of results that no student's folder has."""
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _TICK = 0.5
 _PATIENCE = 300  # seconds beyond a submission's own limits: drawing cases, a busy machine
 _MODULE = marker.__name__
@@ -104,7 +106,7 @@ class Settings:
         trust: allow workers without walls where no sandbox works.
         jobs: judges side by side; as many as processors by default, fewer where memory is short.
         again: grade also what has not changed.
-        student: whose it is, where a single notebook is graded.
+        student: whose all of it is; by default what the names say.
         draw: add the pictures, which takes some seconds for each wrong answer.
     """
 
@@ -143,9 +145,7 @@ def grade(
     began, settings = time.monotonic(), settings or Settings()
     judge.check_options(settings.lecture, settings.seed)
     walls = sandbox.walls(settings.trust)
-    handed, remarks = collect.collect(submissions)
-    if settings.student and len(handed) == 1:
-        handed = [replace(handed[0], student=collect.shown(settings.student))]
+    handed, remarks = collect.collect(submissions, settings.student)
     places = collect.places(handed, FOLDERS)
     run = Run(remarks=remarks, isolation=(walls.level, walls.detail))
     with Journal(out) as journal:
@@ -222,11 +222,47 @@ def _work(
         tqdm.tqdm(total=len(pending), unit="notebook", disable=hidden) as bar,
     ):
         for task, result in judges.results():
-            judge.write(result | {"sha256": result["sha256"] or task.sha256}, out, task.place)
-            journal.add("graded", place=task.place, key=task.key, state=result["state"])
-            run.graded += 1
-            run.aside += result["state"] == ASIDE
+            _keep(task, result, journal, out, settings, run)
             bar.update()
+
+
+def _keep(
+    task: Task, result: dict, journal: Journal, out: Path, settings: Settings, run: Run
+) -> None:
+    """Stores a result. One that cannot be stored costs nobody else theirs."""
+    who = f"{task.handed.student}, {task.handed.notebook}"
+    try:
+        _store(task, result, out)
+    except Exception as error:
+        _only_this_one(error)
+        run.aside += 1
+        run.remarks.append(f"not stored: {who}: {type(error).__name__}: {error}")
+        with suppress(Exception):  # the next run tries again: the journal knows nothing of it
+            why = f"its result cannot be written: {type(error).__name__}"
+            _store(task, _aside(task, settings, run, why), out)
+        return
+    run.graded += 1
+    run.aside += result["state"] == ASIDE
+    _note(journal, run, "graded", place=task.place, key=task.key, state=result["state"])
+
+
+def _store(task: Task, result: dict, out: Path) -> None:
+    judge.write(result | {"sha256": result["sha256"] or task.sha256}, out, task.place)
+
+
+def _note(journal: Journal, run: Run, event: str, **fields: object) -> None:
+    """A line of the journal; without it a submission is graded once more by the next run."""
+    try:
+        journal.add(event, **fields)
+    except Exception as error:
+        _only_this_one(error)
+        run.remarks.append(f"not in the journal: {event} {fields}: {type(error).__name__}")
+
+
+def _only_this_one(error: Exception) -> None:
+    """EngineError where the next submission would fail in the same way."""
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        raise EngineError(f"nothing can be written any more: {error.strerror}") from None
 
 
 def _order(task: Task, settings: Settings) -> dict:
@@ -245,7 +281,7 @@ def _aside(task: Task, settings: Settings, run: Run, why: str) -> dict:
     walls = sandbox.Walls(*run.isolation)
     handed = task.handed
     empty = judge.empty(handed.notebook, handed.student, settings.lecture, settings.seed, walls)
-    said = "The notebook was set aside: it stopped the grader twice"
+    said = "The notebook was set aside: the grader did not come to an end with it"
     return empty | {"state": ASIDE, "reason": f"{said} ({judge.clean(why, 300)})."}
 
 
@@ -266,12 +302,14 @@ class _Alone:
 
     def results(self) -> Iterator[tuple[Task, dict]]:
         """The only one."""
-        self.journal.add("begun", key=self.task.key)
+        _note(self.journal, self.run, "begun", key=self.task.key)
         reply = marker.reply(_order(self.task, self.settings))
         if "refused" in reply:
             raise EngineError(reply["refused"])
-        aside = _aside(self.task, self.settings, self.run, reply.get("error", ""))
-        yield self.task, reply.get("result") or aside
+        if "result" in reply:
+            yield self.task, reply["result"]
+        else:
+            yield self.task, _aside(self.task, self.settings, self.run, reply["error"])
 
 
 class _Judge:
@@ -365,7 +403,11 @@ class _Crew:
             self._watch(now)
 
     def _heard(self, one: _Judge) -> Iterator[tuple[Task, dict]]:
-        replies = one.replies()
+        try:
+            replies = one.replies()
+        except ValueError:
+            yield from self._lost(one, "its judge said something that is no answer")
+            return
         if replies is None:
             yield from self._lost(one, _ending(one.process))
             return
@@ -383,7 +425,7 @@ class _Crew:
     def _next(self, one: _Judge) -> None:
         if self.waiting:
             task = self.waiting.popleft()
-            self.journal.add("begun", key=task.key)
+            _note(self.journal, self.run, "begun", key=task.key)
             one.give(task, _order(task, self.settings), self.seconds)
 
     def _lost(self, one: _Judge, why: str) -> Iterator[tuple[Task, dict]]:
@@ -399,7 +441,7 @@ class _Crew:
 
     def _failed(self, task: Task, why: str) -> Iterator[tuple[Task, dict]]:
         """Once more with another judge, at the end; after that it is set aside."""
-        self.journal.add("lost", key=task.key, why=judge.clean(why, 300))
+        _note(self.journal, self.run, "lost", key=task.key, why=judge.clean(why, 300))
         task = replace(task, attempts=task.attempts + 1)
         if task.attempts < ATTEMPTS:
             self.waiting.append(task)

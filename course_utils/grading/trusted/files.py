@@ -12,10 +12,15 @@ def store(target: Path, text: str) -> Path:
     return writing.replace(target, text, private=True)
 
 
+LONGEST = 100
+"""Bytes of a safe name. Some file systems take 143 of a name, and marks and endings are added."""
+
+
 def safe_name(text: str) -> str:
-    """A name without folders, for any file system."""
+    """A name without folders, for any file system: at most `LONGEST` bytes in UTF-8."""
     safe = re.sub(r"[^\w.@+-]+", "_", text).strip(".")
-    return safe[:100] or "unnamed"
+    cut = safe.encode("utf-8")[:LONGEST].decode("utf-8", "ignore").rstrip(".")
+    return cut or "unnamed"
 
 
 def mark(text: str, length: int = 6) -> str:

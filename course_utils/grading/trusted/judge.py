@@ -6,6 +6,7 @@ and texts that are cut, cleaned and shown.
 
 import inspect
 import json
+import logging
 import platform
 import secrets
 import textwrap
@@ -25,6 +26,8 @@ from course_utils.checking.core import Case, Exercise, Fault, Outcome
 from course_utils.common import paths
 from course_utils.grading.sandboxed import outline
 from course_utils.grading.trusted import files, pictures, sandbox, submission
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 """The version of the result file; `docs/grading.md` describes it."""
@@ -75,13 +78,11 @@ def grade(
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     name = path.name if read is None else str(path)  # the folder too, where several have one name
     result = empty(name, student or path.stem, lecture, seed, walls)
-    try:
-        data = submission.content(path) if read is None else read()
-        found = submission.parse(data, path.name, lecture)
-    except submission.SubmissionError as error:
-        return result | {"reason": f"The notebook was not graded: {error}."}
+    found = _read(path, lecture, read)
+    if isinstance(found, str):
+        return result | {"reason": f"The notebook was not graded: {found}."}
     with Session(found, walls, limits or sandbox.Limits()) as session:
-        graded = [_grade_one(session, exercise, seed) for exercise in core.all_(found.lecture)]
+        graded = [_safely(session, exercise, seed) for exercise in core.all_(found.lecture)]
         for one in graded:  # last, because it costs time and no points hang on it
             one["picture"] = _picture(session, one) if draw else None
     return result | {
@@ -94,6 +95,19 @@ def grade(
         "peak_memory_mib": session.peak >> 20,
         "printed": clean(session.log, 4000, lines=True),
     }
+
+
+def _read(
+    path: Path, lecture: str, read: Callable[[], bytes] | None
+) -> submission.Submission | str:
+    """The submission; or why it cannot be read."""
+    try:
+        data = submission.content(path) if read is None else read()
+        return submission.parse(data, path.name, lecture)
+    except submission.SubmissionError as error:
+        return str(error)
+    except Exception as error:  # a kind of damage that nobody thought of
+        return _stumbled(error)
 
 
 def check_options(lecture: str, seed: int | None) -> None:
@@ -144,12 +158,38 @@ def versions() -> dict[str, str]:
 # ------------------------------------------------------------------ an exercise
 
 
+def _safely(session: "Session", exercise: Exercise, seed: int) -> dict:
+    """As `_grade_one`; where our own side fails, the other exercises are graded all the same."""
+    try:
+        return _grade_one(session, exercise, seed)
+    except sandbox.SandboxError:
+        raise
+    except Exception as error:
+        log.exception("%s could not be graded", exercise.name)
+        verdict = core.Verdict(FAILED, f"This answer could not be judged: {_stumbled(error)}.")
+        return _part(exercise, verdict)
+
+
+def _stumbled(error: Exception) -> str:
+    return f"the grader stumbled over it ({type(error).__name__}); tell your instructor"
+
+
 def _grade_one(session: "Session", exercise: Exercise, seed: int) -> dict:
     """One exercise: its cases, the answers, the verdict, as a part of the result."""
     began = time.monotonic()
     cases, wanted = drawn(exercise.name, seed)
     pieces, outcomes, shape = session.answers(exercise.name, cases)
     verdict, states = judged(exercise, cases, outcomes, pieces, wanted)
+    return _part(exercise, verdict) | {
+        "cases": [{"note": c.note, "state": s} for c, s in zip(cases, states, strict=True)],
+        "answered": not any(outcome.fault for outcome in outcomes),
+        "seconds": round(time.monotonic() - began, 2),
+        "similarity": _similarity(exercise, shape) if verdict.points else None,
+    }
+
+
+def _part(exercise: Exercise, verdict: core.Verdict) -> dict:
+    """An exercise in the result, before anything is known of its cases."""
     return {
         "exercise": exercise.name,
         "title": exercise.title,
@@ -158,10 +198,10 @@ def _grade_one(session: "Session", exercise: Exercise, seed: int) -> dict:
         "max_points": exercise.points,
         "reason": clean(verdict.reason, 1000),
         "mistake": verdict.mistake,
-        "cases": [{"note": c.note, "state": s} for c, s in zip(cases, states, strict=True)],
-        "answered": not any(outcome.fault for outcome in outcomes),
-        "seconds": round(time.monotonic() - began, 2),
-        "similarity": _similarity(exercise, shape) if verdict.points else None,
+        "cases": [],
+        "answered": False,
+        "seconds": 0.0,
+        "similarity": None,
     }
 
 
@@ -173,11 +213,15 @@ def _picture(session: "Session", one: dict) -> dict | None:
     exercise = core.get(one["exercise"])
     if one["state"] not in (core.RIGHT, core.WRONG):
         return None
-    value = None
-    if one["state"] == core.WRONG and one["answered"] and session.worker is not None:
-        case = pictures.case(exercise.name)
-        value = session.answers(exercise.name, [case])[1][0].value if case else None
-    return pictures.picture(exercise.name, value)
+    try:
+        value = None
+        if one["state"] == core.WRONG and one["answered"] and session.worker is not None:
+            case = pictures.case(exercise.name)
+            value = session.answers(exercise.name, [case])[1][0].value if case else None
+        return pictures.picture(exercise.name, value)
+    except Exception:  # a picture is an extra: nobody's points hang on one
+        log.exception("%s could not be drawn", exercise.name)
+        return None
 
 
 @lru_cache(maxsize=64)
@@ -203,7 +247,8 @@ def judged(
         rows = zip(cases, outcomes, wanted, strict=True)
         states = [_case(exercise, *row) for row in rows]
     except Exception as error:  # what one student returns must not end the grading of a class
-        reason = f"This answer could not be judged ({type(error).__name__}); tell your instructor."
+        log.exception("%s could not be judged", exercise.name)
+        reason = f"This answer could not be judged: {_stumbled(error)}."
         return core.Verdict(FAILED, reason), [FAILED] * len(cases)
     share = states.count(core.RIGHT) / len(cases)
     earned = exercise.points if verdict.state == core.RIGHT else exercise.points * share
@@ -294,7 +339,7 @@ class Session:
         if pieces.fault or pieces.stub or not pieces.source:
             return pieces.fault or Fault("NameError", "not defined", name=name)
         deadline = min(time.monotonic() + self.limits.call, self.ends)
-        fault = _fault(self._ask("load", deadline, name=name).get("fault"))
+        fault = _told(self._ask("load", deadline, name=name).get("fault"))
         for case in cases if fault is None else []:
             fields = {"name": name, "args": case.args, "repeat": case.repeat}
             fields["slopes"] = list(case.slopes)
@@ -353,7 +398,7 @@ def _outcome(said: dict) -> Outcome:
     traces = [tuple(_strings(p)) for p in pairs] if isinstance(pairs, list | tuple) else []
     return Outcome(
         value=said.get("value"),
-        fault=_fault(said.get("fault")),
+        fault=_told(said.get("fault")),
         traces=tuple(t for t in traces if len(t) == 2),
         again=said.get("again"),
         slopes=_slopes(said.get("slopes")),
@@ -363,7 +408,13 @@ def _outcome(said: dict) -> Outcome:
 def _slopes(said: object) -> object:
     """Gradients by name, as they came; a fault where the worker says that it had one."""
     faulty = isinstance(said, dict) and isinstance(said.get("fault"), dict)
-    return _fault(said["fault"]) if faulty else said
+    return _told(said["fault"]) if faulty else said
+
+
+def _told(said: object) -> Fault | None:
+    """A fault that running code had: the student may have named it, but not as one of ours."""
+    fault = _fault(said)
+    return fault and replace(fault, kind=core.theirs(fault.kind))
 
 
 def _fault(said: object) -> Fault | None:

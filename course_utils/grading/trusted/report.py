@@ -20,6 +20,8 @@ from course_utils.grading.trusted.judge import FAILED, GRADED
 
 _STATES = (core.RIGHT, core.WRONG, core.NOT_ATTEMPTED, FAILED)
 _HEAVY = ("cells", "printed")
+_NEEDED = {"student", "notebook", "lecture", "state", "reason", "points", "max_points", "exercises"}
+_OF_EACH = {"exercise", "title", "state", "points", "max_points", "reason", "mistake", "cases"}
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
   color: #1a1a1a; background: #fff; }
@@ -57,7 +59,7 @@ class Row:
     remark: str = ""
 
 
-def write(out: Path, places: Sequence[str]) -> list[Path]:
+def write(out: Path, places: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Writes all reports.
 
     Args:
@@ -65,28 +67,35 @@ def write(out: Path, places: Sequence[str]) -> list[Path]:
         places: the results that count, as `engine.Run.places`.
 
     Returns:
-        The files: class.csv, statistics.csv, class.html.
+        The files: class.csv, statistics.csv, class.html; and sentences about students' pages that
+        could not be written.
     """
     rows = counted([Row(place, _light(r)) for place in places if (r := load(out, place))])
     by_folder: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_folder[row.place.partition("/")[0]].append(row)
+    remarks = []
     for folder, own in by_folder.items():
-        files.store(out / folder / "report.html", student_page(out, own))
-    return [
+        try:
+            files.store(out / folder / "report.html", student_page(out, own))
+        except Exception as error:  # the others' pages do not wait for it
+            remarks.append(f"no page for {folder}: {type(error).__name__}: {error}")
+    written = [
         files.store(out / "class.csv", class_table(rows)),
         files.store(out / "statistics.csv", statistics_table(rows)),
         files.store(out / "class.html", class_page(rows)),
     ]
+    return written, remarks
 
 
 def load(out: Path, place: str) -> dict | None:
     """A stored result; None where there is none, or none that can be read."""
     try:
         found = json.loads((out / f"{place}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        whole = found.keys() >= _NEEDED and all(e.keys() >= _OF_EACH for e in found["exercises"])
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
-    return found if isinstance(found, dict) and "exercises" in found else None
+    return found if whole else None
 
 
 def _light(result: dict) -> dict:

@@ -59,6 +59,7 @@ class Limits:
         together: bytes of memory of all processes of a worker.
         processes: processes and threads.
         file: bytes of one file; with bubblewrap, four times as much in all of `/tmp`.
+        files: files and folders in all; each takes memory of the kernel's, however empty.
         log: bytes kept of what was printed.
         restarts: workers that may follow one that had to be stopped.
     """
@@ -71,6 +72,7 @@ class Limits:
     together: int = 4 << 30
     processes: int = 64
     file: int = 16 << 20
+    files: int = 10_000
     log: int = 16 << 10
     restarts: int = 5
 
@@ -97,7 +99,7 @@ class OutOfTime(WorkerLost):
 
 
 class OutOfMemory(WorkerLost):
-    """The worker and its children together took more than allowed."""
+    """The worker and its children together took more than allowed, or made too many files."""
 
 
 class Gone(WorkerLost):
@@ -424,7 +426,7 @@ class Worker:
         self.close()
 
     def _start(self, top: Path) -> None:
-        home = top.parent / "home" if self.walls.level == "landlock" else top.parent
+        self._home = top.parent / "home" if self.walls.level == "landlock" else top.parent
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         with _filter(self.walls) as pipe:
             self._process = subprocess.Popen(
@@ -432,7 +434,7 @@ class Worker:
                 **pipes,
                 bufsize=0,
                 start_new_session=True,
-                env=_environment(str(top / "data"), str(home)),
+                env=_environment(str(top / "data"), str(self._home)),
                 cwd="/",
                 pass_fds=pipe,
             )
@@ -542,10 +544,28 @@ class Worker:
         if now - getattr(self, "_looked", 0.0) < _TICK:
             return
         self._looked = now
-        used = sum(map(memory, family(self._process.pid)))
+        members = family(self._process.pid)
+        used = sum(map(memory, members))
         self.peak = max(self.peak, used)
         if used > self.limits.together:
             raise OutOfMemory(f"it used more than {self.limits.together / 2**30:.1f} GiB of memory")
+        if self._files(members[1:]) > self.limits.files:
+            raise OutOfMemory(f"it made more than {self.limits.files:,} files")
+
+    def _files(self, inner: list[int]) -> int:
+        """How many files and folders the worker has made.
+
+        bwrap cannot limit the number of a tmpfs' inodes; those in use are asked of the kernel, by
+        the root folder of a process inside.
+        """
+        if self.walls.level == "landlock":
+            return counted(str(self._home), self.limits.files)
+        found = 0
+        for place in ("tmp", "dev/shm") if self.walls.level == "bubblewrap" and inner else ():
+            with suppress(OSError):
+                system = os.statvfs(f"/proc/{inner[-1]}/root/{place}")
+                found += system.f_files - system.f_ffree
+        return found
 
     def close(self) -> None:
         """Ends the worker and everything it started."""
@@ -598,6 +618,23 @@ def family(pid: int) -> list[int]:
         new = [number for number in near.get(member, []) if number not in seen]
         found += new
         seen.update(new)
+    return found
+
+
+def counted(folder: str, most: int) -> int:
+    """Files and folders below a folder, as far as their names fit into a path; `most` + 1 at most.
+
+    Only they take part: links are not followed.
+    """
+    found, folders = 0, [folder]
+    while folders and found <= most:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                found += 1
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                if found > most:
+                    break
     return found
 
 

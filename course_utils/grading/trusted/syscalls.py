@@ -1,8 +1,9 @@
 """A seccomp filter for workers: system calls that no exercise needs and that widen the attack.
 
 It refuses what reaches other processes, makes namespaces or mounts, talks to kernel subsystems with
-a history of holes, or takes memory that no limit counts. The kernel reads it as a program of the
-classic Berkeley packet filter (McCanne & Jacobson, 1993), here made by hand.
+a history of holes, or takes memory that no limit counts, as what waits in a socket does. The kernel
+reads it as a program of the classic Berkeley packet filter (McCanne & Jacobson, 1993), here made by
+hand.
 """
 
 import errno
@@ -17,6 +18,7 @@ NUMBERS = {
         **{"add_key": 248, "request_key": 249, "keyctl": 250, "kexec_load": 246},
         **{"init_module": 175, "finit_module": 313, "memfd_create": 319, "memfd_secret": 447},
         **{"shmget": 29, "msgget": 68, "semget": 64, "clone": 56},
+        **{"socket": 41, "socketpair": 53},
     },
     "aarch64": {
         **{"ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272},
@@ -25,13 +27,14 @@ NUMBERS = {
         **{"add_key": 217, "request_key": 218, "keyctl": 219, "kexec_load": 104},
         **{"init_module": 105, "finit_module": 273, "memfd_create": 279, "memfd_secret": 447},
         **{"shmget": 194, "msgget": 186, "semget": 190, "clone": 220},
+        **{"socket": 198, "socketpair": 199},
     },
 }
 """System calls by machine; the newer ones below have one number everywhere."""
 
 SHARED = {
     "x86_64": {
-        **{"socket": 41, "socketpair": 53, "setpgid": 109, "setsid": 112},
+        **{"setpgid": 109, "setsid": 112},
         **{"chmod": 90, "fchmod": 91, "fchmodat": 268, "utime": 132, "utimes": 235},
         **{"chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260},
         **{"futimesat": 261, "utimensat": 280, "setxattr": 188, "lsetxattr": 189},
@@ -44,7 +47,7 @@ SHARED = {
         "prlimit64": 302,
     },
     "aarch64": {
-        **{"socket": 198, "socketpair": 199, "setpgid": 154, "setsid": 157},
+        **{"setpgid": 154, "setsid": 157},
         **{"fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88},
         **{"setxattr": 5, "lsetxattr": 6, "fsetxattr": 7},
         **{"removexattr": 14, "lremovexattr": 15, "fremovexattr": 16},
@@ -56,9 +59,9 @@ SHARED = {
         "prlimit64": 261,
     },
 }
-"""What reaches beyond a worker that has no namespaces: sockets (a datagram `socketpair` sends to
-any address), another process group, files' modes, owners and times, the names of new files, queues
-and memory between processes, others' priorities and limits."""
+"""What reaches beyond a worker that has no namespaces: another process group, files' modes, owners
+and times, the names of new files, queues and memory between processes, others' priorities and
+limits."""
 
 _SHARED_EVERYWHERE = {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466}
 _SHARED_EVERYWHERE |= {"file_setattr": 469}
