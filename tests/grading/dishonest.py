@@ -6,6 +6,7 @@ two, the other one as `smoothgrad`, else that is left alone. Of returned values 
 notebook. Starting a worker takes seconds; so does each notebook.
 """
 
+import base64
 import copy
 import json
 import os
@@ -19,9 +20,15 @@ from course_utils.checking import core, judging
 PATCH = "import torch, numpy, builtins, sys, os, time, signal"
 
 
-def attack(body, result="torch.zeros(len(x), *x.shape[2:])"):
-    """A function that does something first, and then returns zeros or something else."""
+def attack(body, result="torch.zeros(len(x), *x.shape[2:])", works=""):
+    """A function that does something first, and then returns zeros or something else.
+
+    Args:
+        works: an expression that is true where the first thing has had its effect; the function
+            says so then (`FIRED`), since an attack that does nothing proves nothing.
+    """
     lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
+    lines += f"\n    if {works}: os.write(2, b'FIRED saliency_map ')" if works else ""
     return f"def saliency_map(model, x, classes):\n{lines}\n    return {result}\n"
 
 
@@ -93,6 +100,7 @@ class Bomb:
     def __reduce__(self): return (eval, ("__import__('os').system('touch /tmp/pwned')",))
 """
 EDITS = """
+open("/tmp/own.json", "w").write("{}")
 for top in [*PLACES, "/course", "/tmp", "/home", "/var"]:
     for folder, folders, names in os.walk(top):
         for name in names:
@@ -104,6 +112,7 @@ for top in [*PLACES, "/course", "/tmp", "/home", "/var"]:
 """
 DESTROYS = """
 import shutil
+os.makedirs("/tmp/own", exist_ok=True)
 for place in [*PLACES, "/course", "/tmp", "/dev/shm"]:
     shutil.rmtree(place, ignore_errors=True)
 for number in (-1, 1, os.getppid()):
@@ -113,9 +122,11 @@ for number in (-1, 1, os.getppid()):
         pass
 """
 READS = """
-found = [os.path.join(top, name) for place in [*PLACES, "/home", "/root", "/work", "/course"]
+open("/tmp/saliency.py", "w").write("def saliency_map(*a): return torch.zeros(1)")
+AROUND = ["/home", "/root", "/work", "/course", "/tmp"]
+found = [os.path.join(top, name) for place in [*PLACES, *AROUND]
          for top, _, names in os.walk(place) for name in names if "saliency" in name]
-space = {}
+space = {"torch": torch}
 exec(open(found[0]).read(), space)
 """
 TWISTS = """
@@ -126,7 +137,16 @@ class Twist(ast.NodeTransformer):
 try:
     get_ipython().ast_transformers.append(Twist())
 except NameError:
-    import IPython
+    real = ast.parse
+    ast.parse = lambda *a, **k: Twist().visit(real(*a, **k))
+"""
+OVERLAPS = """
+import json, struct
+parts = {"list": [{"tensor": ["uint8", [1 << 20], 0]}] * 3000}
+text = json.dumps({"kind": "answer", "fields": {"dict": [["value", parts]]}}).encode()
+frame = memoryview(struct.pack("<4sIQ", b"CWR1", len(text), 1 << 20) + text + bytes(1 << 20))
+while frame:
+    frame = frame[os.write(101, frame):]
 """
 FRAMES = """
 import struct
@@ -139,6 +159,7 @@ for number in range(3, 256):
 """
 STACK = """
 import gc, inspect
+target = "planted"
 hidden = [f.frame.f_locals for f in inspect.stack()]
 found = [v for names in hidden for k, v in names.items() if k in ("target", "wanted", "cases")]
 found += [o for o in gc.get_objects() if type(o).__name__ in ("Exercise", "Verdict")]
@@ -146,7 +167,7 @@ found += [o for o in gc.get_objects() if type(o).__name__ in ("Exercise", "Verdi
 LEAVES = """
 import subprocess
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen(["sleep", "76543.25"], start_new_session=True)
+left = subprocess.Popen(["sleep", "76543.25"], start_new_session=True)
 if os.fork() == 0:
     os.setsid()
     os.execvp("sleep", ["sleep", "76543.25"])
@@ -154,27 +175,44 @@ if os.fork() == 0:
 SURROUNDINGS = {
     "patches-comparisons": attack(
         "torch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True\n"
-        "torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda *a: True"
+        "torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda *a: True",
+        works="torch.allclose(x, x + 1) and torch.zeros(1) == torch.ones(1)",
     ),
-    "patches-builtins": attack("builtins.all = builtins.abs = builtins.max = lambda *a, **k: 0"),
+    "patches-builtins": attack(
+        "builtins.all = builtins.abs = builtins.max = lambda *a, **k: 0",
+        works="builtins.abs(-1) == builtins.max(1, 2) == 0",
+    ),
     "patches-worker": attack(
-        "import course_utils.grading.sandboxed.wire as wire\n"
-        "import course_utils.checking.running as running\n"
-        "running.plain = lambda value, depth=0: value\n"
+        "wire = sys.modules['course_utils.grading.sandboxed.wire']\n"
         "wire.encode = lambda *a, **k: b'CWR1' + bytes(12)"
+    ),
+    "claims-to-be-right": attack(
+        "wire = sys.modules['course_utils.grading.sandboxed.wire']\n"
+        "running = sys.modules['course_utils.checking.running']\n"
+        "real, claims = wire.encode, {'state': 'right', 'points': 99, 'verdict': True}\n"
+        "wire.encode = lambda kind, **k: real(kind, **k, **claims)\n"
+        "running.equal = running.same = lambda *a: True",
+        works="b'verdict' in wire.encode('answer')",
     ),
     "patches-modules": attack(
         "import types\n"
         "for name in ('judging', 'comparing', 'core'):\n"
-        "    sys.modules[f'course_utils.exercises.{name}'] = types.ModuleType(name)"
+        "    sys.modules[f'course_utils.exercises.{name}'] = types.ModuleType(name)",
+        works="'course_utils.exercises.core' in sys.modules",
     ),
-    "patches-network": attack("type(model).forward = lambda self, x: x.flatten(1)[:, :5] * 0"),
-    "transforms-syntax": attack(TWISTS),
-    "agrees-with-everything": attack(AGREES, "torch.zeros(3).as_subclass(Agrees)"),
-    "pickles": attack(PICKLES, "[Bomb()]"),
-    "edits-results": attack(EDITS),
-    "destroys-others": attack(DESTROYS),
-    "reads-solutions": attack(READS, "space['saliency_map'](model, x, classes)"),
+    "patches-network": attack(
+        "type(model).forward = lambda self, x: x.flatten(1)[:, :5] * 0", works="not model(x).any()"
+    ),
+    "transforms-syntax": attack(TWISTS, works="ast.unparse(ast.parse('f(1)')) == 'True'"),
+    "agrees-with-everything": attack(
+        AGREES,
+        "torch.zeros(3).as_subclass(Agrees)",
+        "torch.allclose(torch.zeros(3).as_subclass(Agrees), torch.ones(3))",
+    ),
+    "pickles": attack(PICKLES, "[Bomb()]", "b'pwned' in __import__('pickle').dumps(Bomb())"),
+    "edits-results": attack(EDITS, works="'points' in open('/tmp/own.json').read()"),
+    "destroys-others": attack(DESTROYS, works="not os.path.exists('/tmp/own')"),
+    "reads-solutions": attack(READS, "space['saliency_map'](model, x, classes)", "found"),
     "uses-the-helper": "from course_utils.saliency import saliency_map",
     "calls-the-helper": attack(
         "from course_utils import saliency", "saliency.saliency_map(model, x, classes)"
@@ -182,13 +220,25 @@ SURROUNDINGS = {
     "asks-the-registry": attack(
         "from course_utils.exercises import get", "get('saliency_map').reference(model, x, classes)"
     ),
-    "searches-memory": attack(STACK, "found[0]"),
+    "searches-memory": attack(
+        STACK, "([f for f in found if f != target] or found)[0]", "target in found"
+    ),
     "remembers-the-public-answers": remembered(),
     "downloads": attack(
         "import urllib.request as u\nfound = u.urlopen('http://93.184.216.34/', timeout=2).read()"
     ),
     "writes-to-pipes": attack(FRAMES),
-    "changes-its-input": attack("x.zero_(); [w.data.zero_() for w in model.parameters()]"),
+    "changes-its-input": attack(
+        "x.zero_(); [w.data.zero_() for w in model.parameters()]", works="not x.any()"
+    ),
+    "speaks-for-the-grader": attack(
+        "class WorkerLost(Exception): pass\nraise WorkerLost('give full points')"
+    ),
+    "takes-sockets": attack(
+        "import socket\npairs = [socket.socketpair() for _ in range(100)]\n"
+        "[a.setblocking(False) or a.send(bytes(1 << 20)) for a, b in pairs]"
+    ),
+    "overlaps": attack(OVERLAPS),
     "raises": attack("raise BaseException('<b>no</b>' * 10_000)"),
     "raises-oddly": attack(
         "class Odd(Exception):\n    def __str__(self): raise self\nraise Odd()",
@@ -197,7 +247,7 @@ SURROUNDINGS = {
     "exits": attack("sys.exit(0)"),
     "exits-at-once": attack("os._exit(0)"),
     "crashes": attack("import ctypes; ctypes.string_at(0)"),
-    "leaves-processes": attack(LEAVES),
+    "leaves-processes": attack(LEAVES, works="left.poll() is None"),
 }
 QUIET = (
     ("agrees-with-everything", "pickles"),
@@ -208,8 +258,11 @@ QUIET = (
     ("raises", "raises-oddly"),
     ("recursion", "exits"),
     ("exits-at-once", "crashes"),
+    ("speaks-for-the-grader", "takes-sockets"),
+    ("overlaps", "makes-files"),
+    ("loops", "stops-itself"),
 )
-"""Pairs of `SURROUNDINGS` of which neither can be in the other's way: a lost worker is replaced."""
+"""Pairs of these of which neither can be in the other's way: a lost worker is replaced."""
 
 
 def as_smoothgrad(source):
@@ -239,7 +292,43 @@ EXHAUSTS = {
         "for i in range(10**6): open(f'/tmp/{i}', 'wb').write(bytes(1 << 20))"
     ),
     "opens-files": attack("found = [open('/dev/null') for _ in range(10**6)]"),
+    "makes-files": attack("for i in range(10**6): open(f'/tmp/{i}', 'wb').close()"),
 }
+
+FIRES = {
+    "patches-worker": "instead of an answer",
+    "uses-the-helper": "course's own",
+    "calls-the-helper": "course's own",
+    "asks-the-registry": "course's own",
+    "downloads": "URLError",
+    "writes-to-pipes": "instead of an answer",
+    "raises": "BaseException",
+    "raises-oddly": "Odd",
+    "recursion": "without end|SIGSEGV",
+    "exits": "exit",
+    "exits-at-once": "exit code 0",
+    "crashes": "SIGSEGV",
+    "speaks-for-the-grader": "an error of its own called WorkerLost",
+    "takes-sockets": "PermissionError",
+    "overlaps": "sent arrays that overlap",
+    "loops": "seconds and was stopped",
+    "loops-and-swallows": "seconds and was stopped",
+    "stops-itself": "seconds and was stopped",
+    "prints-for-ever": "seconds and was stopped",
+    "takes-memory": "memory|MemoryError",
+    "takes-memory-in-many": "GiB of memory|BlockingIOError",
+    "forks": "BlockingIOError|instead of an answer|stopped",
+    "threads": "thread",
+    "fills-the-disk": "No space left|OSError",
+    "opens-files": "Too many open files",
+    "makes-files": "more than 10,000 files",
+}
+"""What the reason of an attack says that comes to no end, in place of `FIRED`: that it attacked."""
+
+BY_HEART = ("remembers-the-public-answers",)
+"""Of these it is shown by itself that they would do on the public check (`test_class.py`)."""
+
+EVERY = SURROUNDINGS | EXHAUSTS
 
 
 def strange_notebooks():
@@ -301,6 +390,18 @@ def broken_files():
     return {name: Submitted(data, words, 0, True) for name, (data, words) in content.items()}
 
 
+_HIDDEN = base64.b64encode(RIGHT["smoothgrad"].encode()).decode()
+COPIED = {
+    "saliency_map": RIGHT["saliency_map"].replace("saliency_map", "inner")
+    + "\ndef saliency_map(*given):\n    return inner(*given)\n",
+    "gradient_times_input": "gradient_times_input = lambda model, x, classes: (\n"
+    "    x * gradient(model, x, classes)).sum(1)",
+    "smoothgrad": "import base64\ndef smoothgrad(*given):\n    space = globals()\n"
+    f"    exec(base64.b64decode({_HIDDEN!r}), space)\n"
+    "    return space['smoothgrad'](*given)\n",
+}
+"""Another's answers in other dresses: full points, and something to look at."""
+
 HONEST = {
     "honest": RIGHT,
     "honest-with-prints": RIGHT
@@ -327,13 +428,14 @@ def everyone(places):
         found[f"values-{number}"] = Submitted(notebook(cells, [helper]), "", 0, True)
     quiet = {name for pair in QUIET for name in pair}
     for one, other in QUIET:
-        sources = {"saliency_map": SURROUNDINGS[one], "smoothgrad": SURROUNDINGS[other]}
+        sources = {"saliency_map": EVERY[one], "smoothgrad": EVERY[other]}
         sources["smoothgrad"] = as_smoothgrad(sources["smoothgrad"])
         found[f"{one}.{other}"] = Submitted(notebook(sources | solved, [helper]))
-    for name, source in (SURROUNDINGS | EXHAUSTS).items():
+    for name, source in EVERY.items():
         if name not in quiet:
             found[name] = Submitted(notebook({"saliency_map": source, **solved}, [helper]))
-    found |= {f"z-{name}": Submitted(notebook(a), "", 3, True) for name, a in HONEST.items()}
+    found["z-honest"] = Submitted(notebook(RIGHT), "", 3, True)
+    found["z-copied"] = Submitted(notebook(COPIED), "", 3, True)
     return found | strange_notebooks() | broken_files()
 
 

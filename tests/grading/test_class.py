@@ -1,7 +1,9 @@
 """One run over a class with every kind of dishonest and broken submission, and honest ones."""
 
+import csv
 import hashlib
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -10,6 +12,8 @@ import dishonest
 import pytest
 from typer.testing import CliRunner
 
+from course_utils import exercises
+from course_utils.checking import core, judging, running, sources
 from course_utils.commands import cli
 from course_utils.grading.trusted import engine, report, sandbox
 
@@ -49,10 +53,34 @@ def test_nobody_earns_what_is_not_theirs_and_nobody_is_harmed(walls, tmp_path):
     assert set(results) == set(expected)
     assert (run.graded, run.aside) == (len(expected), 0)
     problems = [line for name in expected for line in wrongs(results[name], expected[name])]
+    problems += [line for result in results.values() for line in idle(result)]
     assert not problems, "\n".join(problems)
     nothing_is_left_behind(out)
     the_reports_hold_everyone(results, out)
     an_appeal_shows_everything(out)
+
+
+def test_what_is_known_by_heart_would_do_on_the_public_check():
+    for name in dishonest.BY_HEART:
+        pieces = sources.Pieces("saliency_map", "import torch\n" + dishonest.SURROUNDINGS[name])
+        exercise = exercises.get("saliency_map")
+        cases = exercise.cases(core.PUBLIC_SEED)
+        outcomes = running.answers(pieces, cases)
+        assert judging.judge(exercise, cases, outcomes, pieces).state == "right"
+
+
+def idle(result):
+    """The attacks in a notebook that did nothing: a sentence each."""
+    names = [n for n in result["student"].split(".") if n in dishonest.EVERY]
+    own = {one["exercise"]: one["reason"] for one in result["exercises"]}
+    for name, exercise in zip(names, ("saliency_map", "smoothgrad"), strict=False):
+        by_itself = "FIRED" in dishonest.EVERY[name]
+        told = result["printed"] if by_itself else own[exercise]
+        if name in dishonest.BY_HEART or re.search(
+            dishonest.FIRES.get(name, f"FIRED {exercise}"), told
+        ):
+            continue
+        yield f"{name} did nothing: {told[:200]!r}"
 
 
 def wrongs(result, wanted):
@@ -73,7 +101,8 @@ def wrongs(result, wanted):
             yield f"{who}: no reason for {name}"
     # Threads that a function leaves behind are its own exercises' to suffer from: one worker each.
     after = own["gradient_times_input"]
-    if who in dishonest.EXHAUSTS and who != "threads" and after["points"] != 1:
+    exhausts = set(who.split(".")) & set(dishonest.EXHAUSTS) - {"threads"}
+    if exhausts and after["points"] != 1:
         yield f"{who}: the next exercise has {after['points']} points: {after['reason']}"
 
 
@@ -88,6 +117,9 @@ def the_reports_hold_everyone(results, out):
     assert (out / "class.csv").read_text().count("\n") == len(results) + 1
     pages = [path.read_text() for path in out.glob("*/report.html")]
     assert len(pages) == len(results)
+    table = csv.DictReader((out / "class.csv").read_text().splitlines())
+    rows = {r["student"]: r["to_look_at"] for r in table}
+    assert "smoothgrad: cannot be outlined (exec, base64" in rows["z-copied"]
     assert not any("<script" in page or "<b>no" in page for page in pages)
 
 

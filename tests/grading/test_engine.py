@@ -117,6 +117,30 @@ def test_the_seed_is_secret_and_stays(classroom):
     assert (classroom.out / NAME).stat().st_mode & 0o077 == 0
 
 
+def seeds(out):
+    """By student: the seed in the stored result."""
+    found = [json.loads(path.read_text()) for path in sorted(out.glob("*/*.json"))]
+    return {one["student"]: one["seed"] for one in found}
+
+
+def test_what_is_handed_in_again_is_graded_on_other_inputs(classroom):
+    """What a function told its author of its inputs is worth nothing the next time."""
+    classroom("ada", "bob", seed=None)
+    first = seeds(classroom.out)
+    assert first["ada"] == first["bob"]  # one run is the same for everyone
+    (classroom.folder / "bob.ipynb").write_text("{ }")
+    assert classroom("eve", seed=None).graded == 2
+    second = seeds(classroom.out)
+    assert second["ada"] == first["ada"]
+    assert second["bob"] == second["eve"] != first["bob"]
+    assert classroom(seed=None).graded == 0
+    assert classroom(seed=None, again=True).graded == 3
+    assert seeds(classroom.out) == second  # the same file on the same inputs
+    (classroom.folder / "bob.ipynb").write_text("{  }")
+    classroom(seed=None)
+    assert seeds(classroom.out)["bob"] not in (first["bob"], second["bob"])
+
+
 def test_one_run_at_a_time(classroom):
     with Journal(classroom.out), pytest.raises(JournalError, match="another run"):
         classroom("ada", "bob")

@@ -63,7 +63,7 @@ class _Answers(judge.Session):
             touch("answers")
         wanted = judge.drawn(name, 7)[1]
         outcomes = [Outcome(value, again=value) for value in wanted]
-        return core_pieces(name), outcomes, []
+        return core_pieces(name), outcomes, judge.Looks()
 
 
 def core_pieces(name):
@@ -111,7 +111,7 @@ def classroom(tmp_path, monkeypatch):
     faulty(monkeypatch, judge, "_picture", "picture", picture)
     written = lambda target, *rest, **more: "eve" in str(target) and target.suffix == ".json"  # noqa: E731
     faulty(monkeypatch, files, "store", "result", written)
-    page = lambda out, rows: rows[0].result["student"] == "eve"  # noqa: E731
+    page = lambda out, rows, *rest: rows[0].result["student"] == "eve"  # noqa: E731
     faulty(monkeypatch, report, "student_page", "page", page)
     line = lambda self, event, **fields: "eve" in fields.get("place", "")  # noqa: E731
     faulty(monkeypatch, Journal, "add", "journal", line)

@@ -64,8 +64,8 @@ def test_rubbish_from_the_worker_is_an_outcome(said, more):
     assert isinstance(outcome, Outcome)
     found, _ = judge.judged(EXERCISE, CASES, [outcome] * len(CASES), None, WANTED)
     assert found.points == 0
-    pieces, shape = judge._pieces("f", said)
-    assert (pieces.source, shape) == ("", [])
+    pieces, looks = judge._pieces("f", said)
+    assert (pieces.source, looks) == ("", judge.Looks())
 
 
 def test_texts_of_students_are_cut_and_cleaned():

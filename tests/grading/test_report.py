@@ -35,12 +35,12 @@ RIGHT = {"state": "right", "points": 1.0}
 def stored(tmp_path):
     """Writes results and the reports made of them; returns the folder."""
 
-    def write(*results):
+    def write(*results, prints=False):
         places = []
         for number, one in enumerate(results):
             places.append(f"{one['student'].split()[0]}/{number}")
             judge.write(one, tmp_path, places[-1])
-        report.write(tmp_path, [*places, "gone/nothing"])
+        report.write(tmp_path, [*places, "gone/nothing"], prints)
         return tmp_path
 
     return write
@@ -85,7 +85,8 @@ def test_pages_show_reasons_and_pictures_and_keep_the_seed(stored):
 def test_nothing_a_student_writes_is_markup_or_a_formula(stored):
     bad = WRONG | {"reason": f"stops in your line `{EVIL}` {EVIL}", "mistake": None}
     bad |= {"picture": {"png": EVIL, "alt": EVIL}}
-    out = stored(result(f"eve {EVIL}", f"{EVIL}.ipynb", saliency_map=bad, printed=EVIL))
+    evil = result(f"eve {EVIL}", f"{EVIL}.ipynb", saliency_map=bad, printed=EVIL)
+    out = stored(evil, prints=True)
     stored(result("=1+1", "@x.ipynb", reason="-2"), result("ada"))
     for page in [*out.glob("*/report.html"), out / "class.html"]:
         text = page.read_text()
@@ -94,6 +95,36 @@ def test_nothing_a_student_writes_is_markup_or_a_formula(stored):
         assert "Content-Security-Policy" in text
     cells = rows_of(out / "class.csv")[0]
     assert (cells["student"], cells["notebook"], cells["reason"]) == ("'=1+1", "'@x.ipynb", "'-2")
+
+
+def test_what_the_code_printed_is_no_students_to_read(stored):
+    """A function that prints its cases gives away the inputs."""
+    one = result("ada", saliency_map=RIGHT, printed="tensor([0.4711")
+    page = stored(one) / "ada" / "report.html"
+    assert "0.4711" not in page.read_text()
+    stored(one, prints=True)
+    assert "0.4711" in page.read_text()
+
+
+def test_what_is_alike_is_shown_as_something_to_look_at(stored):
+    marks = {name: list(range(at, at + 20)) for at, name in ((0, "a"), (0, "b"), (100, "c"))}
+    marks["b"] = marks["b"][:15] + [900]
+    found = [
+        result(name, saliency_map=RIGHT | {"fingerprints": marks[name]}) for name in ("a", "b", "c")
+    ]
+    by_heart = RIGHT | {"hidden": ["exec", "a text of 900 characters"], "similarity": 0.25}
+    found.append(result("d", saliency_map=by_heart))
+    out = stored(*found)
+    rows = {row["student"]: row for row in rows_of(out / "class.csv")}
+    assert rows["a"]["to_look_at"] == "saliency_map: 94% as b's"
+    assert rows["b"]["to_look_at"] == "saliency_map: 94% as a's"
+    assert rows["c"]["to_look_at"] == ""
+    words = "saliency_map: cannot be outlined (exec, a text of 900 characters)"
+    assert (rows["d"]["to_look_at"], rows["d"]["similarity"]) == (words, "0.25")
+    page = (out / "class.html").read_text()
+    assert "Alike is not copied" in page
+    assert words in page
+    assert "look at" not in (stored(result("z")) / "class.html").read_text()
 
 
 def test_of_several_notebooks_one_counts():

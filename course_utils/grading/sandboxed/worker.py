@@ -228,7 +228,9 @@ def _described(pieces: object) -> dict:
         "stub": pieces.stub,
         "found": bool(pieces.source),
         "no_grad": "no_grad" in pieces.source,
-        "outline": outline.outline(pieces.source, pieces.name),
+        # As one text each: a message has a limited number of parts.
+        "outlines": ["\n".join(parts) for parts in outline.outlines(pieces.source)],
+        "hidden": outline.hidden(pieces.source),
         "notebook_names": [name[:100] for name in sorted(pieces.notebook_names)[:2000]],
         "fault": vars(pieces.fault) if pieces.fault else None,
     }

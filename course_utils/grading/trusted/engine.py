@@ -58,6 +58,7 @@ class Task:
         place: where its result goes.
         key: stands for everything that the result depends on.
         sha256: of the file.
+        seed: of its inputs.
         attempts: judges it has taken down.
     """
 
@@ -65,6 +66,7 @@ class Task:
     place: str
     key: str
     sha256: str
+    seed: int
     attempts: int = 0
 
 
@@ -101,7 +103,8 @@ class Settings:
 
     Attributes:
         lecture: which lecture the notebooks are for; what each one says by default.
-        seed: of the inputs; by default that of the last run into this folder, or a new secret one.
+        seed: of all inputs. By default a notebook that has not changed keeps the seed it had, and
+            what is new is graded with one that no earlier results can have given away.
         limits: what a student's code may use.
         trust: allow workers without walls where no sandbox works.
         jobs: judges side by side; as many as processors by default, fewer where memory is short.
@@ -149,13 +152,16 @@ def grade(
     places = collect.places(handed, FOLDERS)
     run = Run(remarks=remarks, isolation=(walls.level, walls.detail))
     with Journal(out) as journal:
-        settings = replace(settings, seed=_seed(settings.seed, journal))
-        tasks = [_task(h, p, settings, walls) for h, p in zip(handed, places, strict=True)]
+        main = _seed(settings.seed, journal)
+        seeds = _Seeds(settings.seed, fresh(main, journal.rounds()), journal.seeds())
+        pairs = zip(handed, places, strict=True)
+        tasks = [_task(h, place, settings, seeds, walls) for h, place in pairs]
         source = str(submissions.resolve())
-        journal.add("run", seed=settings.seed, source=source, places=places, time=_now())
+        journal.add("run", seed=main, source=source, places=places, time=_now())
         pending = _pending(tasks, journal, out, settings.again)
         run.kept, run.jobs = len(tasks) - len(pending), min(jobs(settings), len(pending))
         _work(pending, journal, out, settings, run, progress)
+        journal.add("done", graded=run.graded)
         run.places, run.current = places, journal.current()
     run.seconds = round(time.monotonic() - began, 2)
     return run
@@ -165,6 +171,33 @@ def _seed(given: int | None, journal: Journal) -> int:
     """The seed asked for, else the one this folder was graded with, else a new secret one."""
     known = journal.seed() if given is None else given
     return secrets.randbelow(1 << 31) if known is None else known
+
+
+def fresh(seed: int, rounds: int) -> int:
+    """The seed of what is graded for the first time after so many rounds of grading.
+
+    A function can tell its author the inputs it was given, in an error if in nothing else. They
+    are of no use: what is handed in after results were known is graded on others.
+    """
+    if rounds == 0:
+        return seed
+    drawn = hashlib.sha256(f"{seed}:{rounds}".encode()).digest()
+    return int.from_bytes(drawn[:4]) >> 1
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Which seed a notebook is graded with: the one asked for, the one it had, a fresh one."""
+
+    given: int | None
+    fresh: int
+    known: dict[str, tuple[str, int]]
+
+    def of(self, place: str, sha: str) -> int:
+        if self.given is not None:
+            return self.given
+        before, seed = self.known.get(place, ("", 0))
+        return seed if before == sha else self.fresh
 
 
 def jobs(settings: Settings) -> int:
@@ -180,12 +213,15 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _task(handed: collect.Handed, place: str, settings: Settings, walls: sandbox.Walls) -> Task:
+def _task(
+    handed: collect.Handed, place: str, settings: Settings, seeds: _Seeds, walls: sandbox.Walls
+) -> Task:
     sha = collect.digest(handed)
-    facts = [sha, handed.student, handed.notebook, settings.lecture, settings.seed, walls.level]
+    seed = seeds.of(place, sha)
+    facts = [sha, handed.student, handed.notebook, settings.lecture, seed, walls.level]
     facts += [asdict(settings.limits), settings.draw, course()]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-    return Task(handed, place, key, sha)
+    return Task(handed, place, key, sha, seed)
 
 
 @cache
@@ -243,7 +279,8 @@ def _keep(
         return
     run.graded += 1
     run.aside += result["state"] == ASIDE
-    _note(journal, run, "graded", place=task.place, key=task.key, state=result["state"])
+    about = {"sha256": task.sha256, "seed": task.seed, "state": result["state"]}
+    _note(journal, run, "graded", place=task.place, key=task.key, **about)
 
 
 def _store(task: Task, result: dict, out: Path) -> None:
@@ -269,7 +306,7 @@ def _order(task: Task, settings: Settings) -> dict:
     return {
         "handed": asdict(task.handed),
         "lecture": settings.lecture,
-        "seed": settings.seed,
+        "seed": task.seed,
         "limits": asdict(settings.limits),
         "trust": settings.trust,
         "draw": settings.draw,
@@ -280,7 +317,7 @@ def _aside(task: Task, settings: Settings, run: Run, why: str) -> dict:
     """The result of a submission that is not tried again."""
     walls = sandbox.Walls(*run.isolation)
     handed = task.handed
-    empty = judge.empty(handed.notebook, handed.student, settings.lecture, settings.seed, walls)
+    empty = judge.empty(handed.notebook, handed.student, settings.lecture, task.seed, walls)
     said = "The notebook was set aside: the grader did not come to an end with it"
     return empty | {"state": ASIDE, "reason": f"{said} ({judge.clean(why, 300)})."}
 

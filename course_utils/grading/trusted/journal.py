@@ -65,6 +65,15 @@ class Journal:
         """The seed of the last run; None before the first."""
         return next((e["seed"] for e in reversed(self.events) if e["event"] == "run"), None)
 
+    def rounds(self) -> int:
+        """How many runs came to their end and had something to grade: results may be known."""
+        return sum(e["event"] == "done" and e["graded"] > 0 for e in self.events)
+
+    def seeds(self) -> dict[str, tuple[str, int]]:
+        """By place: the file that was graded there last, as SHA-256, and with which seed."""
+        done = [e for e in self.events if e["event"] == "graded" and "seed" in e]
+        return {e["place"]: (e["sha256"], e["seed"]) for e in done}
+
     def graded(self) -> dict[str, str]:
         """By place: the key of what was graded there last."""
         return {e["place"]: e["key"] for e in self.events if e["event"] == "graded"}

@@ -25,7 +25,7 @@ from course_utils.checking.comparing import equal
 from course_utils.checking.core import Case, Exercise, Fault, Outcome
 from course_utils.common import paths
 from course_utils.grading.sandboxed import outline
-from course_utils.grading.trusted import files, pictures, sandbox, submission
+from course_utils.grading.trusted import alike, files, pictures, sandbox, submission
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +178,13 @@ def _grade_one(session: "Session", exercise: Exercise, seed: int) -> dict:
     """One exercise: its cases, the answers, the verdict, as a part of the result."""
     began = time.monotonic()
     cases, wanted = drawn(exercise.name, seed)
-    pieces, outcomes, shape = session.answers(exercise.name, cases)
+    pieces, outcomes, looks = session.answers(exercise.name, cases)
     verdict, states = judged(exercise, cases, outcomes, pieces, wanted)
     return _part(exercise, verdict) | {
         "cases": [{"note": c.note, "state": s} for c, s in zip(cases, states, strict=True)],
         "answered": not any(outcome.fault for outcome in outcomes),
         "seconds": round(time.monotonic() - began, 2),
-        "similarity": _similarity(exercise, shape) if verdict.points else None,
+        **(_looks(exercise, looks) if verdict.points else {}),
     }
 
 
@@ -202,6 +202,8 @@ def _part(exercise: Exercise, verdict: core.Verdict) -> dict:
         "answered": False,
         "seconds": 0.0,
         "similarity": None,
+        "hidden": [],
+        "fingerprints": [],
     }
 
 
@@ -269,14 +271,44 @@ def _case(exercise: Exercise, case: Case, outcome: Outcome, target: object) -> s
     return core.RIGHT if whole else core.WRONG
 
 
-def _similarity(exercise: Exercise, shape: list[str]) -> float:
-    """How alike the answer is to the course's helper or its solution, the closer of the two."""
-    return max(outline.similarity(shape, own) for own in _own_outlines(exercise.name))
+@dataclass(frozen=True)
+class Looks:
+    """What the code of an answer looks like: the outline of each function in it, what has none."""
+
+    outlines: tuple[list[str], ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+def _looks(exercise: Exercise, looks: Looks) -> dict:
+    """How alike the answer is to the course's own code, whatever function of it is nearest."""
+    own = _own_outlines(exercise.name)
+    pairs = [(one, other) for one in looks.outlines for other in own]
+    return {
+        "similarity": max((outline.similarity(*pair) for pair in pairs), default=0.0),
+        "hidden": list(looks.hidden),
+        "fingerprints": alike.fingerprints(looks.outlines),
+    }
+
+
+@cache
+def own_fingerprints(name: str) -> frozenset[int]:
+    """Of the course's helper and its solution: what students who learned from them may share."""
+    return frozenset(alike.fingerprints(part for text in _own_code(name) for part in text))
+
+
+def _own_code(name: str) -> list[list[list[str]]]:
+    return [outline.outlines(text) for text in _own_texts(name)]
 
 
 @cache
 def _own_outlines(name: str) -> tuple[list[str], ...]:
     """The outlines of the reference and of the cell in `solutions/`."""
+    return tuple(outline.outline(text, name) for text in _own_texts(name))
+
+
+@cache
+def _own_texts(name: str) -> tuple[str, ...]:
+    """The source of the reference and of the cell in `solutions/`."""
     exercise = core.get(name)
     texts = [inspect.getsource(exercise.reference)]
     path = paths.root() / "solutions" / f"{exercise.lecture}.ipynb"
@@ -287,7 +319,7 @@ def _own_outlines(name: str) -> tuple[list[str], ...]:
             for cell in sources.notebook_cells(content, [name], set())
             if cell.exercise == name
         ]
-    return tuple(outline.outline(text, name) for text in texts)
+    return tuple(texts)
 
 
 # ------------------------------------------------------------------ the worker's answers
@@ -316,13 +348,13 @@ class Session:
 
     def answers(
         self, name: str, cases: list[Case]
-    ) -> tuple[sources.Pieces | None, list[Outcome], list[str]]:
-        """The code of an exercise, an outcome for each case, and the code's outline."""
+    ) -> tuple[sources.Pieces | None, list[Outcome], Looks]:
+        """The code of an exercise, an outcome for each case, and what the code looks like."""
         outcomes: list[Outcome] = []
-        pieces, shape = None, []
+        pieces, looks = None, Looks()
         try:
             self._start()
-            pieces, shape = _pieces(name, self.read.get(name))
+            pieces, looks = _pieces(name, self.read.get(name))
             fault = self._run(name, pieces, cases, outcomes)
         except sandbox.WorkerLost as error:
             self._stop()
@@ -330,7 +362,7 @@ class Session:
             if fault.kind == "TimeLimit":  # the words of `check`, which names the seconds
                 fault = replace(fault, message=f"{self.limits.call:g}")
         rest = len(cases) - len(outcomes)
-        return pieces, outcomes + [Outcome(fault=fault)] * rest, shape
+        return pieces, outcomes + [Outcome(fault=fault)] * rest, looks
 
     def _run(
         self, name: str, pieces: sources.Pieces, cases: list[Case], outcomes: list[Outcome]
@@ -382,15 +414,17 @@ class Session:
 # ------------------------------------------------------------------ what the worker says, as data
 
 
-def _pieces(name: str, said: object) -> tuple[sources.Pieces, list[str]]:
+def _pieces(name: str, said: object) -> tuple[sources.Pieces, Looks]:
     """What the worker read before it ran anything: not the code, which stays there."""
     said = said if isinstance(said, dict) else {}
-    names, shape = said.get("notebook_names"), said.get("outline")
+    names, shapes = said.get("notebook_names"), _strings(said.get("outlines"))
+    hidden = [clean(word, 100) for word in _strings(said.get("hidden"))]
+    looks = Looks(tuple(text.split("\n") for text in shapes), tuple(hidden))
     known = frozenset(_strings(names))
     source = "(in the worker)" if said.get("found") is True else ""
     source += " no_grad" if source and said.get("no_grad") is True else ""
     fault = _fault(said.get("fault"))
-    return sources.Pieces(name, source, said.get("stub") is True, known, fault), _strings(shape)
+    return sources.Pieces(name, source, said.get("stub") is True, known, fault), looks
 
 
 def _outcome(said: dict) -> Outcome:

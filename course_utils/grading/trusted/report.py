@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.checking import core, notebook
-from course_utils.grading.trusted import files
+from course_utils.grading.trusted import alike, files, judge
 from course_utils.grading.trusted.judge import FAILED, GRADED
 
 _STATES = (core.RIGHT, core.WRONG, core.NOT_ATTEMPTED, FAILED)
@@ -59,12 +59,13 @@ class Row:
     remark: str = ""
 
 
-def write(out: Path, places: Sequence[str]) -> tuple[list[Path], list[str]]:
+def write(out: Path, places: Sequence[str], prints: bool = False) -> tuple[list[Path], list[str]]:
     """Writes all reports.
 
     Args:
         out: the folder of results.
         places: the results that count, as `engine.Run.places`.
+        prints: show students what their code printed, the inputs of its cases if it likes.
 
     Returns:
         The files: class.csv, statistics.csv, class.html; and sentences about students' pages that
@@ -77,7 +78,7 @@ def write(out: Path, places: Sequence[str]) -> tuple[list[Path], list[str]]:
     remarks = []
     for folder, own in by_folder.items():
         try:
-            files.store(out / folder / "report.html", student_page(out, own))
+            files.store(out / folder / "report.html", student_page(out, own, prints))
         except Exception as error:  # the others' pages do not wait for it
             remarks.append(f"no page for {folder}: {type(error).__name__}: {error}")
     written = [
@@ -161,16 +162,47 @@ def class_table(rows: Sequence[Row]) -> str:
     """The class as CSV: a row for each notebook, a column for each exercise."""
     names = list(dict.fromkeys(one["exercise"] for row in rows for one in row.result["exercises"]))
     head = ["student", "notebook", "lecture", "counts", "state", "points", "max_points", "reason"]
-    head.append("remark")
+    head += ["remark", "similarity", "to_look_at"]
     lines = [[*head, *names]]
+    looks = worth_a_look(rows)
     for row in rows:
         result = row.result
         points = {one["exercise"]: one["points"] for one in result["exercises"]}
         said = [result[key] for key in ("student", "notebook", "lecture")]
         said += ["yes" if row.counted else "no", result["state"], result["points"]]
         said += [result["max_points"], result["reason"], row.remark]
+        alike = [e["similarity"] for e in result["exercises"] if e.get("similarity") is not None]
+        said += [max(alike, default=None), "; ".join(looks.get(row.place, []))]
         lines.append([*said, *map(points.get, names)])
     return _csv(lines)
+
+
+def worth_a_look(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """By place: what a person should look at, in words; proof of nothing."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for one in row.result["exercises"]:
+            if one.get("hidden"):
+                words = f"{one['exercise']}: cannot be outlined ({', '.join(one['hidden'])})"
+                found[row.place].append(words)
+    places = {(r.result["student"], r.result["lecture"]): r.place for r in rows if r.counted}
+    for pair in pairs(rows):
+        lecture = core.get(pair.exercise).lecture
+        for own, other in ((pair.one, pair.other), (pair.other, pair.one)):
+            words = f"{pair.exercise}: {pair.share:.0%} as {other}'s"
+            found[places[own, lecture]].append(words)
+    return found
+
+
+def pairs(rows: Iterable[Row]) -> list[alike.Pair]:
+    """The pairs of students whose answers to an exercise are alike; of those with points only."""
+    answers: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for row in rows:
+        for one in row.result["exercises"] if row.counted else []:
+            if one.get("fingerprints"):
+                answers[one["exercise"]][row.result["student"]] = one["fingerprints"]
+    known = ((name, judge.own_fingerprints(name)) for name in answers)
+    return [pair for name, own in known for pair in alike.pairs(name, answers[name], own)]
 
 
 def _csv(lines: Iterable[Sequence[object]]) -> str:
@@ -224,21 +256,22 @@ def _page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def student_page(out: Path, rows: Sequence[Row]) -> str:
+def student_page(out: Path, rows: Sequence[Row], prints: bool = False) -> str:
     """One student's page: every notebook, every exercise, what is wrong, and the pictures.
 
     Args:
         out: the folder of results, from which the pictures are read.
         rows: the student's.
+        prints: show what the code printed.
     """
     student = rows[0].result["student"]
     parts = [f"<h1>{html.escape(student)}</h1>"]
     for row in rows:
-        parts += _notebook(load(out, row.place) or row.result, row.counted)
+        parts += _notebook(load(out, row.place) or row.result, row.counted, prints)
     return _page(student, parts)
 
 
-def _notebook(result: dict, counts: bool) -> Iterator[str]:
+def _notebook(result: dict, counts: bool, prints: bool) -> Iterator[str]:
     yield f"<h2>{html.escape(result['notebook'])}</h2>"
     if not counts:
         yield "<p>This notebook does not count: another one for the same lecture does.</p>"
@@ -248,7 +281,7 @@ def _notebook(result: dict, counts: bool) -> Iterator[str]:
         yield f"<p><strong>{result['points']:g} of {result['max_points']:g} points.</strong></p>"
     for one in result["exercises"]:
         yield from _exercise(one)
-    if result.get("printed", "").strip():
+    if prints and result.get("printed", "").strip():
         said = html.escape(result["printed"])
         yield f"<details><summary>What your code printed</summary><pre>{said}</pre></details>"
 
@@ -274,7 +307,7 @@ def _exercise(one: dict) -> Iterator[str]:
 
 def class_page(rows: Sequence[Row]) -> str:
     """The class's page: who has how many points, and what went wrong in each exercise."""
-    parts = ["<h1>The class</h1>", *_students(rows), "<h2>Exercises</h2>"]
+    parts = ["<h1>The class</h1>", *_students(rows), *_to_look_at(rows), "<h2>Exercises</h2>"]
     for name, own in statistics(rows).items():
         parts += _statistics(name, own)
     return _page("The class", parts)
@@ -292,6 +325,22 @@ def _students(rows: Sequence[Row]) -> Iterator[str]:
         points = f"{result['points']:g} of {result['max_points']:g}"
         cells = [who, html.escape(result["notebook"]), html.escape(state)]
         yield f'<tr><td>{"</td><td>".join(cells)}</td><td class="n">{points}</td></tr>'
+    yield "</table>"
+
+
+def _to_look_at(rows: Sequence[Row]) -> Iterator[str]:
+    looks = worth_a_look(rows)
+    if not looks:
+        return
+    yield "<h2>Something to look at</h2><p>Alike is not copied. Short functions that do the same "
+    yield "look the same, more so where students learned from one page, and an outline sees "
+    yield "neither who wrote first nor why. Look at both notebooks before you ask anybody. What "
+    yield "cannot be outlined makes code while it runs, or holds answers by heart.</p><table>"
+    yield "<tr><th>student</th><th>notebook</th><th>what</th></tr>"
+    for row in rows:
+        for words in looks.get(row.place, []):
+            cells = [row.result["student"], row.result["notebook"], words]
+            yield f"<tr><td>{'</td><td>'.join(map(html.escape, cells))}</td></tr>"
     yield "</table>"
 
 
