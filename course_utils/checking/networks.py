@@ -66,6 +66,12 @@ class Wrapped(nn.Module):
         super().__init__()
         self.module, self.layers = module, layers
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """A layer by its short name, any part by its path, as in the zoo's networks."""
+        return super().get_submodule(
+            f"module.{self.layers[target]}" if target in self.layers else target
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         """Images (N,3,H,W) -> logits (N,classes)."""
         return self.module(x)

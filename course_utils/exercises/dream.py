@@ -15,17 +15,21 @@ Shift = tuple[int, int]
 
 
 def step_cases(seed: int) -> list[Case]:
-    """One image, two, and two whose gradients have very different sizes; shifts both ways."""
+    """One image, two, and two whose gradients have very different sizes; shifts both ways.
+
+    The last network is wrapped as those of the zoo are: its layer has a short name that is no path.
+    """
     random = drawing.generator(seed, "dream_step")
     shapes = [
         (1, 9, 8, "features.relu1"),
         (2, 8, 11, "features.relu2"),
-        (2, 8, 8, "features.conv2"),
+        (2, 8, 8, "conv1"),
     ]
-    notes = ["a single image", "two images", "a layer with negative values"]
+    notes = ["a single image", "two images"]
+    notes += ["a layer with negative values, by its short name as the zoo has them"]
     found = []
     for (n, height, width, layer), note in zip(shapes, notes, strict=True):
-        spec = drawing.network(random)
+        spec = drawing.network(random, name="tiny_fork" if layer == "conv1" else "tiny_cnn")
         shift = (drawing.integer(random, 1, 3), -drawing.integer(random, 3, 5))
         x = _smooth(random, spec, n, height, width, shift)
         shift = list(shift) if n == 1 else shift  # either may come: the lecture has a list

@@ -1122,6 +1122,38 @@ a = kept["a"]
     ],
 )
 
+DREAM += framed(
+    "dream_step",
+    "def dream_step(model, x, layer, rate, shift):",
+    """
+y = x.roll(tuple(shift), (2, 3)).detach().requires_grad_()
+{}
+model(y)
+handle.remove()
+g = torch.autograd.grad(kept[0], y, kept[0].detach())[0]
+g = g / g.abs().mean((1, 2, 3), keepdim=True)
+return (y.detach() + rate * g).roll((-shift[0], -shift[1]), (2, 3))
+""",
+    [
+        (
+            "a path of named_modules",
+            "kept, part = [], dict(model.named_modules())[layer]\n"
+            "handle = part.register_forward_hook(lambda m, i, o: kept.append(o))",
+            "wrong",
+            ("KeyError", "conv1"),
+            (),
+        ),
+        (
+            "get_submodule and a list",
+            "kept, part = [], model.get_submodule(layer)\n"
+            "handle = part.register_forward_hook(lambda m, i, o: kept.append(o))",
+            "right",
+            (),
+            (),
+        ),
+    ],
+)
+
 # ------------------------------------------------------------------ 12 next_octave
 
 RESIZE = (
