@@ -42,15 +42,16 @@ def smallest_linear(
 
         x - g w / |w|^2     and     x0 - (g + w.(x0 - x)) w / |w|^2
 
-    The first leads over the boundary; from there half of the way to the second shortens the change.
-    The two take turns, and the shortest change that fools is kept.
+    The first leads over the boundary; from beyond it the second shortens the change. Both go 5 %
+    further than they have to, as the boundary is bent. The shortest change that fools is kept; a
+    photo whose change no longer shortens by 5 % is done.
 
     Args:
         model: from pixels in 0-1, or of the zoo.
         pixels: photos (N,3,H,W) in 0-1.
         target: the class to reach; None: any other than the present one. Towards a named class the
-            way is longer: 30 steps come within a tenth of `smallest_lbfgs`, 12 stay half as long
-            again (panda to ostrich, SqueezeNet).
+            way is longer: after 12 steps the change is a twentieth longer than after 30 (panda to
+            ostrich, SqueezeNet).
         ahead: by how much the new class's score must lead.
         steps: passes forward and backward.
 
@@ -79,19 +80,29 @@ def _gap(sign: int, ahead: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, index: sign * lead_of(logits, index) + ahead
 
 
+BEYOND, GAIN = 1.05, 0.95
+"""How far steps go, in ways to the boundary; the share of a change that a shorter one may have."""
+
+
 def _nearest(model: nn.Module, photo: Tensor, index: Tensor, gap: Callable, steps: int) -> Tensor:
-    """`smallest_linear` for one batch."""
-    x, best = photo, photo.clone()
+    """`smallest_linear` for one batch; what is done leaves it."""
+    x, best = photo.clone(), photo.clone()
     shortest = torch.full_like(photo[:, 0, 0, 0], torch.inf)
+    left = torch.arange(len(photo), device=photo.device)
     for _ in range(steps + 1):
-        g, w = slopes(model, x, index, gap)
-        length = (x - photo).flatten(1).norm(dim=1)
-        better = (g < 0) & (length < shortest)
-        best[better], shortest[better] = x[better], length[better]
-        slope = w.square().sum((1, 2, 3)).clamp(min=1e-20)
-        over = x - wide(1.02 * g.clamp(min=1e-4) / slope) * w
-        back = photo - wide((g + (w * (photo - x)).sum((1, 2, 3))) / slope) * w
-        x = torch.where(wide(g < 0), (x + back) / 2, over).clamp(0, 1)
+        now, start = x[left], photo[left]
+        g, w = slopes(model, now, index[left], gap)
+        length, fooled = (now - start).flatten(1).norm(dim=1), g < 0
+        done = fooled & (length > GAIN * shortest[left])
+        better = fooled & (length < shortest[left])
+        best[left[better]], shortest[left[better]] = now[better], length[better]
+        slope = w.square().sum((1, 2, 3)).clamp(min=1e-20) / BEYOND
+        over = now - wide(g.clamp(min=1e-4) / slope) * w
+        back = start - wide((g + (w * (start - now)).sum((1, 2, 3))) / slope) * w
+        x[left] = torch.where(wide(fooled), back, over).clamp(0, 1)
+        left = left[~done]
+        if not len(left):
+            break
     return best
 
 
