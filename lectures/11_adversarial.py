@@ -199,7 +199,7 @@ rules = {
     "length 1.4": {"confidence": 1.0, "l2": 1.4},
     "largest 8/255": {"confidence": 1.0, "linf": 8 / 255},
 }
-runs = {name: adversarial.ascend(f, photos[:1], "ostrich", 0.1, **r) for name, r in rules.items()}
+runs = {name: adversarial.ascend(f, photos[:1], "ostrich", 0.2, **r) for name, r in rules.items()}
 
 # %% slide="subslide"
 rows = []
@@ -212,7 +212,7 @@ show.table(header, rows)
 # %%
 curve = runs["confidence 0.99"].curves[0]
 alt = "the probability of ostrich stays near zero, then rises steeply to one within a few steps"
-show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.1", "p(ostrich)", alt)
+show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.2", "p(ostrich)", alt)
 
 # %% [markdown]
 # The probability does nothing for a while and then rises within a few steps: near the boundary between
@@ -222,24 +222,32 @@ show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.1", "p(ostr
 # %% [markdown]
 # ## From every start to every class
 #
-# **Question.** Are some photos nearer to some classes? The table gives the length at which the ascent
-# from each start (rows) gives each target (columns) a probability of one half.
+# **Question.** Are some photos nearer to some classes? Here is the length at which the ascent from the panda
+# gives each of four targets a probability of one half.
 
 # %%
-targets, chosen = ["ostrich", "tabby", "hammer", "dam"], [0, 1, 3, 5]
-starts = torch.cat([photos[chosen], noise])
-table = adversarial.l2_needed(f, starts, targets)
-rows = [
-    [n, *r] for n, r in zip([*(names[i] for i in chosen), "noise"], table.tolist(), strict=True)
-]
-show.table(["from / to", *targets], [["" if v != v else v for v in row] for row in rows])
+targets = ["ostrich", "tabby", "hammer", "dam"]
+live = adversarial.l2_needed(f, photos[:1], targets)
+show.table(["from / to", *targets], [["panda", *live[0].tolist()]])
+
+# %% [markdown]
+# The same from other photos, and from noise; it takes a minute, so it was made once and is stored with the
+# command that made it, `python data/rebuild_attacks.py`.
+
+# %%
+table = adversarial.stored_lengths()
+rows = [[n, *("" if v is None else v for v in row)] for n, row in table["lengths"].items()]
+show.table(["from / to", *table["targets"]], rows)
 
 # %% slide="subslide"
-reached = table[:-1][table[:-1].isfinite()]
+lengths = torch.tensor(
+    [v for r in list(table["lengths"].values())[:-1] for v in r if v is not None]
+)
 apart = (photos[:, None] - photos).flatten(2).norm(dim=2).median()
-print(f"from photos: {reached.min():.2f} to {reached.max():.2f}, median {reached.median():.2f}")
+print(f"from photos: {lengths.min():.2f} to {lengths.max():.2f}, median {lengths.median():.2f}")
 print(f"the photos are {apart:.0f} apart")
-assert reached.median() < apart / 50
+assert lengths.median() < apart / 50
+assert (live[0] / torch.tensor(table["lengths"]["panda"]) - 1).abs().max() < 0.3
 
 # %% [markdown]
 # Empty means: it is that class already, or 60 steps were not enough. From nearly every photo to
@@ -291,7 +299,7 @@ pictures = [p for p in images.photos() if p.label_index is not None]
 pixels = adversarial.eight_bits(net.crop_pixels(pictures)).to(net.device)
 labels = torch.tensor([p.label_index for p in pictures], device=net.device)
 right = adversarial.probabilities(f, pixels).argmax(1) == labels
-test, truth = pixels[right][::4], labels[right][::4]
+test, truth = pixels[right][::5], labels[right][::5]
 print(f"{len(pixels)} labelled photos, {right.sum()} named right, {len(test)} of them used here")
 
 
@@ -300,7 +308,7 @@ def still_right(changed: torch.Tensor) -> float:
     return (adversarial.probabilities(f, changed).argmax(1) == truth).float().mean().item()
 
 
-budgets = [0.25, 0.5, 1, 4]
+budgets = [0.25, 1, 4]
 by_sign = [still_right(one_step(f, test, truth, e / 255)) for e in budgets]
 by_chance = [still_right(adversarial.random_signs(test, e / 255)) for e in budgets]
 
@@ -327,8 +335,8 @@ for name, shares in curves.items():
     print(
         f"{name:13}", ", ".join(f"{e}/255: {s:.0%}" for e, s in zip(budgets, shares, strict=True))
     )
-assert by_steps[2] <= by_sign[2]
-assert by_chance[3] > by_sign[2] + 0.3
+assert by_steps[1] <= by_sign[1]
+assert by_chance[2] > by_sign[1] + 0.3
 
 # %% [markdown]
 # One step of a file is enough for nearly all. Random signs four times as large hardly matter. So this
@@ -360,10 +368,10 @@ show.images(torch.cat(panels), titles, height=2.7, alt=alt)
 # and from there once more, until it is crossed; then along it, back towards the photo.
 
 # %% slide="subslide"
-some = test[:3]
+some = test[:2]
 linear = adversarial.smallest_linear(f, some)
 found = adversarial.measure(f, some, linear)
-searched = adversarial.smallest_lbfgs(f, some, found.classes, searches=4, steps=8)
+searched = adversarial.smallest_lbfgs(f, some, found.classes, searches=3, steps=6)
 other = adversarial.measure(f, some, searched, found.classes)
 
 # %%
@@ -414,9 +422,9 @@ assert lengths[2] < lengths[1] < lengths[0]
 # away. To survive, the new class needs a lead in score; we raise it until the *saved* picture fools.
 
 # %% slide="subslide"
-saved, leads = adversarial.smallest_saved(f, some, leads=[1, 2, 4, 8])
+saved, leads = adversarial.smallest_saved(f, some, leads=[2, 4, 8])
 kept = adversarial.measure(f, some, saved)
-rows = zip([net.labels[c] for c in truth[:3]], found.l2, leads, kept.l2, strict=True)
+rows = zip([net.labels[c] for c in truth[:2]], found.l2, leads, kept.l2, strict=True)
 show.table(["photo", "smallest length", "lead needed", "length once saved"], rows)
 
 # %%
@@ -437,8 +445,8 @@ print(f"surviving costs {(kept.l2 / found.l2).median():.0f} times the length")
 # **Question.** Then a larger photo, with more values, should lose more. Does it?
 
 # %% slide="subslide"
-squares = [images.square(images.photo(n).pixels(), 448) for n in names]
-sizes = [96, 160, 224, 320, 448]
+squares = [images.square(images.photo(n).pixels(), 320) for n in names]
+sizes = [96, 160, 224, 320]
 found_by_size = adversarial.first_order(f, squares, sizes, epsilon=0.5 / 255)
 rows = [
     [o.size, o.size**2 * 3, o.norm, o.lead, o.promised, o.lost, o.random] for o in found_by_size
@@ -470,27 +478,31 @@ assert 1 < large.norm / small.norm < values / 5
 # steps up the mean loss over many photos. It only counts on photos that were *not* used to make it, and
 # where the network was fairly sure (over 50 %): where it wavers, anything changes the answer.
 
+#
+# Half of the course's photos made the first change below, in a minute: it is stored. Another is made here,
+# from 16 of them.
+
 # %%
-every = adversarial.eight_bits(net.crop_pixels(images.photos())).to(net.device)
-before = adversarial.probabilities(f, every).max(1)
-every, before = every[before.values > 0.5], before.indices[before.values > 0.5]
-making, held_out = every[::2], every[1::2]
-r = adversarial.universal(f, making, epsilon=10 / 255)
+crops = adversarial.eight_bits(net.crop_pixels(images.photos()[1::2])).to(net.device)
+before = adversarial.probabilities(f, crops).max(1)
+sure = before.values > 0.5
+held_out, names_before = crops[sure], before.indices[sure]
+making = adversarial.eight_bits(net.crop_pixels(images.photos()[:32:2])).to(net.device)
+r = adversarial.stored_universal().to(net.device)
+small = adversarial.universal(f, making, epsilon=10 / 255, epochs=3)
 chance = adversarial.random_signs(torch.full_like(r, 0.5), 10 / 255) - 0.5
 
 
 # %%
-def named(change: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
-    added = adversarial.eight_bits((photos + change).clamp(0, 1))
+def renamed(change: torch.Tensor) -> torch.Tensor:
+    added = adversarial.eight_bits((held_out + change).clamp(0, 1))
     return adversarial.probabilities(f, added).argmax(1)
 
 
-new = named(r, held_out)
-answers = [(named(r, making), before[::2]), (new, before[1::2])]
-answers.append((named(chance, held_out), before[1::2]))
-rates = [(after != own).float().mean().item() for after, own in answers]
-bars = [f"{len(making)} photos it was made with", f"{len(held_out)} other photos", "random signs"]
-show.bars(bars, rates, "share fooled")
+new = renamed(r)
+answers = [new, renamed(small), renamed(chance)]
+rates = [(after != names_before).float().mean().item() for after in answers]
+show.bars(["made with half of the photos", "with 16", "random signs"], rates, "share fooled")
 
 # %%
 unmade = [images.photo(name) for name in ("camels", "bison", "scarlet_macaw")]
@@ -500,14 +512,17 @@ alt = "a coloured pattern, and three photos with it that show camels, a bison an
 show.images([0.5 + 10 * r[0], *added], titles, height=2.6, alt=alt)
 
 # %% slide="subslide"
-often = Counter(net.labels[c] for c in new[new != before[1::2]]).most_common(4)
-print(f"random signs of the same size fool {rates[2]:.0%}, the universal change {rates[1]:.0%}")
+often = Counter(net.labels[c] for c in new[new != names_before]).most_common(4)
+print(f"of {len(held_out)} photos it was not made with, the change fools {rates[0]:.0%},")
+print(f"random signs of the same size {rates[2]:.0%}")
 print("new names:", ", ".join(f"{name} {n} times" for name, n in often))
-assert rates[1] > rates[2] + 0.25
+assert rates[0] > rates[2] + 0.25
+assert rates[0] > rates[1]
 
 # %% [markdown]
-# It is no noise either: it has a texture of whorls, and you can just see it in smooth parts of a photo.
-# The network has a few names for that texture. The directions in which it is weak are much the same for
+# From sixteen photos hardly anything is learned that random signs would not do: it takes many. The change made
+# with half of the course's photos is no noise either: it has a texture of whorls, and you can just see it in
+# smooth parts of a photo. The network has a few names for that texture. The directions in which it is weak are much the same for
 # all photos.
 
 # %% [markdown]
@@ -518,10 +533,10 @@ assert rates[1] > rates[2] + 0.25
 
 # %%
 other_net = models.load("efficientnet_lite0")
-chosen = right.nonzero()[:, 0][::4]
+chosen = right.nonzero()[:, 0][::5]
 both = adversarial.probabilities(other_net, pixels[chosen]).argmax(1) == labels[chosen]
 shared, names_shared = pixels[chosen][both], labels[chosen][both]
-strengths, nets = [2, 8, 16], [f, other_net]
+strengths, nets = [2, 16], [f, other_net]
 shares = adversarial.transfer(nets, shared, [e / 255 for e in strengths], "FGSM")
 
 
@@ -543,7 +558,7 @@ own = shares.diagonal(dim1=1, dim2=2)
 across = shares.flip(2).diagonal(dim1=1, dim2=2)
 print(f"{len(shared)} photos that both name right")
 assert (own > across).all()
-assert (across[2] > across[0]).all()
+assert (across[1] > across[0]).all()
 
 # %% [markdown]
 # On its own network one step of 2/255 is mostly enough; on the other it takes several times as much, and
@@ -558,27 +573,25 @@ assert (across[2] > across[0]).all()
 # (2020) puts squares of $\pm\epsilon$ at random places, and keeps those after which the lead is smaller.
 
 # %%
-asked = [adversarial.square_attack(f, p[None], 8 / 255, queries=400) for p in shared[:6]]
+asked = [adversarial.square_attack(f, p[None], 8 / 255, queries=300) for p in shared[:4]]
 squared = torch.cat([changed for changed, _ in asked])
-facts = adversarial.measure(f, shared[:6], adversarial.eight_bits(squared))
+facts = adversarial.measure(f, shared[:4], adversarial.eight_bits(squared))
 names_now = [
     net.labels[c] if s else "not fooled" for c, s in zip(facts.classes, facts.fooled, strict=True)
 ]
-rows = zip([net.labels[c] for c in names_shared[:6]], names_now, [q for _, q in asked], strict=True)
+rows = zip([net.labels[c] for c in names_shared[:4]], names_now, [q for _, q in asked], strict=True)
 show.table(["photo", "named", "queries"], rows)
 
 # %%
-panels = [shared[0], (0.5 + 10 * (squared - shared[:6])[0]).clamp(0, 1), squared[0]]
+panels = [shared[0], (0.5 + 10 * (squared - shared[:4])[0]).clamp(0, 1), squared[0]]
 titles = [answer(shared[:1])[0], "difference x 10", answer(squared[:1])[0]]
 show.images(
     panels, titles, height=2.7, alt="a photo, stripes and squares of colour, the photo with them"
 )
 
 # %% slide="subslide"
-print(
-    facts.fooled.sum().item(), "of 6 fooled, queries in the middle:", sorted(q for _, q in asked)[3]
-)
-assert facts.fooled.sum() >= 4
+print(facts.fooled.sum().item(), "of 4 fooled, queries:", sorted(q for _, q in asked))
+assert facts.fooled.sum() >= 2
 
 # %% [markdown]
 # PGD needed some ten passes; here a few questions do, or some hundreds. (Where it says 2, the stripes at
@@ -598,7 +611,6 @@ filters = {
     "nothing": lambda p: p,
     "JPEG, quality 30": adversarial.jpeg(30),
     "blur, 1 pixel": adversarial.blurred(1.0),
-    "6 levels": adversarial.few_colours(6),
 }
 guards = {name: adversarial.Defended(f, one) for name, one in filters.items()}
 
@@ -609,10 +621,11 @@ def kept_right(guard: torch.nn.Module, changed: torch.Tensor) -> str:
     return f"{(named == truth).float().mean():.0%}"
 
 
-unaware = adversarial.pgd(f, test, truth, 4 / 255, steps=5)
+unaware = adversarial.pgd(f, test, truth, 4 / 255, steps=4)
 rows = []
 for name, guard in guards.items():
-    aware = adversarial.pgd(guard, test, truth, 4 / 255, steps=5)
+    knows = name != "nothing"  # there is nothing to know
+    aware = adversarial.pgd(guard, test, truth, 4 / 255, steps=4) if knows else unaware
     rows.append([name, *(kept_right(guard, p) for p in (test, unaware, aware))])
 
 # %%
@@ -644,10 +657,10 @@ assert all(share[2] < share[1] for share in shares[1:])
 
 # %%
 pixels_8, digit = (t.to(net.device) for t in adversarial.digits())
-lesson, exam = (pixels_8[:1200], digit[:1200]), (pixels_8[1200:], digit[1200:])
+lesson, exam = (pixels_8[:1200], digit[:1200]), (pixels_8[1200:1500], digit[1200:1500])
 twins = {
-    "ordinary": adversarial.fit_tiny(*lesson),
-    "on attacked": adversarial.fit_tiny(*lesson, epsilon=0.15),
+    "ordinary": adversarial.fit_tiny(*lesson, epochs=8),
+    "on attacked": adversarial.fit_tiny(*lesson, epsilon=0.15, epochs=8),
 }
 
 

@@ -216,35 +216,30 @@ of_photo = layers.activations(net, x, layer)
 
 
 def constant(weights):
-    def loss(x):
-        with layers.capture(net, layer) as seen:
-            net(x)
-        return -(weights * seen[layer]).sum()
-
-    return loss
-
-
-def ones_at(name):
-    return lambda x: -layers.forward_until(net, x, name)[name].sum()
+    return lambda x: -(weights * layers.output(net, x, layer)).sum()
 
 
 losses = {"feedback": dream.energy(net, layer), "the photo's A": constant(of_photo)}
-losses["ones"] = ones_at(layer)
+losses["ones"] = constant(1.0)
 
 # %% slide="subslide"
 valid = clamp(*(net.normalize(torch.full((3, 1, 1), value)) for value in (0.0, 1.0)))
 
 
-def run(loss, steps=30, reach=0):
-    seen = []
-    watch = lambda step, x, _: seen.append(layers.activations(net, x, layer).cpu())  # noqa: E731
+def run(loss, reach, watch=None):
     how = {"rule": normalised_step(0.03), "transforms": [jitter(reach)], "progress": None}
-    result = optimise(loss, x, steps, operations=[(1, valid)], callback=watch, keep=0, **how)
-    return result.image, seen
+    return optimise(loss, x, 30, operations=[(1, valid)], callback=watch, keep=0, **how).image
+
+
+def watched(loss):
+    seen = []
+    watch = lambda step, x, _: seen.append(layers.output(net, x, layer).cpu())  # noqa: E731
+    return run(loss, 0, watch), seen
 
 
 # %% slide="subslide"
-seen = {name: run(loss)[1] for name, loss in losses.items()}
+still = {name: watched(loss) for name, loss in losses.items()}
+seen = {name: activations for name, (_, activations) in still.items()}
 curves = {name: (range(31), [a.norm() for a in every]) for name, every in seen.items()}
 alt = "three rising curves; the one with feedback rises fastest and highest"
 show.lines(curves, "steps", "norm of fire8, ||A||", alt)
@@ -275,7 +270,7 @@ assert shares[1] > max(shares[2:]) + 0.05
 # runs with jitter, which the next section explains.)
 
 # %%
-ends = [run(loss, reach=16)[0] for loss in losses.values()]
+ends = [run(loss, reach=16) for loss in losses.values()]
 pictures = [net.denormalize(x)[0].clamp(0, 1) for x in (x, *ends)]
 alt = "a tower; then three dreams of it, all with fur and faces"
 show.images(pictures, ["the photo", *losses], columns=4, height=3, alt=alt)
@@ -305,8 +300,7 @@ assert outside > 0.02
 # **Question.** How can we see whether a picture fits one position of that grid only?
 
 # %%
-fixed, _ = run(losses["feedback"], 24, reach=0)
-moved, _ = run(losses["feedback"], 24, reach=16)
+fixed, moved = still["feedback"][0], ends[0]
 offsets = range(0, 17)
 
 
@@ -497,7 +491,7 @@ alt = "clouds; clouds curled into spirals with eyes; clouds with furry faces"
 show.rows([[sky], *([one] for one in clouds)], ["sky", "fire5", "fire8"], alt)
 
 # %%
-settings = {"octaves": 6, "steps": 24, "smooth": 0, "keep": 0}
+settings = {"octaves": 6, "steps": 16, "smooth": 0, "keep": 0}
 from_noise = [dream.dream(net, noise, name, **settings).pixels for name in ("fire8", "fire9")]
 alt = "coloured noise; for fire8 a furry face with two eyes; for fire9 two birds with beaks"
 show.images([noise, *from_noise], ["noise", "fire8", "fire9"], height=2.6, alt=alt)
@@ -571,9 +565,7 @@ show.images(by_layer["fire8"], columns=3, height=2.6, alt=alt)
 # And the feedback? Three of the six again, with ones at the layer instead of the activation.
 
 # %%
-without = [
-    dream.dream(net, p, "fire8", keep=0, objective=ones_at("fire8")).pixels for p in photos[:3]
-]
+without = [dream.dream(net, p, "fire8", keep=0, objective=constant(1.0)).pixels for p in photos[:3]]
 fed = probability_of_kinds(by_layer["fire8"][:3])[0]
 unfed, at_first = probability_of_kinds(without)[0], probability_of_kinds(photos[:3])[0]
 print(f"p(dogs): photos {at_first:.2f}, with ones {unfed:.2f}, with feedback {fed:.2f}")
@@ -717,11 +709,11 @@ assert at_borders["tiles that lie still"] < 0.8 < at_borders["tiles shifted at r
 # Jitter by a whole tile moves the borders elsewhere in every step, and the seams are gone. With
 # `dream.dream(net, photo, layer, tile=256)` a photo of any size can dream.
 #
-# Here is Hokusai's wave, larger than the pictures above, in tiles and with seven octaves.
+# Here is Hokusai's wave, larger than the pictures above, in tiles and with six octaves.
 
 # %%
 wave = images.painting("great_wave_off_kanagawa")
-great = dream.dream(net, wave.pixels(480), "fire8", octaves=7, rate=0.02, tile=256, keep=0)
+great = dream.dream(net, wave.pixels(480), "fire8", octaves=6, rate=0.02, tile=256, keep=0)
 alt = "Hokusai's great wave: a dog's face looks out of the crest, a smaller one from Mount Fuji"
 show.images([great.pixels], ["The Great Wave, dreamt by fire8"], height=5, alt=alt)
 
@@ -744,7 +736,7 @@ show.animation(film, "a tower turns into a bird with a long neck", fps=8)
 # dream makes sharp; so it never ends.
 
 # %%
-journey = dream.zoom(net, hills, "fire8", frames=16, factor=1.05)
+journey = dream.zoom(net, hills, "fire8", frames=12, factor=1.06)
 show.animation(journey, "hills grow fur and eyes while we move towards them", fps=6)
 
 # %% [markdown]

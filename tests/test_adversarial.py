@@ -8,6 +8,7 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rebuilding import rebuild
 from torch import nn
 
 from course_utils import adversarial, images, models, widgets
@@ -490,3 +491,49 @@ def test_tiny_twins_are_the_same_for_the_same_seed_and_leave_the_random_state():
         adversarial.fit_tiny(pixels, digit, epochs=0)
     with pytest.raises(ValueError, match="epsilon=2"):
         adversarial.fit_tiny(pixels, digit, epsilon=2)
+
+
+# ------------------------------------------------------------------ what is stored
+
+
+def test_fgsm_of_a_transfer_is_fgsm_for_every_budget():
+    one, two = tiny.network(), tiny.network(seed=1)
+    pixels, budgets = tiny.pixels(n=3), (0.05, 0.2)
+    table = adversarial.transfer([one, two], pixels, budgets, "FGSM")
+    own = adversarial.probabilities(one, pixels).argmax(1)
+    theirs = adversarial.probabilities(two, pixels).argmax(1)
+    for row, epsilon in zip(table, budgets, strict=True):
+        made = adversarial.fgsm(one, pixels, own, epsilon)
+        new = adversarial.probabilities(two, made).argmax(1)
+        assert row[0, 1] == pytest.approx((new != theirs).float().mean().item())
+
+
+def test_the_stored_lengths_are_what_the_ascent_needs(squeezenet):
+    stored = adversarial.stored_lengths()
+    panda = adversarial.eight_bits(squeezenet.crop_pixels([images.photo("panda")]))
+    again = adversarial.l2_needed(squeezenet, panda, stored["targets"][:1])
+    assert again[0, 0].item() == pytest.approx(stored["lengths"]["panda"][0], rel=0.2)
+
+
+def test_the_stored_change_fools_photos_that_did_not_make_it(squeezenet):
+    r = adversarial.stored_universal()
+    assert r.shape == (1, 3, 224, 224)
+    assert r.abs().max() == pytest.approx(10 / 255)
+    held_out = adversarial.eight_bits(squeezenet.crop_pixels(images.photos()[1::12]))
+    before, after = (
+        adversarial.probabilities(squeezenet, p).argmax(1)
+        for p in (held_out, (held_out + r).clamp(0, 1))
+    )
+    assert (before != after).float().mean() > 0.4
+
+
+def test_the_stored_change_is_made_by_its_command(squeezenet, monkeypatch):
+    script = rebuild("attacks")
+    monkeypatch.setattr(script.images, "photos", lambda: images_of_two)
+    made = script.change(squeezenet, epochs=1)
+    assert made.shape == (3, 224, 224)
+    assert (made % 12 == 0).all()
+    assert made.max() <= 240
+
+
+images_of_two = [images.photo("panda"), images.photo("panda"), images.photo("red_panda")]

@@ -40,6 +40,8 @@ from course_utils.adversarial.reach import (
     l2_needed,
     square_attack,
     stored,
+    stored_lengths,
+    stored_universal,
     transfer,
     universal,
 )
@@ -83,6 +85,8 @@ __all__ = [
     "smallest_saved",
     "square_attack",
     "stored",
+    "stored_lengths",
+    "stored_universal",
     "target_indices",
     "targeted_ascent",
     "transfer",

@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision import io
 from torchvision.transforms.v2 import functional as tvf
@@ -17,7 +19,6 @@ from course_utils.adversarial.budget import (
     ascend,
     check_pixels,
     check_range,
-    fgsm,
     indices,
     lead,
     lead_of,
@@ -122,8 +123,22 @@ def _leads(model: nn.Module, pixels: Tensor, index: Tensor) -> Tensor:
         return torch.cat([lead_of(network(p), i) for p, i in parts])
 
 
-ATTACKS = {"FGSM": fgsm, "PGD": pgd}
-"""What `transfer` makes its pictures with."""
+def _signed(
+    model: nn.Module, pixels: Tensor, classes: Tensor, epsilons: Sequence[float]
+) -> list[Tensor]:
+    """`fgsm` for several budgets: they share one gradient."""
+    _, gradient = loss_gradient(model, pixels, classes)
+    return [(pixels + epsilon * gradient.sign()).clamp(0, 1) for epsilon in epsilons]
+
+
+def _projected(
+    model: nn.Module, pixels: Tensor, classes: Tensor, epsilons: Sequence[float]
+) -> list[Tensor]:
+    return [pgd(model, pixels, classes, epsilon) for epsilon in epsilons]
+
+
+ATTACKS = {"FGSM": _signed, "PGD": _projected}
+"""What `transfer` makes its pictures with, one set for each budget."""
 
 
 def transfer(
@@ -143,18 +158,45 @@ def transfer(
     """
     answers = [probabilities(network, pixels).argmax(1) for network in networks]
     table = torch.zeros(len(epsilons), len(networks), len(networks), device="cpu")
-    for e, epsilon in enumerate(epsilons):
-        for i, source in enumerate(networks):
-            made = ATTACKS[attack](source, pixels, answers[i], epsilon)
+    for epsilon in epsilons:
+        check_range(epsilon=epsilon)
+    for i, source in enumerate(networks):
+        for e, made in enumerate(ATTACKS[attack](source, pixels.detach(), answers[i], epsilons)):
             for j, judge in enumerate(networks):
                 new = probabilities(judge, made).argmax(1)
                 table[e, i, j] = (new != answers[j]).float().mean()
     return table
 
 
+# ------------------------------------------------------------------ what is stored
+
+
 def stored() -> dict[str, dict]:
     """What needs another library: "smallest", made by "command" with "made_by"."""
     return json.loads(paths.data("adversarial.json").read_text(encoding="utf-8"))
+
+
+def stored_lengths() -> dict:
+    """A table of `l2_needed`: "targets", and "lengths" of each start, null where there is none.
+
+    Made by `data/rebuild_attacks.py`.
+    """
+    return json.loads(paths.data("attacks.json").read_text(encoding="utf-8"))
+
+
+UNIVERSAL = 10
+"""Largest change of a value in `stored_universal`, in steps of an 8-bit file."""
+
+
+def stored_universal() -> Tensor:
+    """A `universal` change (1,3,224,224) for SqueezeNet, within 10/255, on the CPU.
+
+    Made by `data/rebuild_attacks.py` with every second photo. It is rounded to steps of a file, as
+    any picture is that it was added to.
+    """
+    with Image.open(paths.data("universal.webp")) as file:
+        steps = torch.from_numpy(np.array(file.convert("RGB"))).movedim(-1, 0)
+    return (steps[None].float() / 12 - UNIVERSAL) / 255
 
 
 # ------------------------------------------------------------------ one change for all photos

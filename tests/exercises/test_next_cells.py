@@ -25,7 +25,7 @@ USES = {
         [],
         {"rate=0.2, confidence=0.9, steps=50": "rate=1, confidence=0.5, steps=9"},
     ),
-    "fgsm": (["by_sign = ["], {"[::4]": "[::16]", "[0.25, 0.5, 1, 4]": "[1]"}),
+    "fgsm": (["by_sign = ["], {"[::5]": "[::16]", "[0.25, 1, 4]": "[1]"}),
     "dream_step": ([], {"range(30)": "range(2)"}),
     "next_octave": ([], {"range(8)": "range(1)", "range(30)": "range(1)"}),
     "total_variation": ([], {}),
