@@ -39,7 +39,8 @@ def test_the_instructors_table_repeats_the_lecture(path):
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
 # What the commands write, as the pages describe it: not in the tree.
 WRITTEN = {"class.csv", "class.html", "statistics.csv", "journal.jsonl", "06.ipynb"}
-ELSEWHERE = ("/", ".venv", "work/", "STUDENT/", "source/")
+WRITTEN |= {"adjustments.csv", "moodle.csv", "canvas.csv", "assignment.toml", "roster.csv"}
+ELSEWHERE = ("/", ".venv", "work/", "STUDENT/", "source/", "autograded/")
 PATH = r"[\w./*-]*/[\w./*-]*|[\w*-]+\.(?:py|md|json|jsonl|csv|toml|txt|yml|ipynb|webp|html)"
 
 

@@ -129,7 +129,8 @@ class Exercise:
             A target with fewer axes has the first of them.
         parts: what the parts of the result are called after "your", e.g. ("weights", "loss").
         hints: for a student who is stuck, from gentle to plain.
-        points: for a right answer; a wrong one gets none.
+        points: for a right answer. `check` gives a wrong one none; grading gives it its share of
+            right cases, unless the assignment says otherwise.
         tolerance: the largest difference that still counts as right, as a share of the largest
             absolute value of the target.
         picture: how the answer is drawn, or None.

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from course_utils.commands import institution
+
 app = typer.Typer(
     help="A course on seeing what convolutional networks see.",
     no_args_is_help=True,
@@ -252,7 +254,7 @@ def grade(
         typer.Argument(help="A notebook; a folder, also one of students' folders; a zip of these."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where results are stored.")] = Path("results"),
-    student: Annotated[str, typer.Option(help="Whose a single notebook is; its name else.")] = "",
+    student: Annotated[str, typer.Option(help="Whose all of it is; the names say else.")] = "",
     lecture: Annotated[str, typer.Option(help="e.g. 06; what the notebooks say else.")] = "",
     seed: Annotated[
         int | None, typer.Option(help="Of the inputs; that of the last run, or a new secret one.")
@@ -262,6 +264,12 @@ def grade(
     pictures: Annotated[
         bool, typer.Option(help="Draw wrong answers on a photo; takes seconds for each.")
     ] = True,
+    assignment: Annotated[
+        Path | None, typer.Option(help="What is asked: assignment.toml; kept with the results.")
+    ] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="Who is in the class, as CSV; kept with the results.")
+    ] = None,
     replay: Annotated[
         tuple[str, str],
         typer.Option(metavar="STUDENT EXERCISE", help="Show a stored result case by case."),
@@ -286,13 +294,16 @@ def grade(
             **{"student": student, "lecture": lecture, "seed": seed, "trust": trust},
             **{"jobs": jobs, "again": again, "draw": pictures},
         )
-        complete = desk.grade(submissions, out, settings)
+        complete = desk.grade(submissions, out, settings, assignment, roster)
     except (ValueError, RuntimeError) as error:  # no sandbox, nothing there, another run at work
         raise fail(error) from None
     except KeyboardInterrupt:
         raise fail("Stopped. The same command goes on where it was.") from None
     if not complete:
         raise typer.Exit(1)
+
+
+institution.register(app)
 
 
 @app.command("train-style")

@@ -9,6 +9,7 @@ import pytest
 
 from course_utils import exercises
 from course_utils.grading.trusted import judge, replay, report, sandbox
+from course_utils.grading.trusted.assignment import Assignment
 from course_utils.grading.trusted.report import Row
 
 EVIL = '<script>alert(1)</script>"><img src=x onerror=y>'
@@ -35,19 +36,22 @@ RIGHT = {"state": "right", "points": 1.0}
 def stored(tmp_path):
     """Writes results and the reports made of them; returns the folder."""
 
-    def write(*results, prints=False):
+    def write(*results, rules=None):
         places = []
         for number, one in enumerate(results):
             places.append(f"{one['student'].split()[0]}/{number}")
             judge.write(one, tmp_path, places[-1])
-        report.write(tmp_path, [*places, "gone/nothing"], prints)
+        report.write(tmp_path, [*places, "gone/nothing"], rules)
         return tmp_path
 
     return write
 
 
+PRINTS = report.Rules(Assignment(prints=True))
+
+
 def rows_of(path):
-    return list(csv.DictReader(io.StringIO(path.read_text())))
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
 
 
 def test_the_class_as_a_table(stored):
@@ -86,7 +90,7 @@ def test_nothing_a_student_writes_is_markup_or_a_formula(stored):
     bad = WRONG | {"reason": f"stops in your line `{EVIL}` {EVIL}", "mistake": None}
     bad |= {"picture": {"png": EVIL, "alt": EVIL}}
     evil = result(f"eve {EVIL}", f"{EVIL}.ipynb", saliency_map=bad, printed=EVIL)
-    out = stored(evil, prints=True)
+    out = stored(evil, rules=PRINTS)
     stored(result("=1+1", "@x.ipynb", reason="-2"), result("ada"))
     for page in [*out.glob("*/report.html"), out / "class.html"]:
         text = page.read_text()
@@ -102,7 +106,7 @@ def test_what_the_code_printed_is_no_students_to_read(stored):
     one = result("ada", saliency_map=RIGHT, printed="tensor([0.4711")
     page = stored(one) / "ada" / "report.html"
     assert "0.4711" not in page.read_text()
-    stored(one, prints=True)
+    stored(one, rules=PRINTS)
     assert "0.4711" in page.read_text()
 
 

@@ -15,7 +15,9 @@ import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -24,16 +26,20 @@ from course_utils.grading.trusted import files, submission
 from course_utils.grading.trusted.judge import clean
 from course_utils.grading.trusted.submission import SubmissionError
 
-MOST = 30
-"""Notebooks of one student."""
+MOST = 40
+"""Notebooks of one student: the whole course is 17 of them, and perhaps a newer copy of each."""
 
 _MEMBERS, _OWN_MEMBERS, _DEPTH = 50_000, 1_000, 12  # of a class's zip, of a student's; folders
 _NAME = 200  # characters of a name that are looked at
 _PLATFORMS = (
     re.compile(r"(?P<who>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?"),
     # Moodle above, Canvas below
-    re.compile(r"(?P<who>[^_]+)_(?:LATE_)?(?P<number>\d{3,})_\d{3,}_(?P<file>.+)"),
+    re.compile(r"(?P<who>[^_]+)_(?P<late>LATE_)?(?P<number>\d{3,})_\d{3,}_(?P<file>.+)"),
+    # Blackboard: the assignment's name first, which may hold underscores, then the user's
+    re.compile(r".+_(?P<who>[^_]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|\.txt)"),
 )
+_ATTEMPT = "%Y-%m-%d-%H-%M-%S"
+_GRADESCOPE = "submission_metadata.yml"
 _NOTEBOOK = re.compile(r".+\.ipynb(\.(txt|json))?", re.IGNORECASE)  # browsers add endings
 _DROPPED = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini", re.IGNORECASE)
 
@@ -53,6 +59,8 @@ class Handed:
         inside: the numbers of its entry in that zip, of the entry in a zip within that.
         problem: why it cannot be read, if that is known already.
         folder: the folders, or the zip of the student's, in which it lies; safe to show.
+        late: the platform's name says that it came late.
+        time: when it came, where the platform's name says so, e.g. "2026-11-28 18:30:05".
     """
 
     student: str
@@ -61,6 +69,8 @@ class Handed:
     inside: tuple[int, ...] = ()
     problem: str = ""
     folder: str = ""
+    late: bool = False
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,10 +118,28 @@ def collect(place: Path, student: str = "") -> tuple[list[Handed], list[str]]:
     remarks = [f"left aside: {shown('/'.join(e.parts))}: {e.problem}" for e in lost]
     around = "" if kept == inside else shown(inside[0].parts[0])
     remarks += [f"{around}: taken for a folder around all students', not for one's"] * bool(around)
+    kept = _with_names(kept)
     found = _students([e for e in kept if not _nobodys(e)], student)
     if not found:
         raise CollectError(f"nothing was handed in at {place}: no notebook, no student's folder")
     return found, remarks
+
+
+def _with_names(entries: list[_Entry]) -> list[_Entry]:
+    """Gradescope's folders by the names in its list of submissions, where there is that list."""
+    listed = next((e for e in entries if e.parts == (_GRADESCOPE,)), None)
+    if listed is None:
+        return entries
+    names, folder = {}, ""
+    text = read(Handed("", "", listed.file, listed.inside)).decode("utf-8", "replace")
+    for line in text.splitlines():
+        if re.fullmatch(r"submission_\d+:", line):
+            folder = line[:-1]
+        elif folder and (found := re.fullmatch(r"\s*-? *:name: (.+)", line)):
+            name = found[1].strip("'\" ")
+            names.setdefault(folder, f"{name}_{folder.partition('_')[2]}")
+    kept = [e for e in entries if e is not listed]
+    return [replace(e, parts=(names.get(e.parts[0], e.parts[0]), *e.parts[1:])) for e in kept]
 
 
 def _nobodys(entry: _Entry) -> bool:
@@ -167,7 +195,7 @@ def _zipped(place: Path) -> Iterator[_Entry]:
 
 def _member_entry(member: zipfile.ZipInfo, number: int, file: str) -> Iterator[_Entry]:
     """A zip's entry; nothing for one that does not count."""
-    named = member.filename.replace("\\", "/")
+    named = _decoded(member).replace("\\", "/")
     parts = tuple(p for p in named.split("/") if p not in ("", "."))
     folder = member.is_dir() or named.endswith("/")
     if not parts or any(_DROPPED.fullmatch(p) for p in parts if p != ".."):
@@ -182,6 +210,28 @@ def _member_entry(member: zipfile.ZipInfo, number: int, file: str) -> Iterator[_
     yield _Entry((*parts, "") if folder else parts, file, (number,), problem)
 
 
+def _decoded(member: zipfile.ZipInfo) -> str:
+    """An entry's name. Without the flag for UTF-8 it is that or a Chinese code all the same.
+
+    Python takes the bytes for code page 437, that of the first PCs.
+    """
+    name = member.filename
+    if member.flag_bits & 0x800 or name.isascii():
+        return name
+    try:
+        raw = name.encode("cp437")
+    except UnicodeEncodeError:
+        return name
+    with suppress(UnicodeDecodeError):
+        return raw.decode("utf-8")
+    # Any two bytes are Chinese to gb18030; both high, as in common characters, they hardly ever
+    # stand side by side in other languages' names.
+    if re.fullmatch(rb"([\x00-\x7f]|[\x81-\xfe][\xa1-\xfe])+", raw):
+        with suppress(UnicodeDecodeError):
+            return raw.decode("gb18030")
+    return name
+
+
 def _unwrapped(entries: list[_Entry], stem: str) -> list[_Entry]:
     """Without the one folder that an export puts around all others.
 
@@ -194,7 +244,8 @@ def _unwrapped(entries: list[_Entry], stem: str) -> list[_Entry]:
         below = [e.parts[1:] for e in entries if e.parts[1]]
         folders = {parts[0] for parts in below if len(parts) > 1}
         platform = any(_platform(parts[0]) for parts in below)
-        if not (len(folders) > 1 or platform or first == {stem}):
+        listed = (_GRADESCOPE,) in below
+        if not (len(folders) > 1 or platform or listed or first == {stem}):
             break
         kept = [e for e in entries if e.parts[1]]
         entries = [replace(e, parts=e.parts[1:]) for e in kept]
@@ -224,7 +275,8 @@ def _student(entry: _Entry) -> str:
     name = entry.parts[0]
     known = _platform(name)
     if known:
-        return shown(f"{known['who']}_{known['number']}")
+        number = known.groupdict().get("number")
+        return shown(f"{known['who']}_{number}" if number else known["who"])
     return shown(name if len(entry.parts) > 1 else _plain_stem(name))
 
 
@@ -264,7 +316,7 @@ def shown(name: str) -> str:
 
 
 def _of_student(student: str, entries: list[_Entry]) -> list[Handed]:
-    found = [handed for entry in entries for handed in _handed(student, entry)]
+    found = [_dated(h, entry) for entry in entries for h in _handed(student, entry)]
     seen = _told_apart(list({(h.file, h.inside): h for h in found}.values()))
     if len(seen) > MOST:
         problem = f"{len(seen):,} notebooks were handed in; accepted: {MOST}"
@@ -275,6 +327,17 @@ def _of_student(student: str, entries: list[_Entry]) -> list[Handed]:
     listed = ", ".join(map(shown, names[:5])) + (" ..." if len(names) > 5 else "")
     problem = f"no notebook was handed in, only: {listed}" if names else "nothing was handed in"
     return [Handed(student, "(none)", entries[0].file, problem=problem)]
+
+
+def _dated(handed: Handed, entry: _Entry) -> Handed:
+    """With what the platform's name says about when it came."""
+    known = _platform(entry.parts[0])
+    said = known.groupdict() if known else {}
+    try:
+        time = str(datetime.strptime(said.get("time") or "", _ATTEMPT))
+    except ValueError:
+        time = ""
+    return replace(handed, late=bool(said.get("late")), time=time)
 
 
 def _told_apart(found: list[Handed]) -> list[Handed]:

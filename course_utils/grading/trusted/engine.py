@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +35,8 @@ ASIDE = "set aside"
 """The state of a submission that took its judge down twice."""
 
 ATTEMPTS = 2
-FOLDERS = ("journal.jsonl", "class.csv", "class.html", "statistics.csv")
+FOLDERS = ("journal.jsonl", "class.csv", "class.html", "statistics.csv", "adjustments.csv")
+FOLDERS += ("assignment.toml", "roster.csv", "pseudonyms.key", "moodle.csv", "canvas.csv")
 """Names in the folder of results that no student's folder has."""
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -242,7 +243,13 @@ def _pending(tasks: list[Task], journal: Journal, out: Path, again: bool) -> lis
     if not again:
         stored = {t.place for t in tasks if (out / f"{t.place}.json").is_file()}
         tasks = [t for t in tasks if t.place not in stored or graded.get(t.place) != t.key]
-    return sorted(tasks, key=lambda task: unfinished[task.key])
+    nth = Counter()  # everybody's first notebook before anybody's second
+
+    def order(task: Task) -> tuple[int, int]:
+        nth[task.handed.student] += 1
+        return unfinished[task.key], nth[task.handed.student]
+
+    return sorted(tasks, key=order)
 
 
 def _work(
@@ -284,7 +291,9 @@ def _keep(
 
 
 def _store(task: Task, result: dict, out: Path) -> None:
-    judge.write(result | {"sha256": result["sha256"] or task.sha256}, out, task.place)
+    about = {"late": task.handed.late, "submitted": task.handed.time}
+    about["sha256"] = result["sha256"] or task.sha256
+    judge.write(result | about, out, task.place)
 
 
 def _note(journal: Journal, run: Run, event: str, **fields: object) -> None:

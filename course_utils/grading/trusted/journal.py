@@ -61,6 +61,21 @@ class Journal:
         os.fsync(self._file.fileno())
         self.events.append(line)
 
+    def forget(self, places: set[str]) -> None:
+        """Leaves out, for good, every line about these places: the one time that lines go."""
+        kept = []
+        for event in self.events:
+            if event.get("place") in places:
+                continue
+            if "places" in event:
+                event = event | {"places": [p for p in event["places"] if p not in places]}
+            kept.append(event)
+        self.events = kept
+        text = "".join(json.dumps(event) + "\n" for event in kept).encode()
+        self._file.truncate(0)
+        self._file.write(text)
+        os.fsync(self._file.fileno())
+
     def seed(self) -> int | None:
         """The seed of the last run; None before the first."""
         return next((e["seed"] for e in reversed(self.events) if e["event"] == "run"), None)

@@ -9,13 +9,15 @@ import html
 import io
 import json
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.checking import core, notebook
-from course_utils.grading.trusted import alike, files, judge
+from course_utils.grading.trusted import alike, assignment, files, judge, marks, roster
+from course_utils.grading.trusted.assignment import Assignment
 from course_utils.grading.trusted.judge import FAILED, GRADED
 
 _STATES = (core.RIGHT, core.WRONG, core.NOT_ATTEMPTED, FAILED)
@@ -35,6 +37,7 @@ figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
 img { max-width: 100%; } code, pre { font-size: .9em; background: #f4f4f4; }
 pre { padding: .5rem; overflow-x: auto; white-space: pre-wrap; }
 """
+_FORMULA = ("=", "+", "-", "@")
 _CAPTIONS = {
     False: "On a photo: what a right answer gives.",
     True: "On a photo: what a right answer gives, what yours gives, and the difference.",
@@ -59,34 +62,97 @@ class Row:
     remark: str = ""
 
 
-def write(out: Path, places: Sequence[str], prints: bool = False) -> tuple[list[Path], list[str]]:
+def write(
+    out: Path, places: Sequence[str], rules: "Rules | None" = None
+) -> tuple[list[Path], list[str]]:
     """Writes all reports.
 
     Args:
         out: the folder of results.
         places: the results that count, as `engine.Run.places`.
-        prints: show students what their code printed, the inputs of its cases if it likes.
+        rules: how they are counted; by default as they were judged.
 
     Returns:
-        The files: class.csv, statistics.csv, class.html; and sentences about students' pages that
-        could not be written.
+        The files: class.csv, statistics.csv, class.html; and sentences about what could not be
+        written, who is in no list, who is absent, and decisions that concern nobody.
     """
-    rows = counted([Row(place, _light(r)) for place in places if (r := load(out, place))])
+    rules = rules or Rules()
+    rows = rows_of(out, places, rules)
     by_folder: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_folder[row.place.partition("/")[0]].append(row)
     remarks = []
     for folder, own in by_folder.items():
         try:
-            files.store(out / folder / "report.html", student_page(out, own, prints))
+            files.store(out / folder / "report.html", student_page(out, own, rules))
         except Exception as error:  # the others' pages do not wait for it
             remarks.append(f"no page for {folder}: {type(error).__name__}: {error}")
     written = [
-        files.store(out / "class.csv", class_table(rows)),
+        files.store(out / "class.csv", class_table(rows, rules)),
         files.store(out / "statistics.csv", statistics_table(rows)),
-        files.store(out / "class.html", class_page(rows)),
+        files.store(out / "class.html", class_page(rows, rules)),
     ]
-    return written, remarks
+    results = [row.result for row in rows]
+    return written, [*remarks, *_people(rows, rules), *marks.unused(rules.said, results)]
+
+
+def rows_of(out: Path, places: Iterable[str], rules: "Rules") -> list[Row]:
+    """The stored results as rows, counted by these rules."""
+    found = [Row(place, _light(r)) for place in places if (r := load(out, place))]
+    return counted(found, rules.asked)
+
+
+def _people(rows: Sequence[Row], rules: "Rules") -> list[str]:
+    """Sentences about who is in no list, and who handed in nothing."""
+    if not rules.people:
+        return []
+    known = rules.matched(rows)
+    strangers = sorted({row.result["student"] for row in rows} - set(known))
+    absent = [person.name for person in rules.absent(rows)]
+    found = [f"not in the roster: {', '.join(strangers)}"] * bool(strangers)
+    return found + [f"nothing handed in: {', '.join(absent)}"] * bool(absent)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How results are counted.
+
+    Attributes:
+        asked: the assignment.
+        people: the roster; empty where there is none.
+        said: an instructor's decisions.
+    """
+
+    asked: Assignment = Assignment()
+    people: tuple[roster.Person, ...] = ()
+    said: tuple[marks.Adjustment, ...] = ()
+
+    def matched(self, rows: Iterable[Row]) -> dict[str, roster.Person]:
+        """Student -> the person of the roster."""
+        return roster.match(self.people, sorted({row.result["student"] for row in rows}))
+
+    def absent(self, rows: Iterable[Row]) -> list[roster.Person]:
+        """Those of the roster who handed in nothing."""
+        here = set(self.matched(rows).values())
+        return [person for person in self.people if person not in here]
+
+    def mark(self, row: Row) -> marks.Mark:
+        """What a notebook is worth."""
+        return marks.mark(row.result, self.asked, self.said)
+
+
+def kept(out: Path) -> Rules:
+    """The rules that are kept in a folder of results.
+
+    Raises:
+        AssignmentError, RosterError, AdjustmentError: a file that says nothing clear.
+    """
+    asked, people = out / assignment.NAME, out / roster.NAME
+    return Rules(
+        assignment.read(asked) if asked.is_file() else Assignment(),
+        tuple(roster.read(people)) if people.is_file() else (),
+        tuple(marks.adjustments(out)),
+    )
 
 
 def load(out: Path, place: str) -> dict | None:
@@ -106,23 +172,37 @@ def _light(result: dict) -> dict:
     return kept | {"exercises": exercises}
 
 
-def counted(rows: Iterable[Row]) -> list[Row]:
+def counted(rows: Iterable[Row], asked: Assignment | None = None) -> list[Row]:
     """The rows by student, and of several notebooks for one lecture only one counting.
 
     One in which something was written before one that is blank; then the last by name, numbers in
     it read as such: "06 (2)" comes after "06", and "06 (10)" after "06 (2)". Of two with the same
     name in different folders the one with more points, and the row says so. A notebook that could
-    not be read counts only where no other was handed in.
+    not be read counts only where no other was handed in. An assignment may say that the best or
+    the first one counts, and how many are looked at.
     """
     rows = sorted(rows, key=lambda row: (row.result["student"], *_counting_order(row)))
-    last: dict[tuple, Row] = {}
+    groups: dict[tuple, list[Row]] = defaultdict(list)
     graded = {row.result["student"] for row in rows if row.result["lecture"]}
     for row in rows:
         student, lecture = row.result["student"], row.result["lecture"]
         if lecture or student not in graded:
-            last[(student, lecture)] = row
-    chosen = {row.place: _doubt(row, rows) for row in last.values()}
+            groups[(student, lecture)].append(row)
+    last = [_chosen(own, asked or Assignment()) for own in groups.values()]
+    chosen = {row.place: _doubt(row, rows) for row in last}
     return [Row(r.place, r.result, r.place in chosen, chosen.get(r.place, "")) for r in rows]
+
+
+def _chosen(own: Sequence[Row], asked: Assignment) -> Row:
+    """Of one student's notebooks for a lecture, in their order, the one that counts."""
+    written = [row for row in own if row.result["state"] == GRADED and _attempted(row)]
+    written.sort(key=lambda row: (row.result.get("submitted", ""), _counting_order(row)[3:]))
+    tried = written[: asked.attempts or None]
+    if tried and asked.counts == "first":
+        return tried[0]
+    if tried and asked.counts == "best":
+        return max(reversed(tried), key=lambda row: marks.mark(row.result, asked).points)
+    return tried[-1] if tried and asked.attempts else own[-1]
 
 
 def _doubt(chosen: Row, rows: Sequence[Row]) -> str:
@@ -158,11 +238,14 @@ def _counting_order(row: Row) -> tuple:
 # ------------------------------------------------------------------ tables
 
 
-def class_table(rows: Sequence[Row]) -> str:
-    """The class as CSV: a row for each notebook, a column for each exercise."""
+def class_table(rows: Sequence[Row], rules: Rules | None = None) -> str:
+    """The class as CSV: a row for each notebook, a column for each exercise; then who is absent."""
+    rules = rules or Rules()
+    known = rules.matched(rows)
     names = list(dict.fromkeys(one["exercise"] for row in rows for one in row.result["exercises"]))
     head = ["student", "notebook", "lecture", "counts", "state", "points", "max_points", "reason"]
-    head += ["remark", "similarity", "to_look_at"]
+    head += ["remark", "similarity", "to_look_at", "id", "late", "hours_late", "mark", "out_of"]
+    head.append("instructor")
     lines = [[*head, *names]]
     looks = worth_a_look(rows)
     for row in rows:
@@ -173,8 +256,21 @@ def class_table(rows: Sequence[Row]) -> str:
         said += [result["max_points"], result["reason"], row.remark]
         alike = [e["similarity"] for e in result["exercises"] if e.get("similarity") is not None]
         said += [max(alike, default=None), "; ".join(looks.get(row.place, []))]
+        said += _marked(row, rules, known)
         lines.append([*said, *map(points.get, names)])
+    for person in rules.absent(rows):
+        said = [person.name, None, None, "absent", "not handed in", 0, None, None, None, None, None]
+        lines.append([*said, person.id, *[None] * (5 + len(names))])
     return _csv(lines)
+
+
+def _marked(row: Row, rules: Rules, known: dict[str, roster.Person]) -> list[object]:
+    """Who it is in the roster, how late it was, and what it is worth."""
+    mark, person = rules.mark(row), known.get(row.result["student"])
+    number = person.id if person else "not in the roster" if rules.people else None
+    late = "LATE" if row.result.get("late") or (mark.hours or 0) > 0 else None
+    hours = None if mark.hours is None else round(mark.hours, 1)
+    return [number, late, hours, mark.points, mark.most, " ".join(mark.remarks)]
 
 
 def worth_a_look(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -206,8 +302,12 @@ def pairs(rows: Iterable[Row]) -> list[alike.Pair]:
 
 
 def _csv(lines: Iterable[Sequence[object]]) -> str:
-    """CSV; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """CSV; a text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    The mark at the beginning tells Excel that it is UTF-8.
+    """
     with io.StringIO(newline="") as file:
+        file.write("\ufeff")
         writer = csv.writer(file)
         for line in lines:
             writer.writerow([_cell(value) for value in line])
@@ -215,7 +315,8 @@ def _csv(lines: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
+    # Spreadsheets take the signs in full width, as Chinese keyboards have them, for the same.
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value).lstrip()[:1] in _FORMULA:
         return "'" + value
     return "" if value is None else value
 
@@ -235,6 +336,8 @@ def statistics(rows: Iterable[Row]) -> dict[str, dict[str, Counter]]:
 def statistics_table(rows: Sequence[Row]) -> str:
     """The statistics as CSV: a row for each exercise and state, and for each mistake."""
     lines: list[list[object]] = [["exercise", "kind", "name", "answers"]]
+    for state, number in Counter(row.result["state"] for row in rows if row.counted).items():
+        lines.append(["(notebooks)", "state", state, number])
     for exercise, own in statistics(rows).items():
         lines += [[exercise, "state", state, own["states"][state]] for state in _STATES]
         known = own["mistakes"].most_common()
@@ -256,22 +359,23 @@ def _page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def student_page(out: Path, rows: Sequence[Row], prints: bool = False) -> str:
+def student_page(out: Path, rows: Sequence[Row], rules: Rules | None = None) -> str:
     """One student's page: every notebook, every exercise, what is wrong, and the pictures.
 
     Args:
         out: the folder of results, from which the pictures are read.
         rows: the student's.
-        prints: show what the code printed.
+        rules: how they are counted, and whether what the code printed is shown.
     """
+    rules = rules or Rules()
     student = rows[0].result["student"]
     parts = [f"<h1>{html.escape(student)}</h1>"]
     for row in rows:
-        parts += _notebook(load(out, row.place) or row.result, row.counted, prints)
+        parts += _notebook(load(out, row.place) or row.result, row.counted, rules)
     return _page(student, parts)
 
 
-def _notebook(result: dict, counts: bool, prints: bool) -> Iterator[str]:
+def _notebook(result: dict, counts: bool, rules: Rules) -> Iterator[str]:
     yield f"<h2>{html.escape(result['notebook'])}</h2>"
     if not counts:
         yield "<p>This notebook does not count: another one for the same lecture does.</p>"
@@ -279,11 +383,22 @@ def _notebook(result: dict, counts: bool, prints: bool) -> Iterator[str]:
         yield f"<p>{html.escape(result['reason'])}</p>"
     if result["state"] == GRADED:
         yield f"<p><strong>{result['points']:g} of {result['max_points']:g} points.</strong></p>"
+    yield from _mark(marks.mark(result, rules.asked, rules.said), result)
     for one in result["exercises"]:
         yield from _exercise(one)
-    if prints and result.get("printed", "").strip():
+    if rules.asked.prints and result.get("printed", "").strip():
         said = html.escape(result["printed"])
         yield f"<details><summary>What your code printed</summary><pre>{said}</pre></details>"
+
+
+def _mark(mark: marks.Mark, result: dict) -> Iterator[str]:
+    """The mark, where it is another than the points, and why."""
+    if (mark.points, mark.most) != (result["points"], result["max_points"]):
+        late = f" It came {mark.hours or 0:.1f} hours late: {mark.kept:.0%} of it is kept."
+        said = late if mark.kept < 1 else ""
+        yield f"<p>Mark: <strong>{mark.points:g} of {mark.most:g}</strong>.{said}</p>"
+    for remark in mark.remarks:
+        yield f"<p>Your instructor: {html.escape(remark)}</p>"
 
 
 def _exercise(one: dict) -> Iterator[str]:
@@ -305,16 +420,20 @@ def _exercise(one: dict) -> Iterator[str]:
     yield "</section>"
 
 
-def class_page(rows: Sequence[Row]) -> str:
+def class_page(rows: Sequence[Row], rules: Rules | None = None) -> str:
     """The class's page: who has how many points, and what went wrong in each exercise."""
-    parts = ["<h1>The class</h1>", *_students(rows), *_to_look_at(rows), "<h2>Exercises</h2>"]
+    states = Counter(row.result["state"] for row in rows if row.counted)
+    told = ", ".join(f"{number} {state}" for state, number in states.items())
+    people = [f"<p>{html.escape(line)}</p>" for line in _people(rows, rules or Rules())]
+    parts = ["<h1>The class</h1>", f"<p>Notebooks that count: {told}.</p>", *people]
+    parts += [*_students(rows, rules or Rules()), *_to_look_at(rows), "<h2>Exercises</h2>"]
     for name, own in statistics(rows).items():
         parts += _statistics(name, own)
     return _page("The class", parts)
 
 
-def _students(rows: Sequence[Row]) -> Iterator[str]:
-    head = ["student", "notebook", "state", "points"]
+def _students(rows: Sequence[Row], rules: Rules) -> Iterator[str]:
+    head = ["student", "notebook", "state", "points", "mark"]
     yield "<table><tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"
     for row in rows:
         result = row.result
@@ -322,9 +441,12 @@ def _students(rows: Sequence[Row]) -> Iterator[str]:
         who = f'<a href="{link}">{html.escape(result["student"])}</a>'
         state = result["state"] if row.counted else f"{result['state']}, does not count"
         state += f"; {row.remark}" if row.remark else ""
+        state += "; LATE" if row.result.get("late") else ""
+        mark = rules.mark(row)
         points = f"{result['points']:g} of {result['max_points']:g}"
         cells = [who, html.escape(result["notebook"]), html.escape(state)]
-        yield f'<tr><td>{"</td><td>".join(cells)}</td><td class="n">{points}</td></tr>'
+        counts = f'<td class="n">{points}</td><td class="n">{mark.points:g} of {mark.most:g}</td>'
+        yield f"<tr><td>{'</td><td>'.join(cells)}</td>{counts}</tr>"
     yield "</table>"
 
 
