@@ -7,6 +7,8 @@
     python course.py VERB --help         what a verb can do
     python course.py VERB -- OPTIONS     give pip options of your own at the first call
 
+(python3 on Linux and macOS, py on Windows, where python is missing or another one.)
+
 Everything is installed into the folder .venv beside this file (for bench: .venv-bench). To start
 afresh, delete it.
 """
@@ -32,18 +34,104 @@ VENV = ROOT / ".venv"
 BENCH = ROOT / ".venv-bench"  # with other people's libraries, which must not reach .venv
 PEERS = Path("course_utils", "bench", "peers.txt")
 MARKER = "course.json"
-LOG = "course-install.log"
+LOG, DETAILS = "course-install.log", "pip-details.log"
 # Every other verb needs only lab; "peers" are the packages of PEERS, no extra of the project.
 EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test"), "bench": ("peers",)}
 # Gigabytes of the download and of .venv afterwards; elsewhere PyTorch comes without CUDA.
 SIZES = {"Linux": (3.3, 6.8)}
 ELSEWHERE = (0.5, 1.8)
-NETWORK = re.compile(
-    r"Retry\(total=0|Max retries exceeded|NewConnectionError|NameResolutionError|getaddrinfo"
-    r"|Temporary failure in name resolution|Network is unreachable|Connection(Reset|Refused)Error"
-    r"|ConnectTimeout|ReadTimeout|ProxyError|IncompleteRead|Connection broken"
-)
-NO_SPACE = re.compile(r"No space left on device|Errno 28|WinError 112|Disk quota exceeded")
+# PyTorch's own index of builds without CUDA, for Linux; elsewhere they are the usual ones.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# The longest path below Lib/site-packages, and what Windows takes where long paths are off.
+LONGEST, WINDOWS_PATH = 137, 259
+# Settings of pip that put packages elsewhere, or nowhere: wrong in an environment of one's own.
+REDIRECTING = ("user", "target", "prefix", "root", "python", "dry-run", "no-deps")
+
+AGAIN = "run the same command again: it goes on from here"
+# What pip says (the first match counts), and what it means. {index} is where pip looked.
+FAILURES = [
+    (
+        r"No space left on device|Errno 28|WinError 112|Disk quota exceeded",
+        f"The disk is full. Make room and {AGAIN}.",
+    ),
+    (
+        r"Windows Long Path",
+        "The paths get too long for this Windows. Move the course to a folder nearer to the disk's "
+        f"root, such as C:\\cnns, and {AGAIN}.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|problem confirming the ssl",
+        "The network answers with a certificate that Python does not know, as networks do that "
+        "read along (companies, schools, virus scanners).\nAsk for its certificate as a .pem file, "
+        f"and put  -- --cert FILE  after the command, or set PIP_CERT=FILE; then {AGAIN}.",
+    ),
+    (
+        r"(: |error )407\b",
+        "The proxy asks for a name and a password: set "
+        f"HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT and {AGAIN}.",
+    ),
+    (
+        r"Tunnel connection failed: (\d+ [\w ]+)",
+        "The proxy does not let this computer reach {index} ({0}). Ask who runs the network for an "
+        "index of packages that may be used, put  -- --index-url INDEX  after the command, and "
+        f"{AGAIN}.",
+    ),
+    (
+        r"ProxyError|Cannot connect to proxy",
+        "The proxy does not answer. Correct or unset HTTPS_PROXY (or `proxy` of pip.conf; see "
+        f"`pip config list`) and {AGAIN}.",
+    ),
+    (
+        r"(: |error )(?:401|403)\b",
+        "{index} refuses (401 or 403): it wants a name and a password in its address, or the "
+        "network forbids it. Name another after the command,  -- --index-url INDEX,  and "
+        f"{AGAIN}.",
+    ),
+    (
+        r"DO NOT MATCH THE HASHES|located at \S+ is invalid|BadZipFile",
+        "What arrived is not the package: {index} is damaged, or a login page of the network "
+        f"answers in its place. Open a web page to log in, or name another index, and {AGAIN}.",
+    ),
+    (
+        r"(?:error |: )404\b",
+        "{index} lists a package but does not have the file: an incomplete mirror. Name another "
+        f"after the command,  -- --index-url INDEX,  and {AGAIN}.",
+    ),
+    (
+        r"too many 5\d\d error|error 5\d\d\b|: 5\d\d Server Error",
+        f"{{index}} is out of order for the moment. Wait a little and {AGAIN}.",
+    ),
+    (
+        r"Retry\(total=0|Max retries exceeded|NewConnectionError|NameResolutionError|getaddrinfo"
+        r"|Temporary failure in name resolution|Network is unreachable|ConnectionResetError"
+        r"|ConnectionRefusedError|ConnectTimeout|ReadTimeout|IncompleteRead|Connection broken",
+        "No network, or none that reaches {index}: the first call has to download about {size:g} "
+        f"GB.\nConnect (behind a proxy: set HTTPS_PROXY) and {AGAIN}.\n"
+        "Later calls need no network.",
+    ),
+    (
+        r"satisfies the requirement (\S+) \(from versions: (?!none)([^)]*)\)",
+        "{index} has no {0} for Python {python} on {system}, only {1}: a mirror that is behind, or "
+        "a Python that PyTorch does not know yet or any more. Name another index,  -- --index-url "
+        f"INDEX,  or take another Python, e.g. 3.12, and {AGAIN}.",
+    ),
+    (
+        r"No matching distribution found for (\S+)",
+        "{index} has no {0} for Python {python} on {system}.\nPyTorch needs a 64-bit Python that "
+        "is not brand-new, and on a Mac an Apple processor: try another, e.g. 3.12. If this index "
+        f"is a mirror, it may lack the package for all. Then {AGAIN}.",
+    ),
+    (
+        r"\[(?:Errno 13|Errno 30|WinError 5)\][^:\n]*:? ?('[^'\n]*')?",
+        "This account may not write there: {0}. Take a folder of your own for the course (nothing "
+        f"of it needs an administrator), and {AGAIN}. A virus scanner at work does the same.",
+    ),
+    (
+        r"UnicodeEncodeError",
+        "Python cannot write the name of the course's folder in this system's alphabet. Move the "
+        f"course to a folder with plain letters in its path, and {AGAIN}.",
+    ),
+]
 
 
 class SetupError(Exception):
@@ -150,8 +238,9 @@ def diagnose(root: Path, venv: Path, extras: set[str]) -> str:
 
 def child_environment(venv: Path) -> dict[str, str]:
     """The variables for child processes: this environment's programs first, no foreign packages."""
-    foreign = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
-    environment = {key: value for key, value in os.environ.items() if key not in foreign}
+    foreign = {"PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__"}
+    foreign |= {"PIP_" + name.upper().replace("-", "_") for name in REDIRECTING}
+    environment = {key: value for key, value in os.environ.items() if key.upper() not in foreign}
     programs = str(venv_python(venv).parent)
     path = environment.get("PATH", "")
     environment.update(VIRTUAL_ENV=str(venv), PATH=os.pathsep.join([programs, path]))
@@ -159,12 +248,15 @@ def child_environment(venv: Path) -> dict[str, str]:
 
 
 def answers(venv: Path, code: str) -> str | None:
-    """What the environment's Python prints for some code, or None if it fails."""
+    """What the environment's Python prints for some code, or None if it fails.
+
+    Args:
+        code: what it prints must be ASCII: other letters may be missing in a console's alphabet.
+    """
     command = [str(venv_python(venv)), "-P", "-c", code]
+    said = {"encoding": "utf-8", "errors": "replace", "capture_output": True}
     try:
-        done = subprocess.run(
-            command, env=child_environment(venv), capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, env=child_environment(venv), check=True, **said)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -183,8 +275,10 @@ def loads(extras: Iterable[str]) -> str:
 
 def installed(root: Path, venv: Path, extras: Iterable[str]) -> bool:
     """Whether the big packages load, and the course is the one in this folder."""
-    found = answers(venv, loads(extras) + ", course_utils as c; print(c.__file__)")
-    return found is not None and Path(found).resolve().parent.parent == root
+    found = answers(
+        venv, loads(extras) + ", course_utils as c, json; print(json.dumps(c.__file__))"
+    )
+    return bool(found) and Path(json.loads(found)).resolve().parent.parent == root
 
 
 def relocate(venv: Path, old: str, new: str) -> None:
@@ -207,6 +301,30 @@ def relocate(venv: Path, old: str, new: str) -> None:
             file.write_bytes(after)
 
 
+def write_launcher(venv: Path) -> None:
+    """Let `course` of the environment find its folder by itself, wherever that is moved.
+
+    pip's own names the folder in its first line. This one asks course.py, which adapts the rest.
+    """
+    launcher = venv_python(venv).parent / "course"
+    if os.name != "nt" and launcher.is_file():
+        launcher.write_text(
+            '#!/bin/sh\nhere=$(cd "$(dirname "$0")" && pwd -P)\n'
+            'exec "$here/python" "$here/../../course.py" "$@"\n'
+        )
+
+
+def settle_pip(venv: Path) -> None:
+    """Undo what a user's pip.conf says about where packages go; all else in it still counts.
+
+    A configuration file of the environment itself is read last, and empty values do not count.
+    """
+    file = venv / ("pip.ini" if os.name == "nt" else "pip.conf")
+    if not file.exists():
+        undone = "".join(f"{name} =\n" for name in REDIRECTING)
+        file.write_text(f"[global]\n{undone}[install]\n{undone}", encoding="ascii")
+
+
 def drop_half_installed(venv: Path) -> list[str]:
     """Forget packages whose installation was cut off, so that pip installs them again."""
     dropped = []
@@ -226,7 +344,13 @@ def make_venv(venv: Path) -> None:
         shutil.rmtree(venv)
     # Inside another virtual environment: build on the Python below it, which outlives it.
     python = getattr(sys, "_base_executable", None) or sys.executable
-    done = subprocess.run([python, "-m", "venv", str(venv)], capture_output=True, text=True)
+    command = [python, "-m", "venv", str(venv)]
+    options = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+    done = subprocess.run(command, **options)
+    if done.returncode and "lib64" in done.stdout + done.stderr:
+        # A disk without links (exFAT): the one that venv insists on is a folder as well.
+        (venv / "lib64").mkdir(exist_ok=True)
+        done = subprocess.run([*command, "--copies"], **options)
     said = done.stdout + done.stderr
     if done.returncode and "ensurepip" in said:
         version = "{}.{}".format(*sys.version_info[:2])
@@ -241,9 +365,23 @@ def make_venv(venv: Path) -> None:
 # --- Disk --------------------------------------------------------------------------------------
 
 
-def sizes(system: str) -> tuple[float, float]:
-    """Gigabytes to download and gigabytes installed, for `platform.system()`."""
-    return SIZES.get(system, ELSEWHERE)
+def sizes(venv: Path, options: Iterable[str] = ()) -> tuple[float, float]:
+    """Gigabytes to download and gigabytes installed: fewer where PyTorch comes without CUDA.
+
+    Args:
+        venv: the environment; an installed build of PyTorch without CUDA is kept.
+        options: pip's; an index of such builds may be named there, or in pip's variables.
+    """
+    named = [*options, *(os.environ.get(f"PIP_{key}INDEX_URL", "") for key in ("", "EXTRA_"))]
+    installed = any(p for folder in site_packages(venv) for p in folder.glob("torch-*+cpu.*-info"))
+    if installed or any("/whl/cpu" in word for word in named):
+        return ELSEWHERE
+    return SIZES.get(platform.system(), ELSEWHERE)
+
+
+def has_nvidia() -> bool:
+    """Whether this computer has a GPU that PyTorch's CUDA builds could use."""
+    return Path("/proc/driver/nvidia").exists() or bool(shutil.which("nvidia-smi"))
 
 
 def folder_size(folder: Path) -> float:
@@ -292,9 +430,9 @@ def shortage(needs: list[tuple[Path, float]]) -> str:
     return "; ".join(said)
 
 
-def disk_options(venv: Path) -> list[str]:
+def disk_options(venv: Path, options: Iterable[str] = ()) -> list[str]:
     """Check that the installation fits; extra pip options if it does only without pip's cache."""
-    download, disk = sizes(platform.system())
+    download, disk = sizes(venv, options)
     missing = max(0.3, disk - (folder_size(venv) if venv.exists() else 0.0))
     fetched = download * missing / disk
     needs = [(venv, missing), (Path(tempfile.gettempdir()), fetched)]
@@ -308,6 +446,37 @@ def disk_options(venv: Path) -> list[str]:
             "again. Temporary files can go elsewhere: set TMPDIR (TEMP on Windows)."
         )
     return ["--no-cache-dir"]
+
+
+def check_path(root: Path, long_paths: bool) -> None:
+    """Refuse a folder below which the packages' paths get too long for Windows.
+
+    Raises:
+        SetupError: says how long the folder's path may be.
+    """
+    most = WINDOWS_PATH - LONGEST - len("\\.venv\\Lib\\site-packages\\")
+    if not long_paths and len(str(root)) > most:
+        raise SetupError(
+            f"The path of the course's folder has {len(str(root))} letters, and this Windows takes "
+            f"{most} at most: the packages' own paths are long.\nMove the folder nearer to the "
+            "disk's root, such as C:\\cnns, or switch on long paths: "
+            "https://pip.pypa.io/warnings/enable-long-paths"
+        )
+
+
+def has_long_paths() -> bool:
+    """Whether paths of more than 259 letters work: not where Windows has them switched off."""
+    if os.name != "nt":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(
+            winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        ) as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+    except OSError:
+        return False
 
 
 # --- Installation ------------------------------------------------------------------------------
@@ -342,7 +511,7 @@ class Progress:
         elif "Retrying (" in text and not self.retried:
             self.retried = True
             print("      the network does not answer, trying again ...", file=self.out, flush=True)
-        elif text.lower().startswith(("error", "× ")):
+        elif text.lower().startswith(("error", "hint", "× ")):
             self.errors.append(text)
 
     def _downloading(self, file: str, number: str, unit: str) -> None:
@@ -361,22 +530,19 @@ class Progress:
 
 
 def explain(output: str, log: Path) -> str:
-    """Why pip failed, in one message, from what it printed."""
-    if NO_SPACE.search(output):
-        return "The disk is full. Make room and run the same command again: it goes on from here."
-    if NETWORK.search(output):
-        return (
-            "No network, or none that reaches the package index: the first call has to download "
-            f"about {sizes(platform.system())[0]:g} GB.\nConnect (behind a proxy: set HTTPS_PROXY) "
-            "and run the same command again: it goes on from here.\nLater calls need no network."
-        )
-    missing = re.search(r"No matching distribution found for (\S+)", output)
-    if missing:
-        return (
-            f"The package index has no {missing.group(1)} for Python {platform.python_version()} "
-            f"on {platform.system()} {platform.machine()}.\nPyTorch needs a 64-bit Python that is "
-            "not brand-new, and on a Mac an Apple processor. Try another Python, e.g. 3.12."
-        )
+    """Why pip failed, in one message, from what it printed; names the log."""
+    looked = re.search(r"Looking in indexes: (\S+?),?\s", output)
+    facts = {
+        "index": f"the package index {looked.group(1)}" if looked else "the package index",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "size": sizes(log.parent)[0],
+    }
+    for pattern, message in FAILURES:
+        found = re.search(pattern, output)
+        if found:
+            said = message.format(*(group or "?" for group in found.groups()), **facts)
+            return f"{said[0].upper()}{said[1:]}\nWhat pip said: {log}"
     return f"pip could not install the packages; its messages are above, all of them in {log}"
 
 
@@ -407,7 +573,8 @@ def run_pip(root: Path, venv: Path, arguments: list[str]) -> None:
     """One `pip install` within the constraints, its progress shown; raises as `pip_install`."""
     command = [str(venv_python(venv)), "-m", "pip", "install", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", progress_option(venv)]
-    command += ["-c", str(root / "constraints.txt"), *arguments]
+    command += ["--log", str(venv / DETAILS), "-c", str(root / "constraints.txt"), *arguments]
+    (venv / DETAILS).unlink(missing_ok=True)
     environment = child_environment(venv)
     environment.update(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8")
     progress, lines = Progress(), []
@@ -421,11 +588,17 @@ def run_pip(root: Path, venv: Path, arguments: list[str]) -> None:
             if not line.startswith("Progress "):
                 lines.append(line)
             progress.line(line)
+        # That an index refuses, pip tells nobody but its own log.
+        for line in re.findall(r"Could not fetch URL .*", _read(venv / DETAILS)):
+            log.write(line + "\n")
+            lines.append(line + "\n")
     said = "".join(lines)
-    if not (pip.returncode and (NETWORK.search(said) or NO_SPACE.search(said))):
-        print(*progress.errors, sep="\n", end="\n" * bool(progress.errors), file=sys.stderr)
-    if pip.returncode:  # without a network pip blames the versions; that would mislead
+    understood = any(re.search(pattern, said) for pattern, _ in FAILURES)
+    if progress.errors and not (pip.returncode and understood):  # pip often blames the versions
+        print(*progress.errors, sep="\n", file=sys.stderr)
+    if pip.returncode:
         raise SetupError(explain(said, venv / LOG))
+    (venv / DETAILS).unlink(missing_ok=True)
 
 
 REASONS = {
@@ -437,14 +610,18 @@ REASONS = {
 }
 
 
-def announce(reason: str, venv: Path) -> None:
+def announce(reason: str, venv: Path, options: Iterable[str] = ()) -> None:
     """Say beforehand what will be done, how much it downloads and where it goes."""
-    download, disk = sizes(platform.system())
+    download, disk = sizes(venv, options)
     print(REASONS[reason].format(venv=venv))
     print(f"  with Python {platform.python_version()}, exact versions from constraints.txt")
     if reason != "outdated":
-        cuda = ", which brings CUDA on Linux" if platform.system() == "Linux" else ""
+        cuda = ", which brings CUDA on Linux" if (download, disk) != ELSEWHERE else ""
         print(f"  download about {download:g} GB, on disk {disk:g} GB; most is PyTorch{cuda}")
+        if cuda and not has_nvidia():
+            small = "{:g} and {:g} GB".format(*ELSEWHERE)
+            print(f"  No NVIDIA GPU here: {small} will do. Stop, and add to the command")
+            print(f"      -- --extra-index-url {CPU_INDEX}")
     print("  Interrupting is safe: the same command goes on later.", flush=True)
 
 
@@ -455,29 +632,34 @@ def set_up(root: Path, venv: Path, extras: set[str], options: list[str]) -> None
         relocate(venv, read_marker(venv)["root"], str(root))
         if installed(root, venv, extras):
             print(REASONS[reason].format(venv=venv))
+            write_launcher(venv)
             write_marker(root, venv, set(read_marker(venv)["extras"]))
             reason = diagnose(root, venv, extras)
     if not reason:
         return
-    announce(reason, venv)
+    check_path(root, has_long_paths())
+    announce(reason, venv, options)
     extras = extras | set(read_marker(venv).get("extras", ()))
-    extra_options = disk_options(venv)
+    extra_options = disk_options(venv, options)
     fresh = reason in ("missing", "python") or not works(venv)
     if fresh:
         make_venv(venv)
     (venv / MARKER).unlink(missing_ok=True)
     (venv / LOG).unlink(missing_ok=True)
     drop_half_installed(venv)
+    settle_pip(venv)
     pip_install(root, venv, extras, extra_options + options)
     if not installed(root, venv, extras) and not fresh:
         print("Some packages are damaged; making the environment anew.", flush=True)
         make_venv(venv)
+        settle_pip(venv)
         pip_install(root, venv, extras, extra_options + options)
     if not installed(root, venv, extras):
         raise SetupError(
             f"The packages are installed but do not load: see {venv / LOG}, or try\n"
             f'  {venv_python(venv)} -c "{loads(extras)}"'
         )
+    write_launcher(venv)
     write_marker(root, venv, extras)
     print("The course is set up; from now on it needs no network.", flush=True)
 
@@ -510,6 +692,9 @@ def main(arguments: list[str]) -> int:
     if message:
         print(message, file=sys.stderr)
         return 1
+    for stream in (sys.stdout, sys.stderr):  # a folder's name may hold what a console lacks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     verb, options = arguments[:cut], arguments[cut + 1 :]
     if not verb or verb[0] in ("-h", "--help"):

@@ -94,7 +94,7 @@ def readiness() -> list[tuple[str, str, str]]:
         ("memory free", *_memory()),
         ("photographs", f"{len(images.photos())}", "yes"),
         *(_network(name) for name in models.OFFLINE),
-        ("runs on", str(models.default_device()), "yes"),
+        ("runs on", *_device()),
     ]
 
 
@@ -112,6 +112,18 @@ def _package(name: str) -> tuple[str, str, str]:
 def _memory() -> tuple[str, str]:
     free = psutil.virtual_memory().available / 2**30
     return f"{free:.1f} GiB", _yes(free > 1.5, "close other programs: 1.5 GiB are needed")
+
+
+def _device() -> tuple[str, str]:
+    """The device, and whether a convolution on it gives what it must: a driver may be too old."""
+    device = models.default_device()
+    try:
+        ones = torch.ones(1, 1, 3, 3, device=device)
+        answer = nn.functional.conv2d(ones, ones).item()
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).partition("\n")[0]
+        return str(device), f"set COURSE_DEVICE=cpu: it does not compute ({why})"
+    return str(device), _yes(answer == 9, f"set COURSE_DEVICE=cpu: 9 ones gave {answer:g}")
 
 
 def _network(name: str) -> tuple[str, str, str]:

@@ -97,3 +97,26 @@ def test_a_network_that_does_not_load_says_why(monkeypatch):
         "damaged or missing",
         "vgg16_hed.safetensors does not match its checksum",
     )
+
+
+@pytest.mark.parametrize(
+    ("convolve", "words"),
+    [
+        (None, "yes"),
+        (RuntimeError("CUDA error: no kernel image is available\nCompile with"), "no kernel image"),
+        (torch.zeros(1), "9 ones gave 0"),
+    ],
+)
+def test_the_device_is_tried_before_it_is_praised(monkeypatch, convolve, words):
+    def stand_in(*_):
+        if isinstance(convolve, Exception):
+            raise convolve
+        return convolve
+
+    if convolve is not None:
+        monkeypatch.setattr(start_here.nn.functional, "conv2d", stand_in)
+    device, verdict = start_here._device()
+    assert device == str(start_here.models.default_device())
+    assert words in verdict
+    assert ("set COURSE_DEVICE=cpu" in verdict) == (words != "yes")
+    assert "\n" not in verdict

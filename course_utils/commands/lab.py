@@ -13,11 +13,14 @@ def environment() -> dict[str, str]:
     """Variables that let Jupyter find the course's kernel and extensions before any other.
 
     A user's own kernel named `python3`, or one on a JUPYTER_PATH of theirs, would be another
-    Python, without the course's packages.
+    Python, without the course's packages. What Jupyter, IPython and matplotlib write lies in
+    folders of the course's own: a home may be read-only, or hold settings for other programs.
     """
-    prefix = Path(sys.prefix)
+    prefix, state = Path(sys.prefix), paths.state()
     programs = str(Path(sys.executable).parent)
-    return {
+    own = {"JUPYTER_RUNTIME_DIR": "runtime", "JUPYTER_DATA_DIR": "data"}
+    own |= {"JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
+    return {name: str(state / folder) for name, folder in own.items()} | {
         "JUPYTER_PATH": os.pathsep.join([str(_JUPYTER), str(prefix / "share" / "jupyter")]),
         "JUPYTER_CONFIG_PATH": str(_JUPYTER / "config"),
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -44,7 +47,11 @@ def arguments(
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
-        "--ServerApp.log_level=WARN",  # the address is shown all the same
+        # The address is shown all the same; warnings are of the extensions among themselves.
+        "--ServerApp.log_level=ERROR",
+        "--LabApp.log_level=ERROR",
+        # Kernels talk over local ports; others on this machine must not listen in.
+        "--MappingKernelManager.transport_encryption=auto",
         # A file chosen in a widget is one message; at 10 MB, the default, the connection breaks.
         "--ServerApp.tornado_settings={'websocket_max_message_size': 209715200}",
     ]

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -55,7 +57,21 @@ def work() -> Path:
 def state() -> Path:
     """Where the course keeps what is no one's work, such as JupyterLab's open tabs.
 
-    `COURSE_STATE` where it is set, as it is for tests; else `var/course` of the environment.
+    `COURSE_STATE` where it is set, as it is for tests; else `var/course` of the environment; where
+    that cannot be written, a folder of the user's, and at the last one that ends with the machine.
     """
     named = os.environ.get("COURSE_STATE")
-    return Path(named).expanduser() if named else Path(sys.prefix) / "var" / "course"
+    return Path(named).expanduser() if named else _state(sys.prefix)
+
+
+@cache
+def _state(prefix: str) -> Path:
+    home = Path(os.path.expanduser("~"))
+    for folder in (Path(prefix) / "var" / "course", home / ".cache" / "seeing-what-cnns-see"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # rights alone do not tell: disks, quotas
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="course-"))

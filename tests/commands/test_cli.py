@@ -197,6 +197,75 @@ def test_open_tabs_are_remembered_where_course_state_says(tmp_path, monkeypatch)
     assert kept in lab.arguments(tmp_path, "06_saliency.ipynb")
 
 
+def test_jupyter_writes_into_the_courses_folders_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    code = (
+        "import json, os; os.environ['HOME'] = '/proc'; from jupyter_core import paths as p\n"
+        "import IPython.paths, matplotlib\n"
+        "print(json.dumps([p.jupyter_runtime_dir(), p.jupyter_data_dir(), p.jupyter_config_dir(),"
+        " IPython.paths.get_ipython_dir(), matplotlib.get_configdir()]))"
+    )
+    variables = {**os.environ, **lab.environment()}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
+    assert all(Path(p).is_relative_to(tmp_path / "state") for p in json.loads(done.stdout))
+    assert done.stderr == ""
+
+
+def test_where_the_environment_cannot_be_written_the_state_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.delenv("COURSE_STATE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "file"))
+    (tmp_path / "file").touch()  # below a file nobody can make a folder, root neither
+    assert paths.state().is_relative_to(tmp_path / "home")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "file"))
+    monkeypatch.setattr(paths.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "file" / "too"))
+    assert paths.state().parent == tmp_path
+    assert paths.state() == paths.state()
+
+
+def test_kernels_are_encrypted_and_say_nothing(tmp_path, monkeypatch):
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
+    from jupyterlab.labapp import LabApp
+
+    app = LabApp()
+    app.parse_command_line(lab.arguments(tmp_path, "x.ipynb"))
+    policy = MappingKernelManager(config=app.config).transport_encryption
+    code = (
+        "import sys; from jupyter_client import KernelManager\n"
+        f"m = KernelManager(kernel_name='python3', transport_encryption={policy!r})\n"
+        "m.start_kernel(); c = m.blocking_client(); c.start_channels(); c.wait_for_ready(60)\n"
+        "reply = c.execute_interactive('pass', timeout=60)['content']['status']\n"
+        "print(reply, m.curve_publickey is not None); c.stop_channels(); m.shutdown_kernel()"
+    )
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    variables = {**os.environ, **lab.environment()}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "ok True"
+    assert "without encryption" not in done.stderr
+
+
+def test_students_see_nothing_of_nbgrader(monkeypatch):
+    from jupyter_server.extension.config import ExtensionConfigManager
+    from jupyterlab_server.config import get_page_config
+
+    config = Path(cli.__file__).parent / "jupyter" / "config"
+    installed = Path(sys.prefix) / "etc" / "jupyter"
+    found = ExtensionConfigManager(read_config_path=[str(config), str(installed)])
+    switched = found.get_jpserver_extensions()
+    assert switched["jupyterlab"]
+    assert not [name for name in switched if name.startswith("nbgrader") and switched[name]]
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(config))
+    page = get_page_config([str(Path(sys.prefix) / "share" / "jupyter" / "labextensions")])
+    assert "@jupyter/nbgrader" in page["disabledExtensions"]
+
+
 def test_a_port_that_was_asked_for_is_not_exchanged(tmp_path):
     assert "--ServerApp.port_retries=0" in lab.arguments(tmp_path, "x.ipynb", port=9000)
     assert not any(g.startswith("--ServerApp.port") for g in lab.arguments(tmp_path, "x.ipynb"))
