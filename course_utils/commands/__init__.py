@@ -2,6 +2,7 @@
 
 cli.py        the verbs
 lab.py        JupyterLab on the student's notebooks
+advice.py     which cell makes a name that is missing
 slides.py     a lecture as a talk
 student.py    copies in work/ that are never overwritten
 build.py      from one source to two notebooks

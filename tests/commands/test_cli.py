@@ -228,7 +228,7 @@ def test_where_the_environment_cannot_be_written_the_state_is_the_users(tmp_path
     assert paths.state() == paths.state()
 
 
-def test_kernels_are_encrypted_and_say_nothing(tmp_path, monkeypatch):
+def test_kernels_are_encrypted_quiet_and_advise(tmp_path, monkeypatch):
     from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
     from jupyterlab.labapp import LabApp
 
@@ -239,15 +239,21 @@ def test_kernels_are_encrypted_and_say_nothing(tmp_path, monkeypatch):
         "import sys; from jupyter_client import KernelManager\n"
         f"m = KernelManager(kernel_name='python3', transport_encryption={policy!r})\n"
         "m.start_kernel(); c = m.blocking_client(); c.start_channels(); c.wait_for_ready(60)\n"
-        "reply = c.execute_interactive('pass', timeout=60)['content']['status']\n"
-        "print(reply, m.curve_publickey is not None); c.stop_channels(); m.shutdown_kernel()"
+        "reply = c.execute_interactive('network(1)', timeout=60, output_hook=id)['content']\n"
+        "print('\\n'.join(reply['traceback']))\n"
+        "print(reply['ename'], m.curve_publickey is not None)\n"
+        "c.stop_channels(); m.shutdown_kernel()"
     )
+    cells = [{"cell_type": "code", "source": "network = 3"}]
+    (tmp_path / "x.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "x.ipynb"))  # as the server does
     monkeypatch.setenv("COURSE_STATE", str(tmp_path))
     variables = {**os.environ, **lab.environment()}
     done = subprocess.run(
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "ok True"
+    assert done.stdout.splitlines()[-1] == "NameError True"
+    assert "network is made further up, in `network = 3`" in done.stdout
     assert "without encryption" not in done.stderr
 
 
