@@ -264,6 +264,9 @@ def grade(
     pictures: Annotated[
         bool, typer.Option(help="Draw wrong answers on a photo; takes seconds for each.")
     ] = True,
+    scheduler: Annotated[
+        str, typer.Option(help="Many machines: a Dask scheduler, e.g. tcp://10.0.0.1:8786.")
+    ] = "",
     assignment: Annotated[
         Path | None, typer.Option(help="What is asked: assignment.toml; kept with the results.")
     ] = None,
@@ -292,7 +295,7 @@ def grade(
         lecture = lectures.find(lecture) if lecture else ""
         settings = engine.Settings(
             **{"student": student, "lecture": lecture, "seed": seed, "trust": trust},
-            **{"jobs": jobs, "again": again, "draw": pictures},
+            **{"jobs": jobs, "again": again, "draw": pictures, "scheduler": scheduler},
         )
         complete = desk.grade(submissions, out, settings, assignment, roster)
     except (ValueError, RuntimeError) as error:  # no sandbox, nothing there, another run at work

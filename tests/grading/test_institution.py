@@ -215,6 +215,7 @@ def test_a_decision_that_is_not_clear_is_named(tmp_path, line, words):
 def test_a_student_is_forgotten(out):
     folder = out(result("ada", saliency_map=FULL), result("bob", saliency_map=FULL))
     written(folder / marks.NAME, "student,points,lecture,exercise,remark\nada,+1,,,\nbob,+1,,,\n")
+    exports.moodle(folder)
     with pytest.raises(ValueError, match="bob"):
         desk.forget(folder, "bobb")
     done = CliRunner().invoke(cli.app, ["forget", "ada", "--out", str(folder)])

@@ -111,7 +111,8 @@ def _keep(out: Path, asked: Path | None, people: Path | None) -> None:
 def forget(out: Path, student: str) -> list[str]:
     """Deletes all that is kept of a student: results, page, decisions, lines of the journal.
 
-    The tables are written anew. The submission itself is not touched.
+    The tables are written anew, exports are deleted. The submission and the roster, which are the
+    instructor's, are not touched.
 
     Args:
         out: the folder of results.
@@ -134,6 +135,8 @@ def forget(out: Path, student: str) -> list[str]:
         for folder in {place.partition("/")[0] for place in own}:
             shutil.rmtree(out / folder)
         left = journal.current()
+    for name in ("moodle.csv", "canvas.csv"):  # `course export` makes them anew
+        (out / name).unlink(missing_ok=True)
     if (out / marks.NAME).is_file():
         _without(out / marks.NAME, student)
     said = tuple(a for a in rules.said if a.student != student)

@@ -112,6 +112,7 @@ class Settings:
         again: grade also what has not changed.
         student: whose all of it is; by default what the names say.
         draw: add the pictures, which takes some seconds for each wrong answer.
+        scheduler: the address of a Dask scheduler, whose machines do the work; empty: this one.
     """
 
     lecture: str = ""
@@ -122,6 +123,7 @@ class Settings:
     again: bool = False
     student: str = ""
     draw: bool = True
+    scheduler: str = ""
 
 
 # ------------------------------------------------------------------ a run
@@ -258,15 +260,24 @@ def _work(
     """Grades, and stores each result as it comes."""
     if not pending:
         return
-    crew = _Alone if len(pending) == 1 else _Crew
     hidden = None if progress else True  # None: a bar in a terminal, nothing in a file
     with (
-        crew(pending, settings, run, journal) as judges,
+        _crew(pending, settings, run, journal, out) as judges,
         tqdm.tqdm(total=len(pending), unit="notebook", disable=hidden) as bar,
     ):
         for task, result in judges.results():
             _keep(task, result, journal, out, settings, run)
             bar.update()
+
+
+def _crew(
+    pending: list[Task], settings: Settings, run: Run, journal: Journal, out: Path
+) -> "_Alone | _Crew":
+    if settings.scheduler:
+        from course_utils.grading.trusted import many
+
+        return many.Cluster(pending, settings, run, journal, out)
+    return (_Alone if len(pending) == 1 else _Crew)(pending, settings, run, journal)
 
 
 def _keep(

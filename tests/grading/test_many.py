@@ -1,0 +1,122 @@
+"""Many machines: real processes of Dask, one of them killed; same scores, nothing lost."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from submitted import RIGHT, notebook
+from test_engine import HERE, lines, scores
+
+from course_utils.common import paths
+from course_utils.grading.trusted import collect, engine, many, sandbox
+from course_utils.grading.trusted.engine import EngineError, Settings
+
+distributed = pytest.importorskip(
+    "distributed", reason="Dask distributed is not installed: pip install -e .[many]"
+)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Three workers, a process each, that are started anew when they end."""
+    places = [str(paths.root()), str(HERE), os.environ.get("PYTHONPATH", "")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(p for p in places if p))
+        patch.setenv("STAND_IN", str(tmp_path_factory.mktemp("stand-in")))
+        patch.setenv("STAND_IN_SECONDS", "0.2")
+        with distributed.LocalCluster(
+            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as found:
+            yield found
+
+
+def settings(address="", **more):
+    return Settings(seed=7, jobs=2, draw=False, scheduler=address, **more)
+
+
+def killer(client, out, after):
+    """Kills a worker once so many results have come; returns what it has killed."""
+    killed = []
+
+    def watch():
+        until = time.monotonic() + 300
+        while time.monotonic() < until and not killed:
+            if len(lines(out, "graded")) >= after:
+                killed.append(next(iter(client.run(os.getpid).values())))
+                os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return killed, thread
+
+
+def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, monkeypatch):
+    """With judges that only play their part; also one that ends its judge twice."""
+    monkeypatch.setattr(engine, "_MODULE", "stand_in")
+    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    students = [f"s{number:02}" for number in range(30)]
+    for student in students:
+        (folder / f"{student}.ipynb").write_text(f'{{"{student}": 1}}')
+    engine.grade(folder, tmp_path / "one", settings(), progress=False)
+    with distributed.Client(cluster) as client:
+        killed, thread = killer(client, tmp_path / "many", 5)
+        address = cluster.scheduler_address
+        run = engine.grade(folder, tmp_path / "many", settings(address), progress=False)
+        thread.join(60)
+    assert killed
+    assert (run.graded, run.aside, run.jobs) == (30, 0, 3)
+    assert scores(tmp_path / "many") == scores(tmp_path / "one")
+    assert len(scores(tmp_path / "many")) == 30
+    again = engine.grade(folder, tmp_path / "many", settings(address), progress=False)
+    assert (again.graded, again.kept) == (0, 30)
+
+
+def test_judges_on_other_machines_give_the_same_scores(walls, cluster, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    wrong = {name: code.replace(".abs()", "") for name, code in RIGHT.items()}
+    for name, answers in {"ada": RIGHT, "bob": wrong, "cyd": {}}.items():
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook(answers)))
+    (folder / "dan.ipynb").write_text("{")
+    address = cluster.scheduler_address
+    engine.grade(folder, tmp_path / "many", settings(address), progress=False)
+    engine.grade(folder, tmp_path / "one", settings(), progress=False)
+    found = scores(tmp_path / "many")
+    assert found == scores(tmp_path / "one")
+    assert [one["points"] for one in found.values()] == [3, 1, 0, 0]
+
+
+def test_another_course_on_a_worker_ends_the_run(cluster, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ada.ipynb").write_text("{}")
+    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
+    monkeypatch.setattr(engine, "course", lambda: "another")
+    with pytest.raises(EngineError, match="another version of the course"):
+        engine.grade(
+            tmp_path / "in", tmp_path / "out", settings(cluster.scheduler_address), progress=False
+        )
+
+
+def test_no_scheduler_is_named(tmp_path, monkeypatch):
+    (tmp_path / "ada.ipynb").write_text("{}")
+    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
+    with pytest.raises(EngineError, match="no scheduler"):
+        engine.grade(tmp_path / "ada.ipynb", tmp_path / "out", settings("nowhere"), progress=False)
+
+
+def test_names_stay_here(tmp_path):
+    (tmp_path / "ada_06_saliency.ipynb").write_text("{}")
+    (handed,) = collect.collect(tmp_path)[0]
+    said, data = many._anonymous(handed, "student-1")
+    assert data == b"{}"
+    assert "ada" not in json.dumps(said)
+    assert str(Path(tmp_path)) not in json.dumps(said)
+    assert (said["student"], said["notebook"]) == ("student-1", "06_saliency.ipynb")
