@@ -124,10 +124,15 @@ def recognised(
 
 
 def _is_result(mistake: Mistake, case: Case, outcome: Outcome, exercise: Exercise) -> bool:
-    known = running.run(mistake.function, Case(case.args))
+    known = known_outcome(mistake, case)
     if known.fault or outcome.fault:
         return bool(known.fault and outcome.fault and known.fault.kind == outcome.fault.kind)
     return equal(outcome.value, known.value, exercise.tolerance)
+
+
+def known_outcome(mistake: Mistake, case: Case) -> Outcome:
+    """What a known mistake gives for a case."""
+    return running.run(mistake.function, Case(case.args))
 
 
 def ignored(

@@ -22,6 +22,8 @@ from course_utils.checking import judging, running, sources
 from course_utils.checking.core import NOT_ATTEMPTED, PUBLIC_SEED, RIGHT, WRONG
 from course_utils.common import paths
 
+pytestmark = pytest.mark.usefixtures("mistakes_once")
+
 MODULES = sorted(p.stem for p in Path(__file__).parent.glob("answers_*.py"))
 ANSWERS = [answer for name in MODULES for answer in importlib.import_module(name).ANSWERS]
 

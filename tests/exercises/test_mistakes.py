@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -12,12 +13,28 @@ from course_utils.checking.comparing import difference
 from course_utils.checking.core import RIGHT, WRONG
 from course_utils.common import paths
 
+pytestmark = pytest.mark.usefixtures("mistakes_once")
+
 NAMES = [e.name for e in exercises.all_()]
 PAIRS = [(e.name, m.name) for e in exercises.all_() for m in e.mistakes]
 
 
 def outcomes(function, cases):
     return [running.run(function, case) for case in cases]
+
+
+@cache
+def drawn(name, seed):
+    """The cases of a seed and what the reference gives for them."""
+    cases = exercises.get(name).cases(seed)
+    return cases, judging.targets(exercises.get(name), cases)
+
+
+@cache
+def mistaken(name, mistake, seed):
+    """What a known mistake gives for the cases of a seed."""
+    (function,) = [m.function for m in exercises.get(name).mistakes if m.name == mistake]
+    return outcomes(function, drawn(name, seed)[0])
 
 
 # ------------------------------------------------------------------ other ways to be right
@@ -213,14 +230,17 @@ OTHER_WAYS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "seeds", [range(10), pytest.param(range(10, 100), marks=pytest.mark.long)], ids=str
+)
 @pytest.mark.parametrize("name", NAMES)
-def test_solution_gets_full_marks_on_fifty_seeds(name):
+def test_solution_gets_full_marks_on_every_seed(name, seeds):
     exercise = exercises.get(name)
     path = paths.root() / "solutions" / f"{exercise.lecture}.ipynb"
     content = json.loads(path.read_text(encoding="utf-8"))
     ids = [e.name for e in exercises.all_(exercise.lecture)]
     pieces = sources.assemble(sources.notebook_cells(content, ids, set()), name)
-    for seed in range(50):
+    for seed in seeds:
         cases = exercise.cases(seed)
         verdict = judging.judge(exercise, cases, running.answers(pieces, cases), pieces)
         assert (verdict.state, verdict.points, verdict.reason) == (RIGHT, exercise.points, "")
@@ -230,10 +250,10 @@ def test_solution_gets_full_marks_on_fifty_seeds(name):
 def test_other_right_ways_stay_ten_times_below_the_tolerance(name, function):
     exercise = exercises.get(name)
     for seed in range(10):
-        cases = exercise.cases(seed)
+        cases, wanted = drawn(name, seed)
         found = outcomes(function, cases)
-        assert judging.judge(exercise, cases, found).state == RIGHT
-        pairs = zip(found, judging.targets(exercise, cases), strict=True)
+        assert judging.judge(exercise, cases, found, wanted=wanted).state == RIGHT
+        pairs = zip(found, wanted, strict=True)
         assert max(difference(o.value, t) for o, t in pairs) < exercise.tolerance / 10
 
 
@@ -241,8 +261,8 @@ def test_other_right_ways_stay_ten_times_below_the_tolerance(name, function):
 def test_known_mistake_gets_its_sentence(name, mistake):
     exercise = exercises.get(name)
     wrong = next(m for m in exercise.mistakes if m.name == mistake)
-    cases = exercise.cases(0)
-    verdict = judging.judge(exercise, cases, outcomes(wrong.function, cases))
+    cases, wanted = drawn(name, 0)
+    verdict = judging.judge(exercise, cases, mistaken(name, mistake, 0), wanted=wanted)
     assert verdict.state == WRONG
     assert verdict.mistake == mistake
     assert verdict.reason == wrong.sentence
@@ -253,11 +273,10 @@ def test_known_mistake_gets_its_sentence(name, mistake):
 def test_every_two_answers_differ_by_ten_tolerances(name):
     exercise = exercises.get(name)
     for seed in (0, 1, 2):
-        cases = exercise.cases(seed)
         answers = {
-            m.name: [o.value for o in outcomes(m.function, cases)] for m in exercise.mistakes
+            m.name: [o.value for o in mistaken(name, m.name, seed)] for m in exercise.mistakes
         }
-        answers["right"] = judging.targets(exercise, cases)
+        answers["right"] = drawn(name, seed)[1]
         names = list(answers)
         for i, a in enumerate(names):
             for b in names[:i]:

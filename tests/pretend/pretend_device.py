@@ -24,6 +24,9 @@ NAME = "pretend"
 SEED = 0x5EED  # the same seed gives other numbers than on the CPU, as on a GPU
 
 
+_make = torch.Tensor._make_wrapper_subclass
+
+
 class Pretend(torch.Tensor):
     """A tensor on the pretend accelerator; `_raw` is the CPU tensor that holds its numbers."""
 
@@ -31,7 +34,7 @@ class Pretend(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor, requires_grad: bool = False) -> "Pretend":
-        made = torch.Tensor._make_wrapper_subclass(
+        made = _make(
             *(cls, raw.size(), raw.stride(), raw.storage_offset()),
             **{"dtype": raw.dtype, "layout": raw.layout, "device": DEVICE},
             requires_grad=requires_grad,
@@ -149,6 +152,8 @@ class Rule:
         self.writes = [(arguments.index(a), a.name) for a in writes]
         self.device = any(a.name == "device" for a in arguments)
         self.generator = [i for i, a in enumerate(arguments) if a.name == "generator"]
+        special = self.indexes or self.missing or self.random
+        self.plain = not (special or self.writes or self.device)
 
 
 rule_of = functools.cache(Rule)
@@ -182,7 +187,7 @@ def refuse(func, rule: Rule, args: tuple, kwargs: dict) -> None:
     if rule.missing:
         raise NotImplementedError(f"Could not run '{func}' with arguments from the 'CUDA' backend.")
     given = list(tensors_in((*args, *kwargs.values())))
-    if rule.floating and not (given[0].is_floating_point() or given[0].is_complex()):
+    if rule.floating and is_whole(given[0]):
         kind = str(given[0].dtype).removeprefix("torch.").capitalize()
         raise NotImplementedError(f"\"{rule.name}_cuda\" not implemented for '{kind}'")
     if rule.indexes:
@@ -229,9 +234,39 @@ def bare(x):
     return x
 
 
+def is_whole(tensor: torch.Tensor) -> bool:
+    """Whether it holds whole numbers or truth values."""
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def bare_of_one_device(args: tuple) -> list | None:
+    """The CPU tensors inside arguments that are all on the device; None if any is not.
+
+    A short cut: nearly all operations need no more, and they are many.
+    """
+    found = []
+    for x in args:
+        if type(x) is Pretend:
+            x = x._raw
+        elif isinstance(x, torch.Tensor):
+            return None
+        elif type(x) is list and x and isinstance(x[0], torch.Tensor):
+            if not all([type(y) is Pretend for y in x]):
+                return None
+            x = [y._raw for y in x]
+        elif isinstance(x, list | tuple) and any([isinstance(y, torch.Tensor) for y in x]):
+            return None
+        found.append(x)
+    return found
+
+
 def run(func, args: tuple, kwargs: dict):
     """One operation: refused as on CUDA, or run on the CPU and its results put on the device."""
     rule = rule_of(func)
+    quick = rule.plain and not kwargs and not (rule.floating and is_whole(args[0]))
+    if quick and (raw_args := bare_of_one_device(args)) is not None:
+        out = func(*raw_args)
+        return Pretend(out) if type(out) is torch.Tensor else wrapped(out)
     refuse(func, rule, args, kwargs)
     elsewhere = False
     raw_kwargs = {key: bare(value) for key, value in kwargs.items()} if kwargs else {}
