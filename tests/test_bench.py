@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from course_utils import images, models
-from course_utils.bench import machine, memory, page, rounds, rows, run
+from course_utils.bench import costs, machine, memory, page, rounds, rows, run
 from course_utils.bench.memory import Memory
 from course_utils.bench.row import Contender, Finding, Row, equal, largest_difference
 from course_utils.bench.rows import adversarial, ascent, cam, last_layer, occlusion, saliency, scene
@@ -516,3 +516,77 @@ def test_bfloat16_changes_the_map_a_little(photo, monkeypatch):
     exact, reduced = call(), saliency.in_bfloat16(call)()
     assert np.corrcoef(exact.flatten(), reduced.flatten())[0, 1] > 0.95
     assert largest_difference(exact, reduced) > 1e-4
+
+
+# --- How costs grow ----------------------------------------------------------------------------
+
+
+CURVE = {"name": "Rain", "axis": "drops", "points": [1, 2, 4], "seconds": [0.5, 2.0, 8.0]}
+
+
+def test_a_curve_is_measured_point_by_point_with_its_own_clock():
+    now, called = [0.0], []
+
+    def prepare(value):
+        def call():
+            called.append(value)
+            now[0] += value**2
+
+        return call
+
+    curve = costs.Curve("Rain", "drops", (1, 2, 4), prepare, clock=lambda: now[0])
+    (found,) = costs.measure([curve])
+    assert found["seconds"] == [1, 4, 16]
+    assert called == [1] * 4 + [2] * 4 + [4] * 4  # three rounds after one that warms up
+    assert page.exponent(found["points"], found["seconds"]) == pytest.approx(2)
+
+
+def test_every_curve_has_a_call_for_its_first_point():
+    for curve in costs.curves():
+        assert callable(curve.prepare(curve.points[0]))
+        assert list(curve.points) == sorted(set(curve.points))
+
+
+def test_occlusion_covers_as_many_positions_as_the_page_says(squeezenet):
+    for prepare, value, expected in (
+        (costs.by_positions, 169, 169),
+        (costs.by_positions, 625, 625),
+        (lambda side: costs.occluded(0, side), 128, 49),
+    ):
+        assert prepare(value)().shape[:2].numel() == expected
+
+
+def test_the_page_shows_curves_and_the_seconds_of_the_tests(tmp_path):
+    times = {
+        **{"about": "2026-01-02, Abacus 9000", "steps": {"ruff": 1.4, "notebooks": 600.0}},
+        "notebooks": {"notebooks/00_start.ipynb": 11.2, "solutions/00_start.ipynb": 14.8},
+    }
+    page.save_costs(tmp_path, [], curves=[CURVE], about=ABOUT)
+    page.save_costs(tmp_path, [], times=times)
+    said = (tmp_path / "benchmarks.md").read_text()
+    for words in (
+        *("| Rain, by drops | 1: 500 ms, 2: 2.00 s, 4: 8.00 s | 2.00 |", "Abacus 9000"),
+        *("| 00_start | 11 | 15 |", "| notebooks | 600 |", "| together, 10.0 minutes | 601 |"),
+    ):
+        assert words in said
+    page.save(tmp_path, page.EMPTY, [])  # another row measured: the sections stay
+    assert "| Rain, by drops" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_the_picture_of_the_curves_is_the_same_each_time(tmp_path):
+    for name in ("one.svg", "other.svg"):
+        costs.draw([CURVE] * 8, tmp_path / name)
+    assert (tmp_path / "one.svg").read_text() == (tmp_path / "other.svg").read_text()
+    assert "Rain" in (tmp_path / "one.svg").read_text()
+
+
+def test_the_seconds_of_the_tests_are_taken_in_from_a_file(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    missing = CliRunner().invoke(cli.app, ["costs", "--times", str(tmp_path / "none.json")])
+    assert missing.exit_code == 1
+    file = tmp_path / "times.json"
+    file.write_text(json.dumps({"about": "today", "steps": {"ruff": 2.0}, "notebooks": {}}))
+    done = CliRunner().invoke(cli.app, ["costs", "--times", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "| ruff | 2 |" in (tmp_path / "docs" / "benchmarks.md").read_text()

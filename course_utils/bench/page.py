@@ -3,7 +3,9 @@
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
+from statistics import linear_regression
 
 from course_utils.bench.row import Row
 from course_utils.common import writing
@@ -175,6 +177,101 @@ def render(results: Mapping, rows: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
+# ------------------------------------------------------------------ how costs grow
+
+CURVES = """\
+## How costs grow
+
+Measured by `python course.py costs`, which takes about three minutes and writes this section and
+its picture from [costs.json](costs.json). Helpers: seconds of processor time on one thread, the
+median of three calls. Grading: seconds by the clock, the whole command, with every submission a
+full solution of lecture 06. The last column is the power with which the cost grows: at 1, twice as
+much costs twice as much; under 1, a part of the cost is there anyway.
+"""
+
+TIMES = """\
+## How long the tests take
+
+The seconds that `python course.py test --times FILE` wrote, taken in by
+`python course.py costs --times FILE`. Notebooks run two at a time on one thread each; those of
+`notebooks` on the CPU, those of `solutions` on the pretend accelerator, whose operations pass
+through Python.
+"""
+
+
+def exponent(points: Sequence[float], taken: Sequence[float]) -> float:
+    """The power with which the cost grows: 1 for twice the cost of twice as much.
+
+    A straight line through the logarithms, by least squares.
+    """
+    x, y = [log(p) for p in points], [log(s) for s in taken]
+    return linear_regression(x, y).slope
+
+
+def points(curve: Mapping) -> str:
+    """What was measured: "49: 0.21 s, 169: 0.5 s"."""
+    pairs = zip(curve["points"], curve["seconds"], strict=True)
+    return ", ".join(f"{point}: {duration(taken)}" for point, taken in pairs)
+
+
+def curve_line(curve: Mapping) -> list[str]:
+    """A curve as a line of the table."""
+    power = exponent(curve["points"], curve["seconds"])
+    return [f"{curve['name']}, by {curve['axis']}", points(curve), f"{power:.2f}"]
+
+
+def notebook_lines(times: Mapping) -> list[list[str]]:
+    """A line for each lecture: on the CPU, on the pretend accelerator."""
+    found: dict[str, dict[str, float]] = {}
+    for name, taken in times["notebooks"].items():
+        folder, _, file = name.rpartition("/")
+        found.setdefault(file.removesuffix(".ipynb"), {})[folder] = taken
+    kinds = ("notebooks", "solutions")
+    return [
+        [lecture, *(f"{own[kind]:.0f}" if kind in own else "–" for kind in kinds)]
+        for lecture, own in sorted(found.items())
+    ]
+
+
+def costs(figures: Mapping) -> str:
+    """The sections on what grows and on the tests, as far as they were measured.
+
+    Args:
+        figures: of `costs.json`: `curves` and `about` of `costs.run`, `times` of `suite.taken`.
+    """
+    parts = []
+    if figures.get("curves"):
+        lines = [curve_line(curve) for curve in figures["curves"]]
+        parts += [CURVES, "![The curves, both axes logarithmic](pictures/costs.svg)\n"]
+        parts += [machine("of the curves", figures["about"]) + "\n"]
+        parts += [table(["what", "cost", "power"], lines) + "\n"]
+    if times := figures.get("times"):
+        total = sum(times["steps"].values())
+        steps = [[name, f"{taken:.0f}"] for name, taken in times["steps"].items()]
+        steps.append([f"together, {total / 60:.1f} minutes", f"{total:.0f}"])
+        parts += [
+            TIMES,
+            f"Measured on {times['about']}.\n",
+            table(["step", "seconds"], steps) + "\n",
+        ]
+        header = ["lecture", "on the CPU, s", "on the pretend accelerator, s"]
+        parts += [table(header, notebook_lines(times)) + "\n"]
+    return "\n".join(parts)
+
+
+def load_costs(folder: Path) -> dict:
+    """The figures of `costs.json` in a folder; nothing where there are none yet."""
+    file = folder / "costs.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def save_costs(folder: Path, rows: Sequence[Row], **parts: object) -> None:
+    """Puts parts of these figures in place of the old ones, and writes the page."""
+    text = json.dumps(load_costs(folder) | parts, indent=1, ensure_ascii=False)
+    writing.replace(folder / "costs.json", text + "\n")
+    save(folder, load(folder), rows)
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -223,4 +320,5 @@ def save(folder: Path, results: Mapping, rows: Sequence[Row]) -> None:
     writing.replace(
         folder / "benchmarks.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"
     )
-    writing.replace(folder / "benchmarks.md", render(results, rows))
+    written = [render(results, rows), costs(load_costs(folder))]
+    writing.replace(folder / "benchmarks.md", "\n".join(filter(None, written)))

@@ -1,5 +1,6 @@
 """The command `course`: one function a verb; what a verb needs is imported when it is called."""
 
+import json
 import os
 import subprocess
 import sys
@@ -245,6 +246,26 @@ def bench(
         raise fail(error) from None
     if wrong:
         raise fail("\n".join(wrong))
+
+
+@app.command()
+def costs(
+    times: Annotated[
+        Path | None,
+        typer.Option(help="Measure nothing: take in this file of `course test --times`."),
+    ] = None,
+) -> None:
+    """Measure how costs grow; a section of docs/benchmarks.md. Takes three minutes."""
+    from course_utils.bench import costs, page
+    from course_utils.bench import rows as known
+    from course_utils.common import paths
+
+    folder = paths.root() / "docs"
+    try:
+        found = {"times": json.loads(times.read_text(encoding="utf-8"))} if times else None
+    except (OSError, ValueError) as error:
+        raise fail(error) from None
+    page.save_costs(folder, known.every(), **(found or costs.run(folder, costs.curves())))
 
 
 @app.command()

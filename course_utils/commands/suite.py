@@ -9,9 +9,11 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+from course_utils.bench import machine
 from course_utils.commands import lab, offline
 from course_utils.common import paths
 
@@ -212,7 +214,9 @@ def taken(results: list[Result], notebooks: Path) -> str:
     """The seconds of steps, and of the notebooks that the file tells of, as JSON."""
     each = json.loads(notebooks.read_text(encoding="utf-8")) if notebooks.exists() else {}
     steps = {r.step: round(r.seconds, 1) for r in results if r.outcome != "skipped"}
-    return json.dumps({"steps": steps, "notebooks": each}, indent=1)
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    about = f"{day}, {machine.cpu_model()}, {machine.usable_cores()} logical cores"
+    return json.dumps({"about": about, "steps": steps, "notebooks": each}, indent=1)
 
 
 def line(result: Result) -> str:
