@@ -66,6 +66,7 @@ def test_attacks_on_a_photo_are_those_of_torchattacks(squeezenet, name, least):
     assert same.float().mean() >= least
 
 
+@pytest.mark.slow
 def test_smallest_changes_are_as_small_as_foolboxes(squeezenet, eight):
     ours = adversarial.smallest_linear(squeezenet, eight)
     facts = adversarial.measure(squeezenet, eight, ours)
@@ -201,6 +202,7 @@ def test_ascent_ends_within_its_budget(budget, word):
 # ------------------------------------------------------------------ after saving
 
 
+@pytest.mark.slow
 def test_the_smallest_changes_do_not_survive_saving_and_those_with_a_lead_do(squeezenet, eight):
     smallest = adversarial.smallest_linear(squeezenet, eight[:4])
     facts = adversarial.measure(squeezenet, eight[:4], smallest)
@@ -460,6 +462,7 @@ def test_the_explorer_explains_a_target_that_is_there_already(squeezenet):
     assert "already: choose another" in explorer.text
 
 
+@pytest.mark.slow
 def test_training_on_attacked_digits_makes_a_network_harder_to_fool():
     """On digits that neither twin has seen; random signs of the same size are the control."""
     pixels, digit = adversarial.digits()

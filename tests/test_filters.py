@@ -399,6 +399,7 @@ def test_the_same_seed_learns_the_same_filters(patches):
     assert not torch.allclose(first, other, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_planted_dictionary_is_found(seed):
     """Patches that are sums of two of eight templates give these templates back.

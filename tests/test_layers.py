@@ -221,6 +221,7 @@ def test_every_unit_sees_exactly_its_field(zoo, name, size):
     assert_exact(zoo[name], SPATIAL[name], size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
 def test_every_unit_sees_exactly_its_field_at_the_size_of_the_course(zoo, name):
     assert_exact(zoo[name], SPATIAL[name], (224, 224))
@@ -243,6 +244,7 @@ TORCHVISION = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(129, 98), (160, 112)])
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions_units_see_exactly_their_fields(name, size):

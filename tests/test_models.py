@@ -46,6 +46,7 @@ def logits(net, pictures):
 # ------------------------------------------------------------------ what the networks say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "top1", "top5"), [("squeezenet1_1", 0.69, 0.91), ("efficientnet_lite0", 0.83, 0.94)]
 )
@@ -61,6 +62,7 @@ def test_accuracy_is_the_known_one(answers, name, top1, top5):
     assert hits.any(1).float().mean().item() == pytest.approx(top5, abs=1.5 / 87)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
 def test_the_catalogue_says_what_the_networks_answer(zoo, answers, name):
     column = name.removesuffix("1_1")

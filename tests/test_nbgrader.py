@@ -67,6 +67,7 @@ def succeeded(result):
     assert result["success"], result.get("error") or result.get("log")
 
 
+@pytest.mark.slow
 def test_generated_stubs_are_the_notebooks(api, tmp_path):
     """`nbgrader generate_assignment` on solutions/ gives what `course build` writes."""
     lectures = sorted({e.lecture for e in exercises.all_()})

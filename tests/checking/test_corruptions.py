@@ -165,6 +165,7 @@ def corrupted(targets, change, only=None):
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_corruption_gets_a_verdict_and_a_sentence(name, caplog):
     # Known mistakes and gradients have sentences of their own, tested elsewhere.

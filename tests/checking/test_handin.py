@@ -147,6 +147,7 @@ def test_the_zip_is_made_whatever_the_check_does(work, how):
     assert (work / "06_saliency.zip").is_file()
 
 
+@pytest.mark.slow
 def test_the_zip_is_made_even_if_the_process_dies(work):
     body = "def saliency_map(model, x, classes):\n    import os; os._exit(7)"
     edit(work / "06_saliency.ipynb", "saliency_map", lambda s: body)

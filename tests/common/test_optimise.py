@@ -331,6 +331,7 @@ def _keep(outputs, message):
     outputs.append(str(message["content"]))
 
 
+@pytest.mark.slow
 def test_in_a_notebook_a_bar_appears_and_the_stop_button_keeps_the_best_so_far(tmp_path):
     flag, outputs = tmp_path / "running", []
     manager, client = start_new_kernel(kernel_name="python3", startup_timeout=90)

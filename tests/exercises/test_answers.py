@@ -61,6 +61,7 @@ def several(words):
     return (words,) if isinstance(words, str) else tuple(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "label", "source", "state", "must", "must_not"),
     ANSWERS,

@@ -229,6 +229,7 @@ OTHER_WAYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seeds", [range(10), pytest.param(range(10, 100), marks=pytest.mark.long)], ids=str
 )
@@ -245,6 +246,7 @@ def test_solution_gets_full_marks_on_every_seed(name, seeds):
         assert (verdict.state, verdict.points, verdict.reason) == (RIGHT, exercise.points, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "function"), OTHER_WAYS)
 def test_other_right_ways_stay_ten_times_below_the_tolerance(name, function):
     exercise = exercises.get(name)
@@ -256,6 +258,7 @@ def test_other_right_ways_stay_ten_times_below_the_tolerance(name, function):
         assert max(difference(o.value, t) for o, t in pairs) < exercise.tolerance / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number", "mistake"), KNOWN)
 def test_known_mistake_gets_its_sentence(name, number, mistake):
     exercise = exercises.get(name)
@@ -268,6 +271,7 @@ def test_known_mistake_gets_its_sentence(name, number, mistake):
     assert verdict.points == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_two_answers_differ_by_ten_tolerances(name):
     exercise = exercises.get(name)

@@ -69,6 +69,7 @@ def test_the_result_says_how_it_came_about(honest):
     assert 0.2 < honest["saliency_map"]["similarity"] < 1
 
 
+@pytest.mark.slow
 def test_credit_for_each_case(grade):
     """Right for one image, wrong for several: the sign of what a batch does wrong."""
     first = RIGHT["saliency_map"].replace("amax(1)", "amax(1)[:1].expand(len(x), -1, -1)")
@@ -231,6 +232,7 @@ def reading(grade):
     return grade(READING, [SEARCH, f"HIDDEN = {hidden}"])
 
 
+@pytest.mark.slow
 def test_no_reference_is_to_be_found(reading):
     assert earned(reading) == dict.fromkeys(READING, 0)
     assert "FILES [] 1" in reading["printed"]
@@ -355,6 +357,7 @@ def test_bombs_and_what_stays_behind(grade):
     assert "98765.25" not in listed
 
 
+@pytest.mark.slow
 def test_code_that_ends_the_reader_ends_nothing_else(grade):
     nested = "def saliency_map(model, x, classes):\n    return " + "-" * 100_000 + "1"
     deep = "def smoothgrad(model, x, classes, noise):\n    return " + "(" * 5000 + ")" * 5000

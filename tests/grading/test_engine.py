@@ -187,6 +187,7 @@ def kill_after(graded, out, process, seconds=400):
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(classroom, tmp_path):
     classroom.folder.mkdir()
     students = [f"s{number:02}" for number in range(12)]

@@ -150,6 +150,7 @@ def running():
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_honest_work_is_possible(worker):
     found = call(worker, "works")
     assert (float(found["sum"]), float(found["saved"]), found["photos"]) == (27, 27, True)
@@ -190,6 +191,7 @@ def test_no_network_no_other_process(worker):
     assert found == dict.fromkeys(found, EPERM)
 
 
+@pytest.mark.slow
 def test_what_was_started_or_written_ends_with_the_worker(behind):
     with Worker(behind, LIMITS) as worker:
         call(worker, "leaves")
@@ -204,6 +206,7 @@ def test_what_was_started_or_written_ends_with_the_worker(behind):
     assert not top.exists()
 
 
+@pytest.mark.slow
 def test_the_same_points_behind_these_walls(grade):
     assert grade(RIGHT) == dict.fromkeys(RIGHT, 1)
 

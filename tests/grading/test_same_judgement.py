@@ -168,6 +168,7 @@ def pieces_of(content, exercise, name="x.ipynb"):
     return reading.assembled(reading.cells(cells, exercise.lecture), exercise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lecture", LECTURES)
 def test_every_solution_survives_every_editor(lecture):
     """Each distinct code is judged once, with the targets computed once."""
