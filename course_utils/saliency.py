@@ -129,7 +129,7 @@ def regions(mask: Tensor, width: int = 8) -> dict[str, Tensor]:
         width: of the band, in pixels, half inside and half outside the object.
 
     Returns:
-        "outline", "interior", "background": (H,W) bool each; they part the picture.
+        "outline", "interior", "background": (H,W) bool each, on the CPU; they part the picture.
     """
     if mask.ndim != 2 or mask.dtype != torch.bool:
         raise ValueError(f"mask: {mask.dtype} of shape {tuple(mask.shape)}; accepted: bool (H,W)")
@@ -168,7 +168,7 @@ def segment(
         iterations: of GrabCut.
 
     Returns:
-        (H,W) bool.
+        (H,W) bool, on the CPU.
 
     Raises:
         ValueError: sizes that differ, or a map that is the same everywhere.

@@ -344,3 +344,11 @@ def test_nobody_else_gets_it():
     assert python(code, COURSE_DEVICE="pretend", PYTHONPATH=folder).stdout == "pretend\n"
     unasked = "import torch, sys; print('pretend_device' in sys.modules)"
     assert python(unasked, PYTHONPATH=folder).stdout == "False\n"
+
+
+def test_conjugates_and_imaginary_parts_keep_their_signs():
+    """PyTorch marks them with a bit instead of computing them."""
+    c = torch.tensor([1 + 2j, 3 - 1j])
+    x = c.to(pretend_device.DEVICE)
+    for expression in (lambda v: v * v.conj(), lambda v: v.conj().imag + 1, lambda v: v.conj()):
+        assert torch.equal(expression(x).cpu(), expression(c))

@@ -153,8 +153,8 @@ def transfer(
         attack: of `ATTACKS`.
 
     Returns:
-        Shares (E,M,M): made with the row's network, shown to the column's. Fooled is who gives
-        another answer than before.
+        Shares (E,M,M), on the CPU: made with the row's network, shown to the column's. Fooled is
+        who gives another answer than before.
     """
     answers = [probabilities(network, pixels).argmax(1) for network in networks]
     table = torch.zeros(len(epsilons), len(networks), len(networks), device="cpu")

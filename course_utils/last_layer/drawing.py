@@ -58,7 +58,7 @@ def paste(pictures: Tensor, places: Tensor) -> Tensor:
         places: (N,2), as from `apart`, or cells of a grid times the side of a picture.
 
     Returns:
-        (3,H,W) in 0-1, just large enough.
+        (3,H,W) in 0-1, on the CPU, just large enough.
     """
     if places.shape != (len(pictures), 2) or len(pictures) == 0:
         raise ValueError(f"places: shape {tuple(places.shape)} for {len(pictures)} pictures")
@@ -84,7 +84,7 @@ def neighbour_rows(
         labels: of all N pictures.
 
     Returns:
-        (3,H,W) in 0-1.
+        (3,H,W) in 0-1, on the CPU.
     """
     side, gap = pictures.shape[-1], max(2, pictures.shape[-1] // 12)
     parts, places = [], []

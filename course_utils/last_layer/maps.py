@@ -97,7 +97,7 @@ def tsne_by_layer(vectors: Mapping[str, Tensor], perplexity: float = 20) -> dict
         perplexity: as for `tsne`.
 
     Returns:
-        layer -> (N,2).
+        layer -> (N,2), on the CPU.
     """
     found: dict[str, Tensor] = {}
     for name, x in vectors.items():
@@ -116,7 +116,7 @@ def grid_cells(positions: Tensor, columns: int) -> Tensor:
         columns: cells in a row; there are as many rows as N points need.
 
     Returns:
-        (N,2) int64: row and column of each point, no two the same.
+        (N,2) int64, on the CPU: row and column of each point, no two the same.
 
     Raises:
         ValueError: not (N,2), values that are not finite, or no column.
@@ -143,7 +143,7 @@ def corners(positions: Tensor, side: int, width: int) -> Tensor:
         width: of the drawing's longer side, in pixels.
 
     Returns:
-        (N,2) int64: the upper left corner of each square, row and column, from 0.
+        (N,2) int64, on the CPU: the upper left corner of each square, row and column, from 0.
 
     Raises:
         ValueError: not (N,2), values that are not finite, or a side that is not 1 to `width`.
@@ -159,7 +159,7 @@ def apart(positions: Tensor, side: int, width: int | None = None) -> Tensor:
 
     Args:
         width: of the drawing at first, in pixels; 13 squares by default.
-        positions, side: as for `corners`; so are the result and the errors.
+        positions, side: as for `corners`; so are the result, on the CPU, and the errors.
     """
     points = _drawn(positions, side, 13 * side if width is None else width)
     reach = side + 1  # rounding to whole pixels may bring two squares nearer by one

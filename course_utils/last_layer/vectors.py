@@ -62,13 +62,13 @@ def _forward(model: Network, pixels: Tensor) -> None:
 
 
 def thumbnails(pixels: Tensor, side: int) -> Tensor:
-    """Photos (N,3,H,W) as small squares (N,3,side,side) in 0-1."""
+    """Photos (N,3,H,W) as small squares (N,3,side,side) in 0-1, on the CPU."""
     check_photos(pixels)
     return tvf.resize(pixels.cpu(), [side, side], antialias=True).clamp(0, 1)
 
 
 def pixel_vectors(pixels: Tensor, side: int = 32) -> Tensor:
-    """Photos (N,3,H,W) as vectors of their pixels, shrunk to side x side: (N, 3 * side^2)."""
+    """Photos (N,3,H,W) shrunk to side x side, as vectors (N, 3 * side^2), on the CPU."""
     return thumbnails(pixels, side).flatten(1)
 
 

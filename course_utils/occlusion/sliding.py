@@ -221,7 +221,7 @@ def to_pixels(values: Tensor, window: int, stride: int, height: int, width: int)
         height, width: of the picture.
 
     Returns:
-        (height, width); 0 where no square came.
+        (height, width), on the CPU; 0 where no square came.
     """
     total, count = torch.zeros(2, height, width, device="cpu")
     for i, row in enumerate(values.cpu()):

@@ -47,6 +47,9 @@ def by_pixels(
         seed: of the draws.
         progress: caption of the bar, which appears after two seconds; None for no bar.
 
+    Returns:
+        The copy, on the CPU.
+
     Raises:
         ValueError: an argument outside its range.
 
@@ -111,6 +114,9 @@ def quilt(
         matched: False takes any patch.
         cut: False lays each patch over its neighbours with straight borders.
         seed: of the draws.
+
+    Returns:
+        The copy, on the CPU.
 
     Raises:
         ValueError: an argument outside its range.

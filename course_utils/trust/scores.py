@@ -60,7 +60,7 @@ def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
         a, b: maps (N,H,W); ties get their mean rank.
 
     Returns:
-        (N,) in -1 to 1; 0 where a map is constant, since that orders nothing.
+        (N,) in -1 to 1, on the CPU; 0 where a map is constant, since that orders nothing.
 
     Raises:
         ValueError: other shapes, or values that are not finite.
@@ -78,7 +78,7 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
     Args, raises: as `rank_correlation`; maps of 7x7 at least.
 
     Returns:
-        (N,), 1 for equal pictures.
+        (N,), on the CPU; 1 for equal pictures.
 
     Reference: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
     Similarity", 2004.

@@ -34,6 +34,8 @@ class Pretend(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor, requires_grad: bool = False) -> "Pretend":
+        if raw.is_conj() or raw.is_neg():  # bits that operations would not look at in here
+            raw = raw.resolve_conj().resolve_neg()
         made = _make(
             *(cls, raw.size(), raw.stride(), raw.storage_offset()),
             **{"dtype": raw.dtype, "layout": raw.layout, "device": DEVICE},
