@@ -63,6 +63,7 @@ def paste(pictures: Tensor, places: Tensor) -> Tensor:
     if places.shape != (len(pictures), 2) or len(pictures) == 0:
         raise ValueError(f"places: shape {tuple(places.shape)} for {len(pictures)} pictures")
     h, w = pictures.shape[2:]
+    places = places.cpu()
     bottom, right = (places.amax(0) + torch.tensor([h, w], device="cpu")).tolist()
     canvas = torch.ones(3, bottom, right, device="cpu")
     for picture, (row, column) in zip(pictures, places.tolist(), strict=True):
