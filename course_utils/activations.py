@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils import layers
-from course_utils.common import paths
+from course_utils.common import gate, paths
 from course_utils.common.batches import CHUNK
 from course_utils.models import Network
 
@@ -104,8 +104,10 @@ def sparsity_by_depth(
         ValueError: an unknown layer, or one without feature maps.
     """
     zeros: dict[str, list[Tensor]] = {name: [] for name in names}
-    for some in x.split(CHUNK):
-        for name, maps in _maps(model, some, names).items():
+    for some in gate.check_shape(x).split(CHUNK):
+        with torch.no_grad():
+            seen = layers.maps(model, some, *names)
+        for name, maps in seen.items():
             zeros[name].append(sparsity(maps))
     each = {name: torch.cat(parts) for name, parts in zeros.items()}
     return {n: (z.mean().item(), (z == 1).float().mean().item()) for n, z in each.items()}
@@ -247,7 +249,9 @@ def layout(
         raise ValueError(f"pixels: {len(pixels)} photos; accepted: 4 or more")
     sums: dict[str, list[Moments]] = {}
     for some in tqdm(pixels.split(CHUNK), desc=progress, disable=progress is None):
-        for name, maps in _maps(model, model.normalize(some), names).items():
+        with torch.no_grad():
+            seen = layers.maps(model, gate.normalised(model, some), *names)
+        for name, maps in seen.items():
             targets = relative_brightness(some, *maps.shape[2:])
             maps = maps - maps.mean((2, 3), keepdim=True)
             new = [Moments.of(maps[i::2], targets[i::2]) for i in (0, 1)]
@@ -312,16 +316,6 @@ def strongest_place(maps: Tensor, height: int, width: int) -> Tensor:
     places = torch.stack([rows, columns], 1)
     places[flat.amax(1) == flat.amin(1)] = torch.nan
     return places
-
-
-def _maps(model: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """The feature maps of several layers, from one pass."""
-    with torch.no_grad(), layers.capture(model, *names) as seen:
-        model(x)
-    for name in names:
-        if seen[name].ndim != 4:
-            raise ValueError(f"names: {name!r} gives {tuple(seen[name].shape)}, not (N,K,h,w)")
-    return dict(seen)
 
 
 def _check(maps: Tensor) -> None:

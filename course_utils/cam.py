@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from course_utils import guided, layers
-from course_utils.common.scores import class_indices, class_scores
+from course_utils.common import gate
+from course_utils.common.scores import chosen, class_indices, class_scores
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels; bottom and right excluded, as in a slice."""
@@ -63,7 +64,8 @@ def head(model: nn.Module, x: Tensor) -> Head:
 def _head(model: nn.Module, x: Tensor) -> Head:
     """As `head`, but its weights, and perhaps its maps, are the network's own and not copies."""
     with torch.no_grad(), _Recorder() as recorder:
-        scores = model(x.detach())
+        scores = gate.run(model, x.detach())
+    gate.check_logits(model, scores, len(x))
     name, args = recorder.made(scores)
     if name == "linear":
         _, weight, bias = _three(args)
@@ -121,11 +123,9 @@ def cam(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> 
     Raises:
         ValueError: as `head`, and for a class the network does not have.
     """
-    _checked(x)
-    index = class_indices(model, classes, len(x)).to(x.device)
+    index = class_indices(model, classes, len(gate.check_shape(x))).to(x.device)
     found = _head(model, x)
-    if index.min() < 0 or index.max() >= len(found.weight):
-        raise ValueError(f"classes: {index.tolist()}; accepted: 0 to {len(found.weight) - 1}")
+    chosen(found.scores, index)  # refuses classes that are not there
     return class_activation_map(found.maps, found.weight, index)
 
 
@@ -144,9 +144,7 @@ def channel_weights(
     def cut(module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         # From here on there is a graph, however frozen the network is, and none before: this
         # spares the backward pass everything below the layer.
-        if not isinstance(output, Tensor) or output.ndim != 4:
-            raise ValueError(f"layer={layer!r}: its output is no stack of feature maps (N,K,h,w)")
-        leaves.append(output.detach().requires_grad_())
+        leaves.append(gate.check_maps(output, layer, x).detach().requires_grad_())
         return leaves[-1].clone()  # what follows may work in place
 
     handle = layers.find(model, layer).register_forward_hook(cut)
@@ -341,9 +339,15 @@ class _Recorder(TorchFunctionMode):
         if name not in ("adaptive_avg_pool2d", "avg_pool2d", "mean") or args[0].ndim != 4:
             raise _unfit(model, f"its last vector comes from {name!r}, not from average pooling")
         average = args[0].mean((2, 3))
-        if average.shape != tensor.shape or not torch.allclose(average, tensor, 1e-3, 1e-5):
+        if _same(args[0].mean((1, 2)), tensor):
+            raise _unfit(model, "its last maps have their channels last, (N,h,w,K)")
+        if not _same(average, tensor):
             raise _unfit(model, "its pooling is no average over all positions")
         return args[0], average
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, 1e-3, 1e-5)
 
 
 _SAME = ("flatten", "view", "reshape", "squeeze", "dropout", "contiguous", "dropout_")
@@ -362,10 +366,3 @@ def _unfit(model: nn.Module, why: str) -> ValueError:
         "average pooling and one linear layer, or in a 1x1 convolution and global average pooling, "
         "in eval mode. `grad_cam` works for the others."
     )
-
-
-def _checked(x: Tensor) -> None:
-    if x.ndim != 4 or len(x) == 0 or not torch.isfinite(x).all():
-        raise ValueError(
-            f"x: shape {tuple(x.shape)}; accepted: finite images (N,3,H,W), N at least 1"
-        )

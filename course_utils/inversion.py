@@ -15,6 +15,7 @@ from skimage import metrics
 from torch import Tensor, nn
 
 from course_utils import layers, models
+from course_utils.common import gate
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import (
     Fourier,
@@ -144,6 +145,7 @@ def invert(
         ValueError: a photo that is too small, not finite or of another shape; as `features`; a
             layer in which the photo has no features (all zero); a number outside its range.
     """
+    gate.check_zoo(model)
     photo = checked(photo).to(model.device)
     if weight < 0:
         raise ValueError(f"weight={weight}; accepted: 0 or more")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from course_utils.common import gate
 from course_utils.common.errors import unknown
 
 
@@ -25,8 +26,10 @@ def find(model: nn.Module, layer: str | nn.Module) -> nn.Module:
             the submodule itself.
 
     Raises:
-        ValueError: no such layer; near spellings are suggested.
+        ValueError: no such layer, near spellings are suggested; a compiled, scripted or parallel
+            network, whose layers are out of reach.
     """
+    gate.check_open(model)
     if isinstance(layer, nn.Module):
         if any(part is layer for part in model.modules()):
             return layer
@@ -37,13 +40,14 @@ def find(model: nn.Module, layer: str | nn.Module) -> nn.Module:
     path = table.get(layer, layer)
     if path not in every or not path:
         choices = [*table, *(n for n in every if n and n not in table.values())]
-        what = f"layers of {getattr(model, 'name', type(model).__name__)}"
+        what = f"layers of {gate.name_of(model)}"
         raise ValueError(unknown("layer", layer, choices, what))
     return every[path]
 
 
 def _table(model: nn.Module) -> dict[str, str]:
-    return getattr(model, "layers", None) or {n: n for n, _ in model.named_modules() if n}
+    known = getattr(model, "layers", None)  # others use that name for a part of themselves
+    return known if isinstance(known, dict) else {n: n for n, _ in model.named_modules() if n}
 
 
 @contextmanager
@@ -96,8 +100,48 @@ def activations(model: nn.Module, x: Tensor, layer: str | nn.Module) -> Tensor:
     Returns:
         Usually (N,K,h,w).
     """
-    with torch.no_grad(), capture(model, layer) as seen:
-        model(x)
+    with torch.no_grad():
+        return outputs(model, x, layer)[layer]
+
+
+def outputs(model: nn.Module, x: Tensor, *layers: str | nn.Module) -> dict[str | nn.Module, Tensor]:
+    """The outputs of several layers, with the graph if there is one, from one whole pass.
+
+    Args:
+        model: a network.
+        x: normalised images (N,3,H,W).
+        layers: names as `find` accepts them.
+
+    Returns:
+        layer -> its output, the last one where the pass runs it several times.
+
+    Raises:
+        ValueError: an unknown layer, one that the pass never comes to, or whose output is no
+            tensor; otherwise as `gate.run`.
+    """
+    with capture(model, *layers) as seen:
+        gate.run(model, x)
+    return {layer: taken(seen, layer) for layer in layers}
+
+
+def maps(model: nn.Module, x: Tensor, *layers: str | nn.Module) -> dict[str | nn.Module, Tensor]:
+    """As `outputs`, of layers with feature maps: layer -> (N,K,h,w).
+
+    Raises:
+        ValueError: a layer without rows and columns, or with its channels last; otherwise as
+            `outputs`.
+    """
+    seen = outputs(model, x, *layers)
+    return {layer: gate.check_maps(found, layer, x) for layer, found in seen.items()}
+
+
+def taken(seen: dict[str | nn.Module, object], layer: str | nn.Module) -> Tensor:
+    """What `capture` has taken down of a layer; ValueError if there is none, or no tensor."""
+    if layer not in seen:
+        raise ValueError(f"layer={layer!r} takes no part in the forward pass")
+    if not isinstance(seen[layer], Tensor):
+        kind = type(seen[layer]).__name__
+        raise ValueError(f"layer={layer!r}: its output is a {kind}, not a tensor")
     return seen[layer]
 
 
@@ -123,7 +167,7 @@ def forward_until(model: nn.Module, x: Tensor, *names: str) -> dict[str, Tensor]
 
         handles = [find(model, name).register_forward_hook(stop) for name in names]
         try:
-            model(x)
+            gate.run(model, x, names[-1])
         finally:
             for handle in handles:
                 handle.remove()
@@ -147,30 +191,20 @@ def output(model: nn.Module, x: Tensor, layer: str) -> Tensor:
         ValueError: an unknown layer, one that the pass never comes to, or whose output is no tensor
             of real numbers or has no gradient although x wants one; images too small for it.
     """
-    if x.ndim != 4 or len(x) == 0:
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: images (N,3,H,W), N at least 1")
-    height, width = x.shape[-2:]
-    small = f"images of {height} x {width} pixels are too small for layer={layer!r}"
-    try:
-        seen = forward_until(model, x, layer)
-    except RuntimeError as error:
-        if min(height, width) >= SMALL or isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(f"{small} ({str(error).splitlines()[0]})") from error
+    seen = forward_until(model, x, layer)
     if layer not in seen:
         raise ValueError(f"layer={layer!r} takes no part in the forward pass")
     found = seen[layer]
     if not isinstance(found, Tensor) or not found.is_floating_point():
         raise ValueError(f"layer={layer!r} gives no tensor of real numbers")
     if not found.numel():
-        raise ValueError(small)
+        height, width = x.shape[-2:]
+        raise ValueError(
+            f"x: images of {height} x {width} pixels are too small for layer={layer!r}"
+        )
     if torch.is_grad_enabled() and x.requires_grad and not found.requires_grad:
         raise ValueError(f"layer={layer!r} has no gradient with respect to the pixels")
     return found
-
-
-SMALL = 100
-"""Pixels: a network that fails on images of fewer a side is likely to fail for that."""
 
 
 class _Enough(Exception):
@@ -291,13 +325,16 @@ def trace(model: nn.Module) -> fx.GraphModule:
     """The network as a graph of its layers, sharing its weights.
 
     Raises:
-        ValueError: the forward pass depends on the data, so that it cannot be traced.
+        ValueError: the forward pass depends on the data, so that it cannot be traced, or a network
+            whose layers are out of reach.
     """
+    gate.check_open(model)
     try:
         return fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:
+        text = str(error).split("\n")[0].split(". ")[0]
         raise ValueError(
-            f"{type(model).__name__} cannot be traced by torch.fx ({error}), so its geometry is "
+            f"{type(model).__name__} cannot be traced by torch.fx ({text}), so its geometry is "
             "unknown"
         ) from error
 
@@ -312,6 +349,7 @@ class _Spans(fx.Interpreter):
     def __init__(self, graph: fx.GraphModule, path: str, axis: int) -> None:
         super().__init__(graph)
         self.path, self.axis, self.found = path, axis, None
+        self.extra_traceback = False  # else torch.fx adds its graph to our sentences
 
     def run(self, span: Span) -> Span | None:
         self.found = None

@@ -26,6 +26,7 @@ from torchvision.transforms.v2 import functional as tvf
 from course_utils import images
 from course_utils.common import paths
 from course_utils.common.errors import unknown
+from course_utils.common.gate import check_unit_range
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -98,7 +99,12 @@ class Network(nn.Module):
         return bool(self.labels)
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Pixels in 0-1, (3,H,W) or (N,3,H,W), to the zero-centred values the network knows."""
+        """Pixels in 0-1, (3,H,W) or (N,3,H,W), to the zero-centred values the network knows.
+
+        Raises:
+            ValueError: whole numbers, or values as in 0-255.
+        """
+        check_unit_range(pixels)
         return (pixels.to(self.mean) - self.mean) / self.std
 
     def denormalize(self, x: Tensor) -> Tensor:
@@ -142,8 +148,8 @@ class Network(nn.Module):
         """
         if not self.has_classifier:
             raise ValueError(
-                f"{self.name} has no classifier, so it has no class {label!r}: it ends in feature "
-                "maps. Use squeezenet1_1 or efficientnet_lite0."
+                f"{self.name} has no classifier, or none whose classes have names, so it has no "
+                f"class {label!r}. Use squeezenet1_1 or efficientnet_lite0, or give `labels`."
             )
         if not isinstance(label, str):
             number = operator.index(label)  # NumPy's integers and one-element tensors count too

@@ -239,19 +239,11 @@ def best_units(
         raise ValueError("x: no photos; one or more are needed")
     found: dict[str, list[BestUnits]] = {name: [] for name in names}
     for start in tqdm(range(0, len(x), CHUNK), desc=progress, disable=not progress, leave=False):
-        with torch.no_grad(), layers.capture(model, *names) as seen:
-            model(x[start : start + CHUNK])
+        with torch.no_grad():
+            seen = layers.maps(model, x[start : start + CHUNK], *names)
         for name in names:
-            found[name].append(_best(_maps(seen[name], name)))
+            found[name].append(_best(seen[name]))
     return {name: _join(parts) for name, parts in found.items()}
-
-
-def _maps(output: Tensor, layer: str) -> Tensor:
-    if output.ndim != 4:
-        raise ValueError(
-            f"layer={layer!r}: its output {tuple(output.shape)} has no rows and columns"
-        )
-    return output
 
 
 def _join(parts: list[BestUnits]) -> BestUnits:
@@ -381,9 +373,8 @@ def effective_field(model: nn.Module, x: Tensor, layer: str | nn.Module, seed: i
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, len(x), CHUNK):
         part = x[start : start + CHUNK].detach().requires_grad_()
-        with torch.enable_grad(), layers.capture(model, layer) as seen:
-            model(part)
-            maps = _maps(seen[layer], str(layer))
+        with torch.enable_grad():
+            maps = layers.maps(model, part, layer)[layer]
             middle = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
             coin = torch.randint(0, 2, middle.shape, generator=generator, device="cpu")
             signs = (2 * coin - 1).to(middle)

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
 from course_utils.common.scores import class_indices, class_scores
 from course_utils.models import Network
@@ -233,9 +234,8 @@ def fit_head(
     wanted = torch.as_tensor(targets, device="cpu").numpy()
     if len(wanted) != len(pixels) or len(set(wanted.tolist())) < 2:
         raise ValueError(f"targets: {len(wanted)} for {len(pixels)} images; two classes at least")
-    features = in_chunks(
-        lambda p: layers.activations(model, model.normalize(p), layer).amax((2, 3)), pixels
-    )
+    with torch.no_grad():
+        features = in_chunks(lambda p: _peaks(model, gate.normalised(model, p), layer), pixels)
     mean, std = features.mean(0), features.std(0) + 1e-3
     fitted = LogisticRegression(C=0.1, max_iter=500).fit(((features - mean) / std).cpu(), wanted)
     weight = torch.from_numpy(fitted.coef_).to(features) / std
@@ -265,6 +265,9 @@ class WithHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) of normalised images (N,3,H,W)."""
-        with layers.capture(self.model, self.layer) as seen:
-            self.model(x)
-        return self.head(seen[self.layer].amax((2, 3)))
+        return self.head(_peaks(self.model, x, self.layer))
+
+
+def _peaks(model: nn.Module, x: Tensor, layer: str) -> Tensor:
+    """The largest value of each of a layer's feature maps, (N,K)."""
+    return layers.maps(model, x, layer)[layer].amax((2, 3))

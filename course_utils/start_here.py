@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import images, layers, models
+from course_utils.common import gate
 
 
 def capture_layer(model: nn.Module, x: Tensor, layer: str) -> Tensor:
@@ -37,7 +38,7 @@ def capture_layer(model: nn.Module, x: Tensor, layer: str) -> Tensor:
     handle = layers.find(model, layer).register_forward_hook(keep)
     try:
         with torch.no_grad():
-            model(x)
+            gate.run(model, x)
     finally:
         handle.remove()
     if not kept:
@@ -70,9 +71,7 @@ def top_classes(
             outside its range.
     """
     with torch.no_grad():
-        logits = model(x)
-    if logits.ndim != 2:
-        raise ValueError(f"model: its output has shape {tuple(logits.shape)}, not (N, classes)")
+        logits = gate.logits(model, x)
     if len(names) != logits.shape[1]:
         raise ValueError(f"names: {len(names)} came for {logits.shape[1]} logits")
     if not 1 <= k <= len(names):

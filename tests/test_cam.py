@@ -114,7 +114,6 @@ REFUSED = {
     "maximum": [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(6, 5)],
     "no pooling": [nn.Flatten(), nn.Linear(6 * 14 * 14, 5)],
     "a wide convolution": [nn.Conv2d(6, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
-    "no classifier": [],
 }
 
 
@@ -125,6 +124,11 @@ def test_other_heads_are_refused(which):
     net = tiny.fill(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), *parts))
     with pytest.raises(ValueError, match="no class activation maps.*grad_cam"):
         cam.cam(net, tiny.batch(), 0)
+
+
+def test_a_network_without_classifier_is_refused():
+    with pytest.raises(ValueError, match=r"its output has shape .*, not \(N, classes\)"):
+        cam.cam(tiny.network()[:5], tiny.batch(), 0)
 
 
 def test_the_edge_network_is_refused(zoo):

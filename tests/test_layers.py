@@ -520,6 +520,9 @@ def test_images_that_give_no_output_are_refused():
             layers.output(Odd(), torch.zeros(shape), "deep")
 
 
-def test_what_is_wrong_with_large_images_is_not_called_their_size():
-    with pytest.raises(RuntimeError, match="(?i)double"):
-        layers.output(Odd(), torch.zeros(1, 3, 100, 100, dtype=torch.float64), "deep")
+@pytest.mark.parametrize("side", [16, 100])
+def test_what_else_is_wrong_with_images_is_not_called_their_size(side):
+    with pytest.raises(ValueError, match="x: float64; accepted: float32, as Odd's weights"):
+        layers.output(Odd(), torch.zeros(1, 3, side, side, dtype=torch.float64), "deep")
+    with pytest.raises(ValueError, match=r"x: shape \(1, 1.* to have 3 channels"):
+        layers.output(Odd(), torch.zeros(1, 1, side, side), "deep")

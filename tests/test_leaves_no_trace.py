@@ -73,7 +73,8 @@ def patched(incremental, case):
 
 def valued(target, case):
     """The numbers of a `Target`, and pictures painted by it."""
-    painted = ascent.paint(target, 2, size=16, steps=2, transforms=(), progress=None)
+    side = case.x.shape[-1]
+    painted = ascent.paint(target, 2, size=side, steps=2, transforms=(), progress=None)
     return target(case.x).detach(), painted.image
 
 

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import images
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
-from course_utils.common.scores import class_indices
+from course_utils.common.scores import chosen, class_indices
 from course_utils.models import on_pixels
 
 BATCH = 8
@@ -79,7 +80,7 @@ def probabilities(model: nn.Module, pixels: Tensor) -> Tensor:
     """Softmax probabilities (N,C) of images (N,3,H,W) in 0-1."""
     network = on_pixels(model)
     with torch.no_grad():
-        return in_chunks(lambda p: network(p).softmax(1), pixels.detach())
+        return in_chunks(lambda p: gate.logits(network, p).softmax(1), pixels.detach())
 
 
 # ------------------------------------------------------------------ slopes
@@ -119,8 +120,8 @@ def _cross_entropy(logits: Tensor, index: Tensor) -> Tensor:
 
 def lead_of(logits: Tensor, index: Tensor) -> Tensor:
     """S_c - max over k != c of S_k, from logits (N,C) and classes (N,)."""
-    chosen = logits.gather(1, index[:, None])[:, 0]
-    return chosen - logits.scatter(1, index[:, None], -torch.inf).amax(1)
+    own = logits.gather(1, index[:, None])[:, 0]
+    return own - logits.scatter(1, index[:, None], -torch.inf).amax(1)
 
 
 def slopes(
@@ -140,8 +141,8 @@ def slopes(
     for x, c in zip(pixels.detach().split(BATCH), index.split(BATCH), strict=True):
         x = x.clone().requires_grad_()
         with torch.enable_grad():
-            logits = network(x)
-            _check_classes(c, logits)
+            logits = gate.logits(network, x)
+            chosen(logits, c)  # refuses classes that are not there
             value = number(logits, c)
             total = value.sum()  # images do not mix, so neither do gradients
         values.append(value.detach())
@@ -356,7 +357,7 @@ def target_indices(model: nn.Module, pixels: Tensor, target: Classes) -> Tensor:
     check_pixels(pixels)
     index = indices(model, target, pixels)
     given = probabilities(model, pixels)
-    _check_classes(index, given)
+    chosen(given, index)  # refuses classes that are not there
     same = (given.argmax(1) == index).nonzero()[:, 0].tolist()
     if same:
         labels, c = getattr(model, "labels", None), int(index[same[0]])
@@ -399,13 +400,6 @@ def check_range(**given: float) -> None:
 def indices(model: nn.Module, classes: Classes, pixels: Tensor) -> Tensor:
     """One class for each image, (N,), where the images are."""
     return class_indices(model, classes, len(pixels)).to(pixels.device)
-
-
-def _check_classes(index: Tensor, logits: Tensor) -> None:
-    if logits.ndim != 2:
-        raise ValueError(f"model: its output has shape {tuple(logits.shape)}, not (N, classes)")
-    if index.min() < 0 or index.max() >= logits.shape[1]:
-        raise ValueError(f"classes: {index.tolist()}; accepted: 0 to {logits.shape[1] - 1}")
 
 
 def wide(values: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Pixels are in 0-1 as in `adversarial`.
 """
 
 import json
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from course_utils.adversarial.budget import (
     random_signs,
     wide,
 )
-from course_utils.common import paths
+from course_utils.common import gate, paths
 from course_utils.models import on_pixels
 
 # ------------------------------------------------------------------ tables
@@ -120,7 +121,7 @@ def _leads(model: nn.Module, pixels: Tensor, index: Tensor) -> Tensor:
     network = on_pixels(model)
     with torch.no_grad():
         parts = zip(pixels.split(BATCH), index.split(BATCH), strict=True)
-        return torch.cat([lead_of(network(p), i) for p, i in parts])
+        return torch.cat([lead_of(gate.logits(network, p), i) for p, i in parts])
 
 
 def _signed(
@@ -346,7 +347,10 @@ class Defended(nn.Module):
     def __init__(self, model: nn.Module, filter: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.model, self.filter, self.training = on_pixels(model), filter, model.training
-        self.index, self.labels = getattr(model, "index", int), getattr(model, "labels", [])
+        self.index, self.labels = (
+            getattr(model, "index", operator.index),
+            getattr(model, "labels", []),
+        )
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N,C) of pixels (N,3,H,W) in 0-1."""

@@ -23,6 +23,7 @@ from course_utils.adversarial.budget import (
     target_indices,
     wide,
 )
+from course_utils.common import gate
 from course_utils.common.optimise import lbfgs, optimise
 from course_utils.models import on_pixels
 
@@ -157,7 +158,7 @@ def _shortest(
     """r for one c. What of r lies outside the box counts for its length, not for the loss."""
 
     def loss(r: Tensor) -> Tensor:
-        return functional.cross_entropy(network((photo + r).clamp(0, 1)), index)
+        return functional.cross_entropy(gate.logits(network, (photo + r).clamp(0, 1)), index)
 
     def length(r: Tensor) -> Tensor:
         return c * (r.square().sum() + 1e-10).sqrt()  # |r| has no slope at zero

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import images, layers
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
 from course_utils.common.optimise import (
     Fourier,
@@ -28,7 +29,7 @@ from course_utils.common.optimise import (
     scale,
     total_variation,
 )
-from course_utils.common.scores import class_indices, class_scores
+from course_utils.common.scores import chosen, class_indices, class_scores
 from course_utils.models import Network
 
 SIZE = 128
@@ -122,7 +123,7 @@ class Target:
 
     def of_pixels(self, pixels: Tensor) -> Tensor:
         """The same for images in 0-1."""
-        return self.values(self.model.normalize(pixels))
+        return self.values(gate.normalised(self.model, pixels))
 
 
 def score(model: nn.Module, classes: int | str | Sequence | Tensor) -> Target:
@@ -138,10 +139,9 @@ def probability(
     _named(model, classes)
 
     def values(x: Tensor) -> Tensor:
-        every = model(x).log_softmax(1)
         index = class_indices(model, classes, len(x)).to(x.device)
-        chosen = every.gather(1, index[:, None])[:, 0]
-        return chosen if log else chosen.exp()
+        p = chosen(gate.logits(model, x).log_softmax(1), index)
+        return p if log else p.exp()
 
     return Target(model, values)
 
@@ -160,9 +160,8 @@ def class_map(
     _named(model, classes)
 
     def values(x: Tensor) -> Tensor:
-        means = layers.output(model, x, layer).mean((2, 3))
-        index = class_indices(model, classes, len(x)).to(x.device)
-        return means.gather(1, index[:, None])[:, 0]
+        means = gate.check_maps(layers.output(model, x, layer), layer, x).mean((2, 3))
+        return chosen(means, class_indices(model, classes, len(x)).to(x.device))
 
     return Target(model, values)
 
@@ -194,7 +193,7 @@ def channel(
     wanted = [channels] if isinstance(channels, int) else list(channels)
 
     def values(x: Tensor) -> Tensor:
-        maps = layers.output(model, x, layer)
+        maps = gate.check_maps(layers.output(model, x, layer), layer, x)
         if not all(0 <= c < maps.shape[1] for c in wanted) or len(wanted) not in (1, len(x)):
             raise ValueError(
                 f"channels={wanted} for {len(x)} images; accepted: one for all or one for each, "
@@ -263,11 +262,13 @@ def paint(
             otherwise as `optimise`.
     """
     pairs = [(1.0, targets)] if isinstance(targets, Target) else list(targets)
+    for _, target in pairs:
+        gate.check_zoo(target.model)
     image = Fourier.of(start) if isinstance(start, Tensor) else start
     if image is None:
         image = Fourier((n, size, size), noise, seed, device=_device(pairs[0][1].model))
     transforms = wobble() if transforms is None else transforms
-    _check_size(pairs, min(image().shape[-2:]), transforms)
+    _check_size(pairs, min(image().shape[-2:]), bool(transforms))
     return optimise(
         lambda p: -sum(weight * target.of_pixels(p).sum() for weight, target in pairs),
         image,
@@ -285,7 +286,7 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _check_size(pairs: Sequence, size: int, transforms: Sequence[Transform]) -> None:
+def _check_size(pairs: Sequence, size: int, moved: bool) -> None:
     """A picture must hold a unit's field, and at its smallest still pass through the network."""
     field = max(target.field for _, target in pairs)
     if size < field:
@@ -293,15 +294,15 @@ def _check_size(pairs: Sequence, size: int, transforms: Sequence[Transform]) -> 
             f"size={size}: a unit of this layer sees {field} pixels, so a smaller picture would "
             f"show it mostly padding; accepted: {field} or more"
         )
+    smallest = max(1, int(size * 0.8)) if moved else size
     for _, target in pairs:
-        smallest = max(1, int(size * 0.8)) if transforms else size
-        tiny = torch.zeros(1, 3, smallest, smallest, device=_device(target.model))
+        grey = torch.full((1, 3, smallest, smallest), 0.5, device=_device(target.model))
         try:
             with torch.no_grad():
-                target.model(tiny)
-        except RuntimeError as error:
-            name = getattr(target.model, "name", "the network")
-            raise ValueError(f"size={size} is too small for {name} ({error})") from None
+                gate.run(target.model, gate.normalised(target.model, grey))
+        except ValueError as error:
+            why = f" once it is made smaller at random, to {smallest}" if moved else ""
+            raise ValueError(f"size={size} does not do{why}: {error}") from error
 
 
 # ------------------------------------------------------------------ measuring pictures
@@ -342,10 +343,11 @@ def recognition(
     Returns:
         For each picture: the most probable class, its probability, and that of the wanted class.
     """
+    gate.check_zoo(model)
     index = class_indices(model, list(classes), len(pixels)).to(model.device)
     moved = images.eight_bits(pixels).roll(shift, dims=(-2, -1))
     with torch.no_grad():
-        p = in_chunks(lambda some: model(model.normalize(some)).softmax(1), moved)
+        p = in_chunks(lambda some: gate.logits(model, model.normalize(some)).softmax(1), moved)
     best = p.max(1)
     wanted = p.gather(1, index[:, None])[:, 0]
     names = [model.labels[i] for i in best.indices]
@@ -367,7 +369,7 @@ def dead_scores(model: nn.Module, x: Tensor) -> Tensor:
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        logits = model(x)[0]
+        logits = gate.logits(model, x)[0]
     zero = (logits == 0).nonzero()[:, 0].tolist()
 
     def flat(index: int) -> bool:
@@ -399,9 +401,11 @@ def facets(
     """
     if not 1 <= k <= len(pixels):
         raise ValueError(f"k={k} for {len(pixels)} photos; accepted: 1 to {len(pixels)}")
-    means = in_chunks(
-        lambda p: layers.activations(model, model.normalize(p), layer).mean((2, 3)), pixels
-    )
+    with torch.no_grad():
+        means = in_chunks(
+            lambda p: layers.maps(model, gate.normalised(model, p), layer)[layer].mean((2, 3)),
+            pixels,
+        )
     directions = functional.normalize(means, dim=1).cpu().numpy()
     groups = KMeans(k, n_init=10, random_state=seed).fit_predict(directions)
     order = np.argsort(-np.bincount(groups, minlength=k), kind="stable")

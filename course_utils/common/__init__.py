@@ -4,6 +4,7 @@ batches.py      large batches in chunks that fit
 composites.py   cut-out objects on photos, with their masks
 decoding.py     a file as a picture, or what it is instead
 errors.py       messages that suggest near spellings
+gate.py         what a network, images and outputs must be like
 lectures.py     the lectures by name
 optimise.py     one loop for everything that descends or climbs, and its rules
 paths.py        where the course's files are

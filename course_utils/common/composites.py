@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_utils import images
 from course_utils.common.batches import in_chunks
+from course_utils.common.gate import logits, normalised
 from course_utils.models import Network
 
 CALLED = {
@@ -140,4 +141,4 @@ def _scene(
 
 def _probabilities(model: Network, pixels: Tensor) -> Tensor:
     with torch.no_grad():
-        return in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)
+        return in_chunks(lambda p: logits(model, normalised(model, p)).softmax(1).cpu(), pixels)

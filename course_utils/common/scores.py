@@ -1,9 +1,13 @@
 """The score of a class: what lectures differentiate, or watch while they change the picture."""
 
+import operator
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from course_utils.common.gate import check_shape, is_zoo, logits, name_of
 
 
 def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: int) -> Tensor:
@@ -11,23 +15,38 @@ def class_indices(model: nn.Module, classes: int | str | Sequence | Tensor, n: i
 
     Args:
         model: a network; one from the zoo also accepts class names.
-        classes: an index or a name for all images, or one for each: list or tensor (n,).
+        classes: an index or a name for all images, or one for each: list, array or tensor (n,).
         n: the number of images.
 
     Returns:
         (n,) int64, on the CPU.
 
     Raises:
-        ValueError: another number of classes than images, or a class the network does not have.
+        ValueError: another number of classes than images, what is neither a whole number nor a
+            name, or a class the network does not have.
     """
-    given = classes.tolist() if isinstance(classes, Tensor) else classes
-    given = given if isinstance(given, list | tuple) else [given] * n
+    given = classes.tolist() if isinstance(classes, Tensor | np.ndarray) else classes
+    given = list(given) if isinstance(given, list | tuple | range) else [given] * n
     if len(given) != n:
         raise ValueError(
             f"classes: {len(given)} came for {n} images; accepted: one, or one for each"
         )
-    find = getattr(model, "index", int)
-    return torch.tensor([find(c) for c in given], device="cpu")
+    return torch.tensor([_index(model, c) for c in given], dtype=torch.long, device="cpu")
+
+
+def _index(model: nn.Module, given: object) -> int:
+    """The index of one class: a whole number, or a name where the network knows names."""
+    labels = getattr(model, "labels", ())
+    named = isinstance(labels, list | tuple) and len(labels) > 0
+    find = model.index if named or (isinstance(given, str) and is_zoo(model)) else operator.index
+    try:
+        return find(None if isinstance(given, bool) else given)
+    except TypeError as error:
+        names = f"a class name of {name_of(model)}, or " if named else ""
+        raise ValueError(
+            f"classes: {given!r}; accepted: {names}a whole number from 0; one for all images, or "
+            "one for each, (N,)"
+        ) from error
 
 
 def class_scores(model: nn.Module, x: Tensor, classes: int | str | Sequence | Tensor) -> Tensor:
@@ -45,14 +64,16 @@ def class_scores(model: nn.Module, x: Tensor, classes: int | str | Sequence | Te
         ValueError: `x` of another shape or not finite, a network without classifier, or a class it
             does not have.
     """
-    if x.ndim != 4 or len(x) == 0:
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: images (N,3,H,W), N at least 1")
-    if not torch.isfinite(x).all():
-        raise ValueError("x: it has values that are not finite (NaN or infinity)")
-    index = class_indices(model, classes, len(x)).to(x.device)
-    scores = model(x)
-    if scores.ndim != 2:
-        raise ValueError(f"model: its output has shape {tuple(scores.shape)}, not (N, classes)")
+    index = class_indices(model, classes, len(check_shape(x))).to(x.device)
+    return chosen(logits(model, x), index)
+
+
+def chosen(scores: Tensor, index: Tensor) -> Tensor:
+    """One score for each image, (N,), of scores (N,C) and class indices (N,).
+
+    Raises:
+        ValueError: an index that is none of 0 to C-1.
+    """
     if index.min() < 0 or index.max() >= scores.shape[1]:
         raise ValueError(f"classes: {index.tolist()}; accepted: 0 to {scores.shape[1] - 1}")
     return scores.gather(1, index[:, None])[:, 0]

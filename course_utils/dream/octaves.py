@@ -9,6 +9,7 @@ from torchvision.transforms.v2 import functional as tvf
 from tqdm.auto import tqdm
 
 from course_utils import images
+from course_utils.common import gate
 from course_utils.common.optimise import clamp, jitter, optimise
 from course_utils.dream.steps import Objective, activation_of, energy, smoothed_step
 from course_utils.dream.tiling import tiled, tiles
@@ -124,7 +125,7 @@ def dream(
         ValueError: an unknown layer, one without gradient or silent on this picture, octaves or
             tiles too small for it; otherwise as `images.read`, `octave_sizes` and `optimise`.
     """
-    photo = model.normalize(images.read(pixels)[None])
+    photo = gate.normalised(model, images.read(pixels)[None])
     sizes = octave_sizes(photo.shape[-2:], octaves, ratio)
     loss = objective or energy(model, layer)
     seen = loss if tile is None else tiled(loss, tile)

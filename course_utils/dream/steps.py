@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.common.optimise import Rule, blur, normalised_step
 
 Objective = Callable[[Tensor], Tensor]
@@ -69,6 +70,7 @@ def guided_by(model: nn.Module, layer: str, guide: Tensor) -> Objective:
     if vectors.ndim != 4 or len(vectors) != 1:
         shape = tuple(vectors.shape)
         raise ValueError(f"guide: layer={layer!r} gives {shape}; accepted: one image, (1,K,h,w)")
+    gate.check_maps(vectors, layer, guide)
     vectors = vectors[0].flatten(1)  # (K, h*w)
 
     def loss(x: Tensor) -> Tensor:
@@ -80,8 +82,6 @@ def guided_by(model: nn.Module, layer: str, guide: Tensor) -> Objective:
 
 def activation_of(model: nn.Module, x: Tensor, layer: str) -> Tensor:
     """The layer's output with its graph; one clear error for all that can be wrong with it."""
-    if not torch.isfinite(x).all():
-        raise ValueError("x: it has values that are not finite (NaN or infinity)")
     return layers.output(model, x, layer)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from course_utils.common import gate
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import total_variation
 from course_utils.fast_style.network import NORMS, TransformNetwork
@@ -77,6 +78,7 @@ class PerceptualLoss:
     """
 
     def __init__(self, network: Network, painting: Tensor, recipe: Recipe) -> None:
+        gate.check_zoo(network)
         self.network, self.recipe = network, recipe
         with torch.no_grad():
             seen = self.look(painting[None], recipe.style_layers)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import images
+from course_utils.common import gate
 
 
 @torch.no_grad()
@@ -22,7 +23,7 @@ def stylise(network: nn.Module, image: object, max_side: int | None = 1024) -> T
         (3,H,W) in 0-1, on the CPU.
     """
     device = next(network.parameters()).device
-    return network(images.read(image, max_side)[None].to(device))[0].cpu()
+    return gate.run(network, images.read(image, max_side)[None].to(device))[0].cpu()
 
 
 def fade(pixels: Tensor, contrast: float) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.common.scores import class_scores
 from course_utils.guided.rules import RULES, accept_rule, following, passes, relu_calls
 from course_utils.models import Network
@@ -144,13 +145,11 @@ def _unit_gradient(
     rule: str,
 ) -> tuple[Tensor, Tensor]:
     """`unit_gradient`, and the row and column (N,2) of the units."""
-    if x.ndim != 4 or len(x) == 0 or not torch.isfinite(x).all():
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: finite images (N,3,H,W)")
     accept_rule(model, rule)
     x = x.detach().requires_grad_()
     with torch.enable_grad(), following(rule) as search, layers.capture(model, layer) as seen:
-        search(model(x), [x], True)
-        maps = seen[layer]
+        search(gate.run(model, x), [x], True)
+        maps = gate.check_units(layers.taken(seen, layer), layer, x)
         values, places = strongest_units(maps, channel)
         if units is not None:
             values, places = _values_at(maps, channel, units)
@@ -243,6 +242,7 @@ def unit_views(
     """
     field = layers.receptive_field(model, layer, tuple(x.shape[2:]))
     gradient, units = _unit_gradient(model, x, layer, channel, None, rule)
+    gate.check_zoo(model)
     pixels = model.denormalize(x.detach())
     views = []
     for i, unit in enumerate(units.tolist()):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import images, layers
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
 from course_utils.models import Network
 
@@ -32,14 +33,17 @@ def features(
             (N,3,H,W) or not finite, or so small that nothing is left of them at a layer.
     """
     check_photos(pixels)
+    gate.check_zoo(model)
     if not names or isinstance(names, str):
         raise ValueError(f"names: got {names!r}; accepted: a list of one layer or more")
     widths: list[int] = []
 
     def pooled(some: Tensor) -> Tensor:
-        with torch.no_grad(), layers.capture(model, *names) as seen:
-            _forward(model, some)
-        parts = [seen[n].flatten(2).mean(2) if seen[n].ndim > 2 else seen[n] for n in names]
+        x = gate.normalised(model, some)
+        with torch.no_grad():
+            seen = layers.outputs(model, x, *names)
+        kept = [gate.check_units(seen[n], n, x) for n in names]
+        parts = [units.flatten(2).mean(2) if units.ndim > 2 else units for units in kept]
         widths[:] = [part.shape[1] for part in parts]
         return torch.cat(parts, 1).cpu()
 
@@ -47,18 +51,6 @@ def features(
     size = 2 if model.device.type == "cpu" else 64
     joined = in_chunks(pooled, pixels, size=size, progress=progress)
     return dict(zip(names, joined.split(widths, 1), strict=True))
-
-
-def _forward(model: Network, pixels: Tensor) -> None:
-    try:
-        model(model.normalize(pixels))
-    except RuntimeError as error:
-        height, width = pixels.shape[2:]
-        if min(height, width) >= 64:
-            raise
-        raise ValueError(  # a window that is larger than what is left of the photo
-            f"pixels: {height} x {width} is too small for {model.name}: {error}"
-        ) from None
 
 
 def thumbnails(pixels: Tensor, side: int) -> Tensor:

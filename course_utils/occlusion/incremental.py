@@ -17,10 +17,14 @@ import torch.nn.functional as nnf
 from torch import Tensor, fx, nn
 
 from course_utils import layers
+from course_utils.common import gate
 
 
 class NoGeometry(ValueError):
     """A layer whose footprint is not known, so that the network has to be run as a whole."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"model: how far a change reaches through {what} is not known")
 
 
 @dataclass
@@ -87,9 +91,10 @@ class Incremental(fx.Interpreter):
     """
 
     def __init__(self, model: nn.Module, x: Tensor, classes: Sequence[int] | None = None) -> None:
-        if x.ndim != 4 or len(x) != 1:
-            raise ValueError(f"x: shape {tuple(x.shape)}; accepted: one image (1,3,H,W)")
+        check_one(x)
+        gate.check_model(model)
         super().__init__(layers.trace(getattr(model, "module", model)))
+        self.extra_traceback = False  # else torch.fx adds its graph to our sentences
         self.x, self.classes = x.detach(), classes if classes is None else list(classes)
         self.base = _Recorder(self.module).record(self.x)
         if classes is not None and _narrow(self.module, self.classes, self.base):
@@ -193,6 +198,13 @@ class Incremental(fx.Interpreter):
         (top, from_row, height), (left, from_column, width) = spans
         crop = value.crop(from_row, from_column, height, width, outside)
         return Footprint(after, _last(_without_padding(module, _first(crop))), top, left)
+
+
+def check_one(x: Tensor) -> None:
+    """Refuses what is not one finite image (1,3,H,W)."""
+    if len(gate.check_shape(x)) != 1:
+        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: one image (1,3,H,W), finite")
+    gate.check_images(x)
 
 
 class _Recorder(fx.Interpreter):

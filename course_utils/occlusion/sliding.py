@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.models import Network
-from course_utils.occlusion.incremental import Incremental
+from course_utils.occlusion.incremental import Incremental, check_one
 
 FILLS = ("grey", "dataset mean", "photo mean")
 
@@ -53,7 +54,7 @@ def fill_value(model: Network, x: Tensor, fill: str | Sequence[float] = "dataset
     colour = (0.5, 0.5, 0.5) if fill == "grey" else fill
     if isinstance(colour, str) or len(colour) != 3 or not all(0 <= c <= 1 for c in colour):
         raise ValueError(f"fill={fill!r}; accepted: {', '.join(FILLS)}, or three numbers in 0-1")
-    return model.normalize(torch.tensor(colour, device=x.device).view(3, 1, 1))
+    return gate.normalised(model, torch.tensor(colour, device=x.device).view(3, 1, 1))
 
 
 def occlude(x: Tensor, top: Tensor, left: Tensor, window: int, value: Tensor) -> Tensor:
@@ -90,13 +91,14 @@ def sliding_window(model: nn.Module, x: Tensor, window: int, stride: int, value:
         ValueError: a window that does not fit, or a stride below 1.
     """
     rows = []
+    check_one(x)
     with torch.no_grad():
         for top in starts(x.shape[2], window, stride):
             row = []
             for left in starts(x.shape[3], window, stride):
                 covered = x.clone()
                 covered[:, :, top : top + window, left : left + window] = value
-                row.append(model(covered)[0])
+                row.append(gate.logits(model, covered)[0])
             rows.append(torch.stack(row))
     return torch.stack(rows)
 
@@ -134,8 +136,7 @@ def occlusion_logits(
         ValueError: not one image, values that are not finite, a window that does not fit, an
             unknown fill, an unknown class, or a network without classifier.
     """
-    if x.ndim != 4 or len(x) != 1 or not torch.isfinite(x).all():
-        raise ValueError(f"x: shape {tuple(x.shape)}; accepted: one image (1,3,H,W), finite")
+    check_one(x)
     rows, columns = (starts(n, window, stride).to(x.device) for n in x.shape[2:])
     value = fill_value(model, x, fill)
     answer = _answerer(model, x, window, value, incremental, classes)
@@ -173,16 +174,14 @@ def _answerer(
     """The function from the squares' positions to logits: on footprints, or on whole pictures."""
 
     def whole(top: Tensor, left: Tensor) -> Tensor:
-        logits = model(occlude(x, top, left, window, value))
+        logits = gate.logits(model, occlude(x, top, left, window, value))
         return logits if classes is None else logits[:, list(classes)]
 
     corner = torch.zeros(1, dtype=torch.long, device=x.device)
     with torch.no_grad():
-        shape = tuple(model(x).shape)
-    if len(shape) != 2:
-        raise ValueError(f"model: its output has shape {shape}, not (1, classes): no classifier")
-    if classes is not None and not all(0 <= c < shape[1] for c in classes):
-        raise ValueError(f"classes={classes}; accepted: indices from 0 to {shape[1] - 1}")
+        n = gate.logits(model, x).shape[1]
+    if classes is not None and not all(0 <= c < n for c in classes):
+        raise ValueError(f"classes={classes}; accepted: indices from 0 to {n - 1}")
     if not incremental:
         return whole
     square = value.expand(1, 3, window, window)
@@ -278,7 +277,7 @@ def convolution_work(
     inner, work = getattr(model, "module", model), {}
     for path, module in inner.named_modules():
         if isinstance(module, nn.Conv2d):
-            field = layers.receptive_field(inner, module, size)
+            field = layers.receptive_field(inner, path, size)
             (height, width), weights = field.shape, module.weight.numel()
             # Squares stand on a grid, so the mean over all of them is a product of two means.
             axes = (field.rows, field.columns)

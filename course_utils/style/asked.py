@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from course_utils.common import gate
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import total_variation
 from course_utils.models import Network
@@ -113,6 +114,7 @@ def task(
         ValueError: unknown layers or colours, weights that are negative or all zero, a painting or
             photo too small or too narrow, or one that leaves a layer all zero.
     """
+    gate.check_zoo(model)
     if content is None or styles is None:
         usual = default_layers(model)
         content, styles = content or usual[0], usual[1] if styles is None else styles

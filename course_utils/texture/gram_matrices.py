@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import Fourier, Parameterisation, Result, lbfgs, optimise
 from course_utils.models import Network
@@ -129,7 +130,7 @@ def features(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Ten
     if len(seen) < len(names):
         missing = [name for name in names if name not in seen]
         raise ValueError(f"names: the pass never came to {missing}")
-    return {name: seen[name] for name in names}
+    return {name: gate.check_maps(seen[name], name, x) for name in names}
 
 
 # ------------------------------------------------------------------ synthesis by Gram matrices
@@ -174,7 +175,7 @@ def describe(
     found = {}
     for k in range(octaves):
         small = functional.avg_pool2d(pixels, 2**k)
-        maps = features(model, model.normalize(small), names)
+        maps = features(model, gate.normalised(model, small), names)
         found |= {name + f" / {2**k}" * (k > 0): statistic(m) for name, m in maps.items()}
     return found
 
@@ -235,6 +236,7 @@ def synthesise(
     Reference: Gatys, Ecker & Bethge, "Texture Synthesis Using Convolutional Neural Networks", 2015.
     """
     names = list(names)
+    gate.check_zoo(model)
     with torch.no_grad():
         targets = describe(model, sample[None].to(model.device), names, statistic, octaves)
     weights = _weights(targets, targets, balanced(targets) if weights is None else weights)

@@ -12,8 +12,9 @@ from scipy import sparse
 from scipy.sparse import linalg
 from torch import Tensor, nn
 
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
-from course_utils.common.scores import class_indices, class_scores
+from course_utils.common.scores import chosen, class_indices, class_scores
 from course_utils.trust import scores
 
 
@@ -74,11 +75,11 @@ def score_drops(model: nn.Module, x: Tensor, classes: Tensor, masks: Tensor) -> 
     """
     index = class_indices(model, classes, len(x)).to(x.device)
     with torch.no_grad():
-        before = model(x).gather(1, index[:, None])
+        before = chosen(gate.logits(model, x), index)[:, None]
         drops = []
         for one, c, old in zip(x, index, before, strict=True):
             without = torch.where(masks[:, None].to(x.device), 0, one)
-            drops.append(old - in_chunks(model, without)[:, c])
+            drops.append(old - in_chunks(lambda some: gate.logits(model, some), without)[:, c])
     return torch.stack(drops)
 
 
@@ -213,11 +214,13 @@ def road(
 
     Reference: Rong et al. 2022; the difference of both orders as in pytorch-grad-cam.
     """
-    index = class_indices(model, classes, len(x)).to(x.device)[:, None]
+    index = class_indices(model, classes, len(x)).to(x.device)
 
     def probability(images: Tensor) -> Tensor:
         with torch.no_grad():
-            return in_chunks(lambda some: model(some).softmax(1), images).gather(1, index)[:, 0]
+            return chosen(
+                in_chunks(lambda some: gate.logits(model, some).softmax(1), images), index
+            )
 
     gained, whole = [], probability(x)
     place = scores.places(maps.to(x.device))

@@ -16,8 +16,9 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from course_utils import layers
+from course_utils.common import gate
 from course_utils.common.batches import in_chunks
-from course_utils.common.scores import class_indices
+from course_utils.common.scores import chosen, class_indices
 
 # ------------------------------------------------------------------ does it notice the weights?
 
@@ -259,7 +260,7 @@ def _exchange(
     steps: int | Sequence[float],
 ) -> Tensor:
     """Probabilities while `new` pixels take the place of `old` ones in the order of the maps."""
-    n, _, height, width = old.shape
+    n, _, height, width = gate.check_shape(old).shape
     if maps.shape != (n, height, width) or not torch.isfinite(maps).all():
         raise ValueError(f"maps: {tuple(maps.shape)}; accepted: finite {(n, height, width)}")
     counts = _counts(steps, height * width)
@@ -268,8 +269,8 @@ def _exchange(
     for count in counts:
         mixed = torch.where(place < count, new, old)
         with torch.no_grad():
-            probabilities = in_chunks(lambda some: model(some).softmax(1), mixed)
-        curve.append(probabilities.gather(1, index[:, None])[:, 0])
+            probabilities = in_chunks(lambda some: gate.logits(model, some).softmax(1), mixed)
+        curve.append(chosen(probabilities, index))
     return torch.stack(curve, 1)
 
 

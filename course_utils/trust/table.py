@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_utils import cam, guided, images, occlusion, saliency
-from course_utils.common import composites, paths, writing
+from course_utils.common import composites, gate, paths, writing
 from course_utils.common.batches import in_chunks
 from course_utils.models import Network
 from course_utils.trust import checks, scores
@@ -50,7 +50,7 @@ def _occlusion(model: Network, x: Tensor, classes: Tensor, window: int = 32) -> 
             one, answered
         ):  # one image may come for many classes
             with torch.no_grad():
-                before = model(one)[0]
+                before = gate.logits(model, one)[0]
             after = occlusion.occlusion_logits(model, one, window, window // 2)
             answered = one
         lost = occlusion.drop(before, after, c, probability=False)
@@ -82,9 +82,10 @@ def _guided_grad_cam(model: Network, x: Tensor, classes: Tensor) -> Tensor:
 
 def _of(model: Network, known: dict[str, Any]) -> Any:
     """What is known of a network by its name."""
-    if model.name not in known:
-        raise ValueError(f"model: {model.name}; accepted: {', '.join(known)}")
-    return known[model.name]
+    name = gate.name_of(model)
+    if name not in known:
+        raise ValueError(f"model: {name}; accepted: {', '.join(known)}")
+    return known[name]
 
 
 def noise(model: Network, x: Tensor, classes: Tensor) -> Tensor:
@@ -144,9 +145,10 @@ def confident_photos(
     """
     pictures = images.photos() if pictures is None else pictures
     pictures = [p for p in pictures if p.label_index is not None]
+    gate.check_zoo(model)
     pixels = model.crop_pixels(pictures)
     with torch.no_grad():
-        given = in_chunks(lambda p: model(model.normalize(p)).softmax(1).cpu(), pixels)
+        given = in_chunks(lambda p: gate.logits(model, model.normalize(p)).softmax(1).cpu(), pixels)
     classes = torch.tensor([p.label_index for p in pictures], device="cpu")
     sure = given.gather(1, classes[:, None])[:, 0] > above
     if sure.sum() < 4:
@@ -204,7 +206,7 @@ def scene_scores(
         the CPU. Deletion and infidelity are better when small. Deletion and insertion are areas
         under p/p0, where p0 is the untouched picture's probability.
     """
-    x = model.normalize(pixels)
+    x = gate.normalised(model, pixels)
     classes = classes.to(x.device)
     maps = method.explain(model, x, classes).float()
     masks = masks.to(maps.device)
@@ -231,7 +233,7 @@ def covered_squares(model: Network, pixels: Tensor, classes: Tensor) -> tuple[Te
     They are the same for every method. A square's side is a seventh of the picture's. The squares
     lie on the CPU, the losses on the network's device.
     """
-    x = model.normalize(pixels)
+    x = gate.normalised(model, pixels)
     tiles = checks.squares(*x.shape[2:], side=x.shape[3] // 7)
     return tiles, checks.score_drops(model, x, classes, tiles)
 
@@ -256,7 +258,7 @@ def one_by_one(
         rank correlation with the map of a class drawn at random, better when small; "road", better
         when large: (n,) each, on the CPU.
     """
-    x = model.normalize(pixels)
+    x = gate.normalised(model, pixels)
     classes = classes.to(x.device)
     maps = method.explain(model, x, classes).float()
     generator = torch.Generator().manual_seed(0)
@@ -274,7 +276,7 @@ def one_by_one(
 def grid_scores(model: Network, method: Method, pixels: Tensor, classes: Tensor) -> Tensor:
     """The pointing score of every photo of every collage of `grids`: (4n,), on the CPU."""
     found = []
-    for one, four in zip(model.normalize(pixels).split(1), classes, strict=True):
+    for one, four in zip(gate.normalised(model, pixels).split(1), classes, strict=True):
         maps = method.explain(model, one.expand(4, -1, -1, -1), four.to(one.device)).float()
         found.append(scores.pointing_score(maps, torch.arange(4, device="cpu")).cpu())
     return torch.cat(found)
@@ -445,7 +447,7 @@ def _forgetting(
     networks: int,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """`cascade`, and the ranks (networks, N) that are left in that many random networks."""
-    x = model.normalize(photos[0])
+    x = gate.normalised(model, photos[0])
     classes = photos[1].to(x.device)
     changes = cascade(model, method, x, classes, stages=stages)
     whole = [[layer for stage in stages for layer in stage]]

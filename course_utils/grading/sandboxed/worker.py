@@ -20,7 +20,7 @@ import sys
 import types
 
 REAL = {"", "images", "models", "layers", "exercises", "grading", "grading.sandboxed"} | {
-    *("common", "common.errors", "common.paths", "checking"),
+    *("common", "common.errors", "common.gate", "common.paths", "checking"),
     *(f"checking.{name}" for name in ("core", "networks", "scopes", "sources", "running")),
     *(f"grading.sandboxed.{name}" for name in ("landlock", "wire", "worker", "outline")),
 }

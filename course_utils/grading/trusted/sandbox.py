@@ -33,7 +33,7 @@ from course_utils.grading.trusted import syscalls
 COURSE_FILES = (
     *("__init__.py", "images.py", "models.py", "layers.py"),
     *("exercises/__init__.py", "grading/__init__.py"),
-    *(f"common/{name}.py" for name in ("__init__", "errors", "paths")),
+    *(f"common/{name}.py" for name in ("__init__", "errors", "gate", "paths")),
     *(f"checking/{name}.py" for name in ("__init__", "core", "networks", "running")),
     *(f"checking/{name}.py" for name in ("scopes", "sources")),
     *(f"grading/sandboxed/{n}.py" for n in ("__init__", "landlock", "wire", "worker", "outline")),
