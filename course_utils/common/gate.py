@@ -109,8 +109,10 @@ def check_zoo(model: nn.Module) -> None:
     """Refuses a module that does not know how pixels become its input.
 
     Raises:
-        ValueError: anything without `normalize`; says how it is wrapped.
+        ValueError: anything without `normalize`, it says how it is wrapped; otherwise as
+            `check_model`.
     """
+    check_model(model)
     if not is_zoo(model):
         known = is_zoo(getattr(model, "module", None))
         accepted = "`model.module`" if known else "`models.Network(model, mean=..., std=...)`"

@@ -116,7 +116,7 @@ class Incremental(fx.Interpreter):
         corners = top.cpu().numpy(), left.cpu().numpy()
         first = Footprint(_last(self.x)[0], _last(patch), *corners)
         with torch.no_grad():
-            out = self.run(first)
+            out = gate.check_logits(self.module, self.run(first), len(patch))
         return out if self.classes is None else out[:, self.classes]
 
     def run_node(self, node: fx.Node) -> object:

@@ -275,8 +275,9 @@ def convolution_work(
     """
     first = starts(size, window, stride)[:, None]
     inner, work = getattr(model, "module", model), {}
+    run = {node.target for node in layers.trace(inner).graph.nodes}  # not heads for training only
     for path, module in inner.named_modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and path in run:
             field = layers.receptive_field(inner, path, size)
             (height, width), weights = field.shape, module.weight.numel()
             # Squares stand on a grid, so the mean over all of them is a product of two means.
