@@ -541,6 +541,15 @@ def test_a_curve_is_measured_point_by_point_with_its_own_clock():
     assert page.exponent(found["points"], found["seconds"]) == pytest.approx(2)
 
 
+def test_a_curve_that_is_measured_again_takes_its_old_place(monkeypatch):
+    made = [costs.Curve(n, "drops", (1, 2), lambda value: lambda: None) for n in ("Rain", "Snow")]
+    monkeypatch.setattr(costs, "curves", lambda: made)
+    old = [CURVE, CURVE | {"name": "Snow"}]
+    (found,) = costs.run(made[:1], old)
+    assert [one["points"] for one in found["curves"]] == [[1, 2], [1, 2, 4]]
+    assert found["about"] == ABOUT | {"threads": 1}
+
+
 def test_every_curve_has_a_call_for_its_first_point():
     for curve in costs.curves():
         assert callable(curve.prepare(curve.points[0]))
@@ -585,6 +594,8 @@ def test_the_seconds_of_the_tests_are_taken_in_from_a_file(tmp_path, monkeypatch
     monkeypatch.setattr(paths, "root", lambda: tmp_path)
     missing = CliRunner().invoke(cli.app, ["costs", "--times", str(tmp_path / "none.json")])
     assert missing.exit_code == 1
+    unknown = CliRunner().invoke(cli.app, ["costs", "--only", "snow"])
+    assert "Occlusion at 224 pixels" in unknown.stderr
     file = tmp_path / "times.json"
     file.write_text(json.dumps({"about": "today", "steps": {"ruff": 2.0}, "notebooks": {}}))
     done = CliRunner().invoke(cli.app, ["costs", "--times", str(file)])

@@ -362,7 +362,7 @@ def discover() -> dict[str, Callable]:
     found = {}
     for info in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
         room, _, part = info.name.removeprefix("course_utils.").partition(".")
-        if info.ispkg or room in NO_HELPERS:
+        if room in NO_HELPERS:
             continue
         module = importlib.import_module(info.name)
         for name, member in vars(module).items():

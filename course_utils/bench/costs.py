@@ -149,7 +149,7 @@ def seconds(curve: Curve, value: int) -> float:
 
 def measure(chosen: Sequence[Curve]) -> Iterator[dict]:
     """Each curve as plain numbers, on one thread, as soon as it is measured."""
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for curve in chosen:
@@ -158,22 +158,31 @@ def measure(chosen: Sequence[Curve]) -> Iterator[dict]:
             about = {"name": curve.name, "axis": curve.axis, "clock": clock}
             yield about | {"points": list(curve.points), "seconds": found}
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 # ------------------------------------------------------------------ keeping
 
 
-def run(folder: Path, chosen: Sequence[Curve]) -> dict:
-    """Measures curves, prints each, and returns them with the picture's file written."""
+def run(chosen: Sequence[Curve], before: Sequence[Mapping] = ()) -> Iterator[dict]:
+    """Measures curves one after the other and prints each.
+
+    Args:
+        chosen: which.
+        before: what is known of all curves; those of the same names are replaced.
+
+    Yields:
+        `curves` and `about` after each one, in the order of the page.
+    """
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    about, found = machine.describe(date, False, PACKAGES), []
+    about = machine.describe(date, False, PACKAGES) | {"threads": 1}
+    found = {one["name"]: one for one in before}
     for curve in measure(chosen):
-        told = page.points(curve)
-        print(f"{curve['name']}, seconds by {curve['axis']}: {told}", flush=True)
-        found.append(curve)
-    draw(found, folder / PICTURE)
-    return {"curves": found, "about": about}
+        print(f"{curve['name']}, by {curve['axis']}: {page.points(curve)}", flush=True)
+        found[curve["name"]] = curve
+        names = [one.name for one in curves()]
+        kept = sorted(found.values(), key=lambda one: names.index(one["name"]))
+        yield {"curves": kept, "about": about}
 
 
 def draw(found: Sequence[Mapping], file: Path) -> None:

@@ -250,6 +250,7 @@ def bench(
 
 @app.command()
 def costs(
+    only: Annotated[str, typer.Option(help="Curves with these words in their name.")] = "",
     times: Annotated[
         Path | None,
         typer.Option(help="Measure nothing: take in this file of `course test --times`."),
@@ -262,10 +263,18 @@ def costs(
 
     folder = paths.root() / "docs"
     try:
-        found = {"times": json.loads(times.read_text(encoding="utf-8"))} if times else None
+        taken = json.loads(times.read_text(encoding="utf-8")) if times else None
     except (OSError, ValueError) as error:
         raise fail(error) from None
-    page.save_costs(folder, known.every(), **(found or costs.run(folder, costs.curves())))
+    if taken:
+        page.save_costs(folder, known.every(), times=taken)
+        return
+    chosen = [curve for curve in costs.curves() if only.lower() in curve.name.lower()]
+    if not chosen:
+        raise fail(f"--only {only}: there are {', '.join(c.name for c in costs.curves())}")
+    for found in costs.run(chosen, page.load_costs(folder).get("curves", ())):
+        page.save_costs(folder, known.every(), **found)
+        costs.draw(found["curves"], folder / costs.PICTURE)
 
 
 @app.command()
