@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from course_utils.common import paths
 from course_utils.common.errors import unknown
 from course_utils.fast_style.loss import Recipe
 from course_utils.fast_style.network import TransformNetwork
+from course_utils.fast_style.photos import network_license
 from course_utils.fast_style.training import Trained, train
 from course_utils.images import Picture
 
@@ -32,6 +34,7 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
     facts = {"steps done": trained.steps, "seconds": round(trained.seconds, 1)}
     facts["processor seconds"] = round(trained.processor_seconds, 1)
     facts |= {"torch": torch.__version__.split("+")[0], "threads": torch.get_num_threads()}
+    facts["license"] = trained.license
     facts["device"] = next(trained.network.parameters()).device.type
     metadata = {
         "kind": KIND,
@@ -47,31 +50,49 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
 
 
 def train_and_save(
-    picture: Picture, recipe: Recipe, folder: str | Path, device: str | torch.device | None = None
+    picture: Picture,
+    recipe: Recipe,
+    folder: str | Path,
+    device: str | torch.device | None = None,
+    checkpoints: Sequence[int] = (),
+    resume: bool = False,
 ) -> tuple[Trained, Path]:
     """Trains on the course's free photos; writes the checkpoint again and again while it runs.
 
     Args:
         picture: the style.
         recipe: how.
-        folder: where `save` writes, under the style's name, with "_batch" for that norm.
+        folder: where `save` writes, under the style's name, with "_batch" for that norm; and, as
+            NAME.run, all that a run which was cut off needs to go on.
         device: where to train; the course's by default.
+        checkpoints: steps whose networks are kept too, as NAME_STEP.
+        resume: go on with the run whose NAME.run is there.
 
     Raises:
-        FileExistsError: there is such a checkpoint; it is left as it is.
+        FileExistsError: there is such a checkpoint and `resume` is not set; it is left as it is.
     """
     name = picture.name + ("" if recipe.norm == "instance" else f"_{recipe.norm}")
-    path = Path(folder) / f"{name}.safetensors"
-    if path.exists():
-        raise FileExistsError(f"out: {path} is there already; move it away, or name another folder")
+    path, state = Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.run"
+    if not resume:
+        if path.exists():
+            what = "move it away, or name another folder"
+            raise FileExistsError(f"out: {path} is there already; {what}")
+        state.unlink(missing_ok=True)
+    every = min(250, max(50, recipe.steps // 20))
 
     def keep(trained: Trained) -> None:
+        trained.license = network_license(picture)
+        if trained.steps in checkpoints:
+            save(trained, folder, f"{name}_{trained.steps}")
+        if trained.steps % every and trained.steps != recipe.steps:
+            return
         save(trained, folder, name)  # a cut-off loses at most the steps since the last one
         last = {term: trained.log[f"unseen_{term}"][-1] for term in ("style", "content")}
         said = ", ".join(f"{term} {value:.3f}" for term, value in last.items())
         print(f"step {trained.steps}, {trained.seconds:.0f} s: on unseen photos {said}", flush=True)
 
-    trained = train(picture, recipe, device=device, callback=keep, every=50)
+    trained = train(picture, recipe, None, device, keep, (every, *checkpoints), state=state)
+    trained.license = network_license(picture)
     return trained, save(trained, folder, name)
 
 
@@ -82,6 +103,24 @@ KIND = "transform network of one style, 1"
 def styles() -> list[str]:
     """The names of the shipped checkpoints: a painting's, or a painting's and another norm's."""
     return sorted(path.stem for path in paths.data("styles").glob("*.safetensors"))
+
+
+def stages(name: str) -> dict[int, Path]:
+    """Steps -> the file of the network as it was then, for a shipped style; the finished one last.
+
+    Raises:
+        ValueError: no such style, or one of which nothing was kept on its way.
+    """
+    kept = {
+        int(path.stem.rpartition("_")[2]): path
+        for path in paths.data("styles", "stages").glob(f"{name}_*.safetensors")
+        if path.stem.rpartition("_")[0] == name
+    }
+    if not kept:
+        known = {p.stem.rpartition("_")[0] for p in paths.data("styles", "stages").glob("*.s*")}
+        raise ValueError(unknown("name", name, sorted(known), "styles with stages"))
+    last = training_log(name)["facts"]["steps done"]
+    return dict(sorted(kept.items())) | {last: paths.data("styles", f"{name}.safetensors")}
 
 
 def load(style: str | Path, device: str | torch.device | None = None) -> TransformNetwork:
@@ -146,12 +185,14 @@ def _opened(path: Path) -> tuple[TransformNetwork, dict[str, str], dict[str, Ten
     return network, metadata, tensors
 
 
-def training_log(name: str) -> dict:
-    """The log of a shipped checkpoint: "recipe", "facts", "photos", and "log" as in `Trained`.
+def training_log(style: str | Path) -> dict:
+    """The log of a checkpoint: "recipe", "facts", "photos", and "log" as in `Trained`.
+
+    Args:
+        style: as for `load`; the log lies beside the checkpoint.
 
     Raises:
         ValueError: no such style; near spellings are suggested.
+        FileNotFoundError: no such file.
     """
-    if name not in styles():
-        raise ValueError(unknown("name", name, styles(), "styles"))
-    return json.loads(paths.data("styles", f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(_checkpoint(style).with_suffix(".json").read_text(encoding="utf-8"))

@@ -14,6 +14,9 @@ from course_utils.images import Picture
 FREE = re.compile(r"LicenseRef-Public-Domain|CC0-1\.0|CC-BY-\d\.\d")
 """Licences of pictures that a style network may be trained on; see data/README.md."""
 
+COPYLEFT = "GPL-3.0-or-later"
+"""The one other licence of a reproduction that a style network may learn from: it inherits it."""
+
 HELD_OUT = (
     *("panda", "koala", "chelsea", "red_panda", "horse_2", "citede_carcassonne", "eiffel_tower"),
     *("golden_temple", "chateaude_chenonceau", "brandenburg_gate", "great_wallof_china"),
@@ -26,23 +29,38 @@ def is_free(picture: Picture) -> bool:
     return bool(FREE.fullmatch(picture.license))
 
 
+def network_license(picture: Picture) -> str:
+    """The licence, as an SPDX expression, of a network that is trained on a picture's style.
+
+    A picture that is free in the sense of `FREE` asks nothing of it: the course's own, MIT. One
+    whose reproduction came under the GPL hands that on.
+
+    Raises:
+        ValueError: another licence; names it and the paintings that can be had.
+    """
+    if is_free(picture):
+        return "MIT"
+    if picture.license == f"LicenseRef-Public-Domain AND {COPYLEFT}":
+        return COPYLEFT
+    free = [painting.name for painting in images.paintings() if is_free(painting)]
+    raise ValueError(
+        f"style={picture.name!r} has the licence {picture.license}, which a network trained on it "
+        "would inherit; accepted: pictures in the public domain, CC0 or CC-BY, such as the "
+        f"paintings {', '.join(free)}, and reproductions under {COPYLEFT}."
+    )
+
+
 def style_picture(name: str) -> Picture:
     """The painting or photo of that name, if its licence allows to train on it.
 
     Raises:
-        ValueError: no such picture (near spellings are suggested), or a licence that asks for more
-            than the author's name; names the licence and the paintings that can be had.
+        ValueError: no such picture (near spellings are suggested), or a licence as in
+            `network_license`.
     """
     every = {picture.name: picture for picture in [*images.photos(), *images.paintings()]}
-    free = [picture.name for picture in images.paintings() if is_free(picture)]
     if name not in every:
         raise ValueError(unknown("style", name, [p.name for p in images.paintings()], "paintings"))
-    if not is_free(every[name]):
-        raise ValueError(
-            f"style={name!r} has the licence {every[name].license}, which a network trained on it "
-            "would inherit; accepted: pictures in the public domain, CC0 or CC-BY, such as the "
-            f"paintings {', '.join(free)}."
-        )
+    network_license(every[name])
     return every[name]
 
 

@@ -1,8 +1,12 @@
 """Training a transform network."""
 
+import dataclasses
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +15,7 @@ from tqdm.auto import tqdm
 
 from course_utils import images, models
 from course_utils.common.stopping import stoppable
-from course_utils.fast_style.loss import PerceptualLoss, Recipe
+from course_utils.fast_style.loss import DTYPES, PerceptualLoss, Recipe
 from course_utils.fast_style.network import TransformNetwork
 from course_utils.fast_style.photos import HELD_OUT, Crops, training_photos
 from course_utils.images import Picture
@@ -33,6 +37,7 @@ class Trained:
         seconds, processor_seconds: of training, on the clock and of the processors.
         steps: that were done; fewer than the recipe's after an interrupt.
         photos: names of the pictures it was trained on.
+        license: of its weights, an SPDX expression, as `photos.network_license` gives it.
     """
 
     network: TransformNetwork
@@ -42,6 +47,7 @@ class Trained:
     processor_seconds: float = 0.0
     steps: int = 0
     photos: list[str] = field(default_factory=list)
+    license: str = "MIT"
 
 
 def train(
@@ -50,8 +56,9 @@ def train(
     photos: Sequence[object] | None = None,
     device: str | torch.device | None = None,
     callback: Callable[[Trained], object] | None = None,
-    every: int = 100,
+    every: int | Sequence[int] = 100,
     progress: str | None = "training",
+    state: str | Path | None = None,
 ) -> Trained:
     """Trains a transform network for one style. No target pictures: the loss is the teacher.
 
@@ -64,22 +71,33 @@ def train(
         device: where; the course's by default.
         callback: called every `every` steps with the network as it is; ends the training by
             returning something true.
-        every: steps between calls, and between looks at photos it is not trained on.
+        every: steps between calls, and between looks at photos it is not trained on; of several
+            numbers the others are single steps at which there is a call besides.
         progress: caption of the progress bar; None for no bar.
+        state: a file for everything the run consists of, written every `every` steps. If it is
+            there already, the run goes on from it, as though it had not been cut off; with more
+            steps in the recipe than then, at the rate of the longer run.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; names the step.
+        ValueError: `state` is of another recipe.
     """
     recipe = recipe or Recipe()
+    every, *besides = [every] if isinstance(every, int) else every
     photos = training_photos() if photos is None else photos
     run = _Run(images.read(painting, recipe.style_side), recipe, photos, device)
-    bar = tqdm(range(1, recipe.steps + 1), desc=progress, disable=progress is None, leave=False)
+    if state is not None and Path(state).exists():
+        run.restore(Path(state))
+    todo = range(run.done + 1, recipe.steps + 1)
+    bar = tqdm(todo, desc=progress, disable=progress is None, leave=False)
     so_far = lambda: f"{run.done} of {recipe.steps} steps; what was learned is kept"  # noqa: E731
     with stoppable(so_far):
         for step in bar:
             run.step()
-            if step % every == 0 or step == recipe.steps:
+            if step % every == 0 or step in besides or step == recipe.steps:
                 run.look()
+                if state is not None:
+                    run.keep(Path(state))
                 if callback is not None and callback(run.trained()):
                     break
     return run.trained()
@@ -106,6 +124,9 @@ class _Run:
         self.log: dict[str, list[float]] = {name: [] for name in ("step", *TERMS, *unseen)}
         self.done, self.sums = 0, []
         self.start = time.perf_counter(), time.process_time()
+        if recipe.dtype != "float32":  # the faster order of these convolutions
+            for module in (self.network, looking):
+                module.to(memory_format=torch.channels_last)
 
     def _rate(self, step: int) -> float:
         """Share of the rate: up in a straight line, then down along half a cosine."""
@@ -121,7 +142,7 @@ class _Run:
         photos = self.crops.draw(self.recipe.batch).to(self.device)
         self.network.train()
         with torch.enable_grad():
-            terms = self.loss.terms(self.network(photos), self.loss.target(photos))
+            terms = self._terms(photos)
             loss = self.loss.total(terms)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss.item()} after {self.done} steps")
@@ -133,6 +154,49 @@ class _Run:
         self.sums.append([terms[name].item() for name in TERMS])
         if self.done % max(1, self.recipe.steps // 200) == 0:
             self._write()
+
+    def _terms(self, photos: Tensor) -> dict[str, Tensor]:
+        """The losses of one batch; only the convolutions may be in 16 bits."""
+        names = [*self.recipe.style_layers, self.recipe.content_layer]
+        dtype = DTYPES[self.recipe.dtype]
+        short = dtype != torch.float32
+        with torch.autocast(self.device.type, dtype) if short else nullcontext():
+            painted = self.network(photos).float()
+            seen, target = self.loss.look(painted, names), self.loss.target(photos)
+        return self.loss.compared(painted, seen, target)
+
+    def keep(self, path: Path) -> None:
+        """Writes all that `restore` needs; a cut-off while writing leaves the file before."""
+        parts = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts |= {"schedule": self.schedule.state_dict()["last_epoch"], "done": self.done}
+        parts |= {"random": self.crops.random.get_state(), "log": self.log, "sums": self.sums}
+        parts |= {"recipe": dataclasses.asdict(self.recipe), "seconds": self._seconds()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".part")
+        torch.save(parts, fresh)
+        os.replace(fresh, path)
+
+    def restore(self, path: Path) -> None:
+        """Goes back to what `keep` wrote; the recipe may ask for another number of steps."""
+        parts = torch.load(path, map_location=self.device, weights_only=True)
+        now, then = dataclasses.asdict(self.recipe), parts["recipe"]
+        odd = [name for name in now if now[name] != then.get(name) and name != "steps"]
+        if odd:
+            raise ValueError(
+                f"state: {path.name} is of a run with {odd[0]}={then.get(odd[0])!r}, asked for is "
+                f"{now[odd[0]]!r}; move it away to begin anew"
+            )
+        self.network.load_state_dict(parts["network"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.schedule.last_epoch = parts["schedule"]
+        self.crops.random.set_state(parts["random"].cpu())
+        self.done, self.log, self.sums = parts["done"], parts["log"], parts["sums"]
+        clock, processor = parts["seconds"]
+        self.start = time.perf_counter() - clock, time.process_time() - processor
+
+    def _seconds(self) -> tuple[float, float]:
+        """On the clock and of the processors, so far."""
+        return time.perf_counter() - self.start[0], time.process_time() - self.start[1]
 
     def _write(self) -> None:
         means = torch.tensor(self.sums).mean(0).tolist()
@@ -157,8 +221,7 @@ class _Run:
         network.load_state_dict(self.network.state_dict())
         network.eval().requires_grad_(False)
         log = {name: list(values) for name, values in self.log.items()}
-        clock, processor = time.perf_counter() - self.start[0], time.process_time() - self.start[1]
-        return Trained(network, self.recipe, log, clock, processor, self.done, self.names)
+        return Trained(network, self.recipe, log, *self._seconds(), self.done, self.names)
 
 
 def training_step(
