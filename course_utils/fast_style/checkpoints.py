@@ -105,24 +105,6 @@ def styles() -> list[str]:
     return sorted(path.stem for path in paths.data("styles").glob("*.safetensors"))
 
 
-def stages(name: str) -> dict[int, Path]:
-    """Steps -> the file of the network as it was then, for a shipped style; the finished one last.
-
-    Raises:
-        ValueError: no such style, or one of which nothing was kept on its way.
-    """
-    kept = {
-        int(path.stem.rpartition("_")[2]): path
-        for path in paths.data("styles", "stages").glob(f"{name}_*.safetensors")
-        if path.stem.rpartition("_")[0] == name
-    }
-    if not kept:
-        known = {p.stem.rpartition("_")[0] for p in paths.data("styles", "stages").glob("*.s*")}
-        raise ValueError(unknown("name", name, sorted(known), "styles with stages"))
-    last = training_log(name)["facts"]["steps done"]
-    return dict(sorted(kept.items())) | {last: paths.data("styles", f"{name}.safetensors")}
-
-
 def load(style: str | Path, device: str | torch.device | None = None) -> TransformNetwork:
     """A trained transform network, in eval mode and frozen.
 

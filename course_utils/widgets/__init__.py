@@ -9,7 +9,7 @@ from course_utils.widgets.adversarial import adversarial_explorer
 from course_utils.widgets.ascent import ascent_explorer
 from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.dream import dream_explorer
-from course_utils.widgets.fast_style import fast_style_explorer
+from course_utils.widgets.fast_style import fast_style_explorer, training_dial
 from course_utils.widgets.filters import filter_explorer
 from course_utils.widgets.guided import guided_explorer, relu_explorer
 from course_utils.widgets.inversion import inversion_explorer
@@ -56,4 +56,5 @@ __all__ = [
     "style_explorer",
     "switch",
     "texture_explorer",
+    "training_dial",
 ]

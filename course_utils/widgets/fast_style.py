@@ -8,7 +8,7 @@ from torch import Tensor
 from course_utils import fast_style, images
 from course_utils.fast_style import TransformNetwork
 from course_utils.widgets.kit.choosers import Photo
-from course_utils.widgets.kit.controls import choice, slider
+from course_utils.widgets.kit.controls import choice, slider, stops
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTOS = ("citede_carcassonne", "chelsea", "panda", "eiffel_tower")
@@ -59,3 +59,32 @@ def describe(photo: str, style: str, painted: Tensor, seconds: float) -> str:
         f"{photo.replace('_', ' ')} as {style}, {width} x {height} pixels in "
         f"{1000 * seconds:.0f} ms; the painted picture's standard deviation is {painted.std():.2f}."
     )
+
+
+def training_dial(
+    networks: Mapping[int, TransformNetwork], photos: Sequence[str] = PHOTOS
+) -> Explorer:
+    """A photo as one network paints it after more and more steps of training.
+
+    Args:
+        networks: steps -> the transform network as it was then.
+        photos: names of the course's photos.
+
+    Returns:
+        The explorer. Every stop costs one pass of the network, once.
+
+    Raises:
+        ValueError: fewer than two networks.
+    """
+    if len(networks) < 2:
+        raise ValueError(f"networks: {len(networks)} came; two or more are needed")
+
+    @remember
+    def paint(photo: Photo, steps: int) -> Tensor:
+        return fast_style.stylise(networks[steps], photo.pixels, 384)
+
+    def draw(photo: Photo, steps: int) -> tuple[dict[str, Tensor], str]:
+        pictures = {"photo": photo.pixels, "painted": paint(photo, steps)}
+        return pictures, f"{photo.name.replace('_', ' ')} after {steps:,} steps of training."
+
+    return explore(draw, photo=photos, steps=stops(list(networks), list(networks)[-1], live=True))

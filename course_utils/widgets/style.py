@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from functools import cache, partial
 
-import ipywidgets
 import numpy as np
 import torch
 from PIL import Image
@@ -14,7 +13,7 @@ from course_utils import images, style
 from course_utils.common import paths
 from course_utils.models import Network
 from course_utils.widgets.kit.choosers import Photo
-from course_utils.widgets.kit.controls import choice, switch
+from course_utils.widgets.kit.controls import choice, stops, switch
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
 
 PHOTO, PAINTING = "neuschwanstein_castle", "church_at_auvers"
@@ -67,33 +66,38 @@ def style_explorer(
         live: bool,
     ) -> tuple[dict[str, Tensor], str]:
         chosen = (ratio, brush, layers, smooth)
-        known = (photo.name, painting) == (PHOTO, PAINTING) and not live
+        known = is_stored(photo, painting, live)
         picture, words = (stored(chosen), "stored") if known else run(photo, painting, *chosen)
         shown = {"photo": photo.pixels, "painting": images.painting(painting).pixels(480)}
         return shown | {"result": picture}, describe(photo.name, painting, chosen, words, expected)
 
-    return explore(
+    explorer = explore(
         draw,
         photo=photos,
         painting=choice({p.replace("_", " "): p for p in paintings}),
-        ratio=stops(RATIOS, 25.0, "beta / alpha", live=True),
-        brush=stops(BRUSHES, SIZE, "style size", live=True),
+        ratio=stops(RATIOS, 25.0, label="beta / alpha"),
+        brush=stops(BRUSHES, SIZE, label="style size"),
         layers=choice(list(LAYERS), label="style layers"),
         smooth=choice({"little": SMOOTHS[0], "much": SMOOTHS[1]}, label="total variation"),
         live=switch(label="run it here"),
     )
+    controls = explorer.controls
+
+    def look_up_or_wait(_: object = None) -> None:
+        """While a slider is dragged only a stored picture follows it: no runs queue up."""
+        live = is_stored(*(controls[name].value for name in ("photo", "painting", "live")))
+        for name in ("ratio", "brush"):
+            controls[name].continuous_update = live
+
+    for name in ("photo", "painting", "live"):
+        controls[name].observe(look_up_or_wait, "value")
+    look_up_or_wait()
+    return explorer
 
 
-def stops(options: Sequence, value: object, label: str, live: bool) -> ipywidgets.SelectionSlider:
-    """A slider over a few values."""
-    return ipywidgets.SelectionSlider(
-        options=[(f"{option:g}", option) for option in options],
-        value=value,
-        description=label,
-        continuous_update=live,
-        style={"description_width": "7rem"},
-        layout=ipywidgets.Layout(width="21rem"),
-    )
+def is_stored(photo: Photo, painting: str, live: bool) -> bool:
+    """Whether the pictures of this pair are looked up."""
+    return (photo.name, painting) == (PHOTO, PAINTING) and not live
 
 
 def painted(

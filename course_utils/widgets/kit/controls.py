@@ -46,6 +46,27 @@ def slider(
     )
 
 
+def stops(
+    options: Sequence[float], value: object = None, live: bool = False, label: str = ""
+) -> ipywidgets.SelectionSlider:
+    """A slider over a few numbers.
+
+    Args:
+        options: where it can stand, from left to right.
+        value: where it starts; the first by default.
+        live: redraw while it is dragged. Only where a redrawing is quick.
+        label: its name on the screen; the argument's name by default.
+    """
+    return ipywidgets.SelectionSlider(
+        options=[(f"{option:g}", option) for option in options],
+        value=options[0] if value is None else value,
+        continuous_update=live,
+        description=label,
+        style=_LABEL,
+        layout=ipywidgets.Layout(width=WIDTH),
+    )
+
+
 def choice(
     options: Sequence | Mapping[str, object], value: object = None, label: str = ""
 ) -> ipywidgets.Dropdown:
