@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from course_utils import images, models, style, texture, widgets
+from course_utils.common import paths
 from course_utils.common.optimise import adam, total_variation
 from course_utils.widgets import style as explorer_module
 
@@ -392,6 +393,20 @@ def test_stored_pictures_are_looked_up_and_others_painted(squeezenet, monkeypatc
     assert len(painted) == 2
 
 
+def test_a_dragged_slider_paints_nothing_on_its_way(squeezenet, monkeypatch):
+    monkeypatch.setattr(explorer_module, "STEPS", 1)
+    explorer = widgets.style_explorer(squeezenet, photos=[explorer_module.PHOTO, "chelsea"])
+    sliders = [explorer.controls[name] for name in ("ratio", "brush")]
+    follows = lambda: {slider.continuous_update for slider in sliders}  # noqa: E731
+    assert follows() == {True}
+    explorer.controls["painting"].value = "night_cafe"
+    assert follows() == {False}
+    explorer.controls["painting"].value = explorer_module.PAINTING
+    assert follows() == {True}
+    explorer.controls["live"].value = True
+    assert follows() == {False}
+
+
 def test_every_stored_picture_is_there_and_they_differ(castle):
     every = [explorer_module.stored(chosen) for chosen in explorer_module.every()]
     assert {tuple(p.shape) for p in every} == {
@@ -410,3 +425,35 @@ def test_a_stored_picture_is_what_is_painted_here(squeezenet, castle):
         torch.stack([here.flatten(), explorer_module.stored(chosen).flatten()])
     )[0, 1]
     assert correlation > 0.9
+
+
+# ------------------------------------------------------------------ the stored pictures
+
+
+def test_a_stored_large_picture_has_its_size_and_its_history():
+    large = style.stored("large")
+    assert max(large.pixels.shape) == large.facts["runs"][-1]["size"] == 512
+    assert large.facts["processor seconds"] > 0
+    assert large.facts["command"].endswith(" large")
+    with pytest.raises(ValueError, match="name='lagre'.*'large'"):
+        style.stored("lagre")
+
+
+def test_a_stored_picture_has_the_loss_that_is_written_beside_it(squeezenet):
+    """Of both tasks on SqueezeNet; the picture is rounded to 8 bits, which costs a little."""
+    for name, model in {"squeezenet": squeezenet, "random": style.untrained(squeezenet)}.items():
+        one = style.stored(name)
+        photo, painting = (images.photo(one.facts["photo"]), one.facts["painting"])
+        what = style.task(model, photo, images.painting(painting), one.facts["runs"][-1]["size"])
+        with torch.no_grad():
+            loss = what.loss(model.normalize(one.pixels[None])).item()
+        assert loss == pytest.approx(one.facts["loss"], rel=0.1)
+
+
+def test_every_stored_picture_is_made_of_pictures_free_of_rights():
+    names = {path.stem for path in paths.data("style_pictures").glob("*.webp")}
+    for name in names:
+        facts = style.stored(name).facts
+        used = images.photo(facts["photo"]), images.painting(facts["painting"])
+        assert {one.license for one in used} <= {"CC0-1.0", "LicenseRef-Public-Domain"}
+    assert names == {"large", "squeezenet", "random", "efficientnet", "vgg16"}

@@ -6,6 +6,7 @@ losses.py         content, style, their sum, and the layers they look at
 pictures.py       sizes and colours of photos and paintings
 asked.py          what is asked: a photo, paintings, layers, weights
 transferring.py   from a start to the picture, and how long it will take
+stored.py         pictures that take too long for a lesson
 
 Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 """
@@ -34,6 +35,7 @@ from course_utils.style.pictures import (
     luminance,
     match_colours,
 )
+from course_utils.style.stored import Stored, stored
 from course_utils.style.transferring import Transfer, begin, forecast, transfer
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "LUMINANCE",
     "SMALLEST",
     "SQUEEZENET_STYLES",
+    "Stored",
     "Task",
     "Transfer",
     "VGG_STYLES",
@@ -57,6 +60,7 @@ __all__ = [
     "luminance",
     "match_colours",
     "relative_weights",
+    "stored",
     "style_loss",
     "task",
     "total_loss",

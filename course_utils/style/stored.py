@@ -1,0 +1,37 @@
+"""Pictures of lecture 15 that take too long for a lesson; `data/style_pictures` holds them."""
+
+import json
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from course_utils import images
+from course_utils.common import paths
+from course_utils.common.errors import unknown
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture painted beforehand.
+
+    Attributes:
+        pixels: (3,H,W) in 0-1, as they were painted but for the 8 bits.
+        facts: among others the "command" that paints it again, "evaluations" of the loss,
+            "processor seconds" and "loss".
+    """
+
+    pixels: Tensor
+    facts: dict
+
+
+def stored(name: str) -> Stored:
+    """One of the stored pictures.
+
+    Raises:
+        ValueError: no such picture; near spellings are suggested.
+    """
+    facts = json.loads(paths.data("style_pictures", "facts.json").read_text(encoding="utf-8"))
+    if name not in facts:
+        raise ValueError(unknown("name", name, list(facts), "stored pictures"))
+    file = paths.data("style_pictures", f"{name}.webp")
+    return Stored(images.read(file), facts[name])
