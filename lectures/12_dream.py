@@ -493,7 +493,7 @@ show.rows([[sky], *([one] for one in clouds)], ["sky", "fire5", "fire8"], alt)
 # %%
 settings = {"octaves": 6, "steps": 16, "smooth": 0, "keep": 0}
 from_noise = [dream.dream(net, noise, name, **settings).pixels for name in ("fire8", "fire9")]
-alt = "coloured noise; for fire8 a furry face with two eyes; for fire9 two birds with beaks"
+alt = "coloured noise; for fire8 a furry face with two eyes; for fire9 beaks and feathers"
 show.images([noise, *from_noise], ["noise", "fire8", "fire9"], height=2.6, alt=alt)
 
 # %% [markdown]

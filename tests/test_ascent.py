@@ -1,9 +1,12 @@
 """Ascent against steps by hand and finite differences; pictures by what the networks say."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tiny
 import torch
+from rebuilding import rebuild
 from torch import nn
 
 from course_utils import ascent, images, layers, models, widgets
@@ -275,3 +278,82 @@ def test_the_explorer_paints_once_and_scrubs_freely(squeezenet, monkeypatch):
     with pytest.raises(ValueError, match="Did you mean"):
         explorer.controls["name"].value = "volcanoo"
     assert "volcano" in explorer.alarm.value
+
+
+# ------------------------------------------------------------------ what is stored
+
+
+def ends_in_relu(inplace=False):
+    last = [nn.Conv2d(4, 5, 1), nn.ReLU(inplace), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), *last)
+    return models.Network(body, "another", labels=[f"class {i}" for i in range(5)])
+
+
+def test_the_goal_of_a_class_is_its_map_where_a_relu_can_hold_the_score_at_zero(net):
+    x = tiny.batch()
+    network = ends_in_relu()
+    with torch.no_grad():
+        network.module[2].bias.fill_(-100.0)
+        assert not ascent.score(network, 1)(x).any()
+        assert (ascent.class_goal(network, 1)(x) < -50).all()
+        assert torch.equal(ascent.class_goal(net, 1)(x), ascent.score(net, 1)(x))
+
+
+def test_the_strongest_place_moves_to_the_middle_and_the_rest_fades(squeezenet):
+    dot = torch.full((1, 3, 96, 96), 0.5)
+    dot[..., 20:28, 60:68] = 1.0
+    maps = layers.activations(squeezenet, squeezenet.normalize(dot), "fire3")[0]
+    channel = int((maps.amax((1, 2)) - maps.mean((1, 2))).argmax())
+    start = ascent.strongest_place(squeezenet, "fire3", channel, dot, 0.3)
+    away = (start - 0.5).abs().sum(1)[0]
+    row, column = divmod(int(away.argmax()), 96)
+    assert abs(row - 48) < 16
+    assert abs(column - 48) < 16
+    assert away[0].max() < 0.02
+    with pytest.raises(ValueError, match="width"):
+        ascent.strongest_place(squeezenet, "fire3", channel, dot, 0.0)
+
+
+def test_both_networks_name_the_classes_of_the_wall(squeezenet, efficientnet):
+    wall = ascent.stored()
+    assert wall.shape == (len(ascent.WALL), 3, 160, 160)
+    named = [
+        [seen == name for (seen, _, _), name in zip(answers, ascent.WALL, strict=True)]
+        for answers in (
+            ascent.recognition(n, wall, ascent.WALL) for n in (squeezenet, efficientnet)
+        )
+    ]
+    assert sum(map(all, zip(*named, strict=True))) >= len(ascent.WALL) - 2
+    with pytest.raises(ValueError, match="Did you mean 'koala'"):
+        ascent.stored(["koalla"])
+
+
+def test_a_class_of_the_wall_comes_out_alike_alone_and_among_others(squeezenet, efficientnet):
+    networks, how = (squeezenet, efficientnet), {"side": 96, "steps": 2, "progress": None}
+    alone = ascent.of_classes(networks, ["castle"], **how).image
+    among = ascent.of_classes(networks, ["koala", "castle"], **how).image
+    assert (alone[0] - among[1]).abs().max() < 0.01
+    assert (among[0] - among[1]).abs().max() > 0.02
+    with pytest.raises(ValueError, match="networks: 1 came"):
+        ascent.for_both([squeezenet], "koala")
+
+
+def test_the_stored_pictures_are_made_by_their_command(tmp_path, capsys, monkeypatch):
+    script = rebuild("classes")
+    settings = {"side": 96, "steps": 1, "progress": None}
+    monkeypatch.setattr(
+        script.ascent, "of_classes", partial(ascent.of_classes, **settings), raising=True
+    )
+    script.rebuild(["koala"], tmp_path)
+    assert images.read(tmp_path / "koala.webp").shape == (3, 96, 96)
+    assert "koala.webp" in capsys.readouterr().out
+
+
+def test_stored_roughness_is_what_its_command_measures():
+    again = rebuild("roughness").measure(2, 2)
+    stored = ascent.stored_roughness()
+    assert len(stored["channels"]) == len(stored["classes"]) == 48
+    for kind, values in again.items():
+        for ours, theirs in zip(values, stored[kind], strict=False):
+            assert (ours is None) == (theirs is None)
+            assert ours is None or ours == pytest.approx(theirs, rel=0.5)

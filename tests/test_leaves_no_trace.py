@@ -141,6 +141,7 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "ascent.probability": Example(lambda c: {"classes": list(c.classes)}, use=valued),
     "ascent.recognition": lambda c: {"pixels": c.pixels, "classes": list(c.classes)},
     "ascent.score": Example(lambda c: {"classes": list(c.classes)}, use=valued),
+    "ascent.strongest_place": lambda c: {"layer": "conv2", "channel": 2, "pixels": c.pixels[:1]},
     "activations.layout": lambda c: {"pixels": c.pixels.repeat(2, 1, 1, 1), "names": ["relu1"]},
     "activations.sparsity_by_depth": lambda c: {"x": c.x, "names": ["relu1", "conv2"]},
     "adversarial.ascend": lambda c: attack(c) | {"target": other(c), "steps": 2},

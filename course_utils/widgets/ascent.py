@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 
 import ipywidgets
+import torch
 from torch import Tensor
 
 from course_utils import ascent
 from course_utils.common import optimise
+from course_utils.common.batches import in_chunks
 from course_utils.common.optimise import Result
 from course_utils.models import Network
 from course_utils.widgets.kit.controls import WIDTH, choice, slider
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
 from course_utils.widgets.kit.frames import drawn_curve, marked
 
-SIDE, STEPS, KEPT = 96, 40, 21
+SIDE, STEPS, KEPT = 128, 40, 21
+SIZE = 340
+"""Height of the pictures on the screen, in CSS pixels."""
 CLASSES = ("goldfish", "volcano", "cock", "castle")
 RECIPES = ("the whole recipe", "without smoothness", "without wobble", "plain pixels")
 
@@ -26,7 +30,7 @@ def ascent_explorer(network: Network, classes: Sequence[str] = CLASSES) -> Explo
         classes: offered at first; any other can be typed.
 
     Returns:
-        The explorer. A new class, recipe or seed costs 40 steps at 96 pixels.
+        The explorer. A new class, recipe or seed costs 40 steps at 128 pixels.
     """
     field = ipywidgets.Combobox(
         value=classes[0],
@@ -40,14 +44,14 @@ def ascent_explorer(network: Network, classes: Sequence[str] = CLASSES) -> Explo
     @remember
     def run(class_index: int, recipe: str, seed: int) -> tuple[Result, tuple]:
         result = painted(network, class_index, recipe, seed)
-        return result, drawn_curve([-loss for loss in result.losses], "score minus penalty")
+        return result, drawn_curve(scores(network, class_index, result), "score", result.steps)
 
     def draw(name: str, recipe: str, start: int, frame: int) -> tuple[dict[str, Tensor], str]:
         index = network.index(name)
         result, (curve, place) = run(index, recipe, start)
         step, pixels = result.steps[frame], result.frames[frame, 0] / 255
         title = network.labels[index]
-        drawn = {title: pixels, "the climb": marked(curve, place, step / STEPS)}
+        drawn = {title: pixels, "the climb of the score": marked(curve, place, step / STEPS)}
         top, p, _ = ascent.recognition(network, pixels[None], [index])[0]
         return (
             drawn,
@@ -56,6 +60,7 @@ def ascent_explorer(network: Network, classes: Sequence[str] = CLASSES) -> Explo
 
     return explore(
         draw,
+        size=SIZE,
         name=field,
         recipe=choice(RECIPES),
         start=slider(0, 9, 0),
@@ -75,3 +80,11 @@ def painted(network: Network, class_index: int, recipe: str, seed: int) -> Resul
         noise = optimise.Fourier((1, SIDE, SIDE), seed=seed, device=network.device)
         settings |= {"smooth": 0.0, "transforms": (), "start": optimise.Pixels(noise())}
     return ascent.paint(goal, **settings)
+
+
+def scores(network: Network, class_index: int, result: Result) -> list[float]:
+    """What is climbed, for each frame as it is shown: without penalty, shift, size or turn."""
+    goal = ascent.class_goal(network, class_index)
+    pixels = result.frames[:, 0].to(network.device) / 255
+    with torch.no_grad():
+        return in_chunks(goal.of_pixels, pixels).tolist()

@@ -19,7 +19,7 @@ USES = {
     "pointing_score": (["shares = [score("], {}),
     "deletion_curve": ([], {"classes, 20)": "classes, 3)"}),
     "ascent_step": ([], {"range(60)": "range(3)"}),
-    "ascend": ([], {"2.0, 80, row": "2.0, 6, row"}),
+    "ascend": ([], {"2.0, 60, row": "2.0, 6, row"}),
     "clip_small": ([], {}),
     "targeted_ascent": (
         [],

@@ -64,16 +64,20 @@ def _draw(
     return shown, f"{text} (at the start {values[0]:.4g})."
 
 
-def drawn_curve(values: Sequence[float], ylabel: str) -> tuple[Tensor, tuple[float, float]]:
+def drawn_curve(
+    values: Sequence[float], ylabel: str, steps: Sequence[int] | None = None
+) -> tuple[Tensor, tuple[float, float]]:
     """The curve over the steps as a picture (3,H,W), and the columns of its first and last step.
 
-    Drawn once: a mark on it is a few pixels, a new matplotlib figure would take 50 ms.
+    Drawn once: a mark on it is a few pixels, a new matplotlib figure would take 50 ms. `steps` says
+    after how many steps each value came; by default one after the other.
     """
+    steps = range(len(values)) if steps is None else steps
     with rc_context(show.STYLE):
         canvas = figure.Figure(figsize=(4, 2.88), dpi=100, layout="constrained")
         axes = canvas.subplots()
-        axes.plot(values)
-        axes.set(xlabel="steps", ylabel=ylabel, xlim=(0, max(1, len(values) - 1)))
+        axes.plot(steps, values)
+        axes.set(xlabel="steps", ylabel=ylabel, xlim=(0, max(1, steps[-1])))
         drawn = FigureCanvasAgg(canvas)
         drawn.draw()
         pixels = np.asarray(drawn.buffer_rgba())[..., :3].copy()
