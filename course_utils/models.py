@@ -185,7 +185,19 @@ class OnPixels(nn.Module):
 
 
 def on_pixels(model: nn.Module) -> nn.Module:
-    """A network of the zoo for pixels in 0-1; another module is taken to be for pixels already."""
+    """A network of the zoo for pixels in 0-1; another module is taken to be for pixels already.
+
+    Raises:
+        ValueError: a network of the zoo inside a compiled or parallel one, which hides how its
+            input is normalised.
+    """
+    parts = model._modules if isinstance(model, nn.Module) else {}
+    hidden = parts.get("_orig_mod", parts.get("module"))
+    if isinstance(hidden, Network) and not isinstance(model, Network):
+        raise ValueError(
+            f"model: {type(model).__name__} hides a network of the zoo, which would get pixels "
+            "that are not normalised; give that network itself"
+        )
     return OnPixels(model) if isinstance(model, Network) else model
 
 

@@ -99,14 +99,8 @@ def accept_rule(model: nn.Module, rule: str) -> None:
     """Refuses an unknown rule, and networks whose calls cannot be seen."""
     if rule not in RULES:
         raise ValueError(unknown("rule", rule, RULES, "rules for the ReLU"))
-    for part in model.modules():
-        if rule != "backprop" and (
-            isinstance(part, torch.jit.ScriptModule) or hasattr(part, "_orig_mod")
-        ):
-            raise ValueError(
-                f"model: {type(part).__name__} is scripted or compiled, so its ReLUs are out of "
-                "reach; give the network it was made from"
-            )
+    if rule != "backprop":
+        gate.check_open(model)
 
 
 _inside: ContextVar[bool] = ContextVar("inside a forward pass under a rule", default=False)
@@ -280,6 +274,7 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 def relu_calls(model: nn.Module, x: Tensor) -> int:
     """How many ReLUs a network calls on its way from the pixels (N,3,H,W) to the scores."""
+    gate.check_open(model)
     with torch.no_grad(), _Replace("backprop") as counting:
         gate.run(model, x)
     return counting.called
