@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from submitted import EXERCISES, RIGHT, code, notebook
+from submitted import EXERCISES, GRADIENT, RIGHT, code, notebook
 
 from course_utils import exercises
 from course_utils.checking import core, judging
@@ -125,9 +125,11 @@ READS = """
 open("/tmp/saliency.py", "w").write("def saliency_map(*a): return torch.zeros(1)")
 AROUND = ["/home", "/root", "/work", "/course", "/tmp"]
 found = [os.path.join(top, name) for place in [*PLACES, *AROUND]
-         for top, _, names in os.walk(place) for name in names if "saliency" in name]
+         for top, _, names in os.walk(place) for name in names
+         if "saliency" in name and name.endswith(".py")]
 space = {"torch": torch}
-exec(open(found[0]).read(), space)
+found = [text for text in map(lambda p: open(p).read(), found) if "def saliency_map" in text]
+exec(found[0], space)
 """
 TWISTS = """
 import ast
@@ -304,7 +306,7 @@ FIRES = {
     "writes-to-pipes": "instead of an answer",
     "raises": "BaseException",
     "raises-oddly": "Odd",
-    "recursion": "without end|SIGSEGV|[Mm]emory",
+    "recursion": "without end|SIGSEGV|[Mm]emory|stopped",
     "exits": "exit",
     "exits-at-once": "exit code 0",
     "crashes": "SIGSEGV",
@@ -390,14 +392,14 @@ def broken_files():
     return {name: Submitted(data, words, 0, True) for name, (data, words) in content.items()}
 
 
-_HIDDEN = base64.b64encode(RIGHT["smoothgrad"].encode()).decode()
+_HIDDEN = f"import torch\n{GRADIENT}{RIGHT['smoothgrad']}".encode()
 COPIED = {
     "saliency_map": RIGHT["saliency_map"].replace("saliency_map", "inner")
     + "\ndef saliency_map(*given):\n    return inner(*given)\n",
     "gradient_times_input": "gradient_times_input = lambda model, x, classes: (\n"
     "    x * gradient(model, x, classes)).sum(1)",
-    "smoothgrad": "import base64\ndef smoothgrad(*given):\n    space = globals()\n"
-    f"    exec(base64.b64decode({_HIDDEN!r}), space)\n"
+    "smoothgrad": "import base64\ndef smoothgrad(*given):\n    space = {}\n"
+    f"    exec(base64.b64decode({base64.b64encode(_HIDDEN)!r}), space)\n"
     "    return space['smoothgrad'](*given)\n",
 }
 """Another's answers in other dresses: full points, and something to look at."""

@@ -119,7 +119,7 @@ def the_reports_hold_everyone(results, out):
     assert len(pages) == len(results)
     table = csv.DictReader((out / "class.csv").read_text("utf-8-sig").splitlines())
     rows = {r["student"]: r["to_look_at"] for r in table}
-    assert "smoothgrad: cannot be outlined (exec, base64" in rows["z-copied"]
+    assert "smoothgrad: cannot be outlined (exec, b64decode" in rows["z-copied"]
     assert not any("<script" in page or "<b>no" in page for page in pages)
 
 
