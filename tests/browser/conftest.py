@@ -36,7 +36,7 @@ class Server:
     def __init__(self, folder: Path, *words: str) -> None:
         self.work, self.token = folder / "work", secrets.token_hex(16)
         self.state, self.log = folder / "state", folder / "server.log"
-        config = folder / "jupyter"
+        config = self.state / "config"  # the course's own, whatever the user's is
         config.mkdir(parents=True)
         # So that a test can ask the page what the kernel is doing.
         (config / "jupyter_lab_config.py").write_text("c.LabApp.expose_app_in_browser = True\n")
@@ -47,7 +47,6 @@ class Server:
             "COURSE_WORK": str(self.work),
             # Neither tabs that a user of this .venv left open, nor tabs left for one.
             "COURSE_STATE": str(self.state),
-            "JUPYTER_CONFIG_DIR": str(config),
             "JUPYTER_TOKEN": self.token,
             "OMP_NUM_THREADS": "1",
         }
