@@ -208,6 +208,7 @@ def read(maps: Tensor, weights: Tensor) -> Tensor:
 
 def explained(predicted: Tensor, targets: Tensor) -> float:
     """The share of the targets' variance that a prediction accounts for (R^2): 1 is all."""
+    targets = targets.to(predicted)
     return 1 - ((predicted - targets) ** 2).mean().item() / targets.var(correction=0).item()
 
 

@@ -187,14 +187,17 @@ def run(chosen: Sequence[Curve], before: Sequence[Mapping] = ()) -> Iterator[dic
 
 def draw(found: Sequence[Mapping], file: Path) -> None:
     """The curves side by side, both axes logarithmic, as an SVG file."""
+    rows = -(-len(found) // 4)
     with rc_context({"svg.hashsalt": "costs", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(9, 4.2), layout="constrained")
-        for axes, curve in zip(figure.subplots(2, 4).flat, found, strict=False):
+        figure = Figure(figsize=(10, 2.3 * rows), layout="constrained")
+        for place, curve in enumerate(found, 1):
+            axes = figure.add_subplot(rows, 4, place)
             axes.loglog(curve["points"], curve["seconds"], "o-", color="#0b6e99")
-            axes.set_xticks(curve["points"], map(str, curve["points"]), minor=False)
             axes.minorticks_off()
+            axes.set_xticks(curve["points"], map(str, curve["points"]))
+            axes.set_yticks(curve["seconds"], [page.duration(s) for s in curve["seconds"]])
             axes.set_title(curve["name"], fontsize=8)
-            axes.set(xlabel=curve["axis"], ylabel="seconds")
+            axes.set_xlabel(curve["axis"])
             axes.grid(alpha=0.3)
         writing.replace(file, svg(figure))
 
