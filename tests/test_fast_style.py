@@ -473,11 +473,13 @@ def test_a_shipped_style_is_small_and_says_how_it_was_made(name):
     readme = paths.data("README.md").read_text(encoding="utf-8")
     row = next(line for line in readme.splitlines() if f"`styles/{name}.safetensors`" in line)
     assert f"| {said} |" in row
-    assert facts["steps done"] == recipe["steps"] == found["log"]["step"][-1]
+    # The wide one is a stage of a longer run.
+    assert found["log"]["unseen_step"][-1] == facts["steps done"] <= recipe["steps"]
+    assert facts["steps done"] == recipe["steps"] or name.endswith("_wide")
     assert facts["seconds"] > 0
     here = {p.name for p in fast_style.training_photos()}
     # Two were second sizes of photos that are still here; the networks had seen both.
-    assert set(found["photos"]) == here | {"colosseum_2", "great_pyramid"}
+    assert set(found["photos"]) - {"colosseum_2", "great_pyramid"} == here
 
 
 @pytest.mark.parametrize("name", SHIPPED)
