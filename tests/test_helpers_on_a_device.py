@@ -24,7 +24,7 @@ from course_utils import activations, texture
 
 # Not called by a lecture with a tensor of its own, or made of `Target`, which has a network.
 ELSEWHERE = {
-    *("activations.Moments", "ascent.gradient_norm", "ascent.paint", "images.read"),
+    *("ascent.for_both", "ascent.gradient_norm", "ascent.paint", "images.read"),
     *(
         "filters.learn_filters",
         "optimise.optimise",
@@ -58,7 +58,7 @@ def discover() -> dict[str, Callable]:
     found = {}
     for info in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
         room, _, part = info.name.removeprefix("course_utils.").partition(".")
-        if room in {*NO_HELPERS, "show", "layers"} or part == "gate":  # checks that give nothing
+        if room in {*NO_HELPERS, "show", "layers"} or part == "gate":  # of arguments
             continue
         module = importlib.import_module(info.name)
         for name, member in vars(module).items():
@@ -200,6 +200,7 @@ LINES: dict[str, Callable[[Values], dict]] = {
     "saliency.regions": lambda v: {"width": 3},
     "saliency.segment": lambda v: {"pixels": v.photo, "saliency": v.heat[0]},
     "saliency.stamp": lambda v: {"side": 6, "margin": 2},
+    "scores.chosen": lambda v: {"scores": v.vectors[:2], "index": v.two},
     "style.keep_colours": lambda v: {"result": v.other},
     "style.match_colours": lambda v: {"painting": v.other, "photo": v.photo},
     "style.relative_weights": lambda v: {"grams": v.grams},
