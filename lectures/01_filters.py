@@ -358,8 +358,20 @@ print("\n".join(missing) or "all here")
 large = {"learned from photos": learned} | larger
 together = large | {name: bank[name] for name in ("squeezenet1_1", "vgg16_hed")}
 labels = [f"{name}\n{w.shape[-1]} × {w.shape[-1]}" for name, w in together.items()]
+
+
+def of_one_size(bank: torch.Tensor) -> torch.Tensor:
+    """36 of the filters, enlarged to tiles of about 12 x 12."""
+    times = round(12 / bank.shape[-1])
+    return bank[:36].repeat_interleave(times, 2).repeat_interleave(times, 3)
+
+
 alt = "grids of tiles with edges and opposing colours: " + ", ".join(together)
-show.images([tile(w, 8) for w in together.values()], labels, height=3.3, alt=alt)
+grids = [
+    torch.nn.functional.pad(tile(of_one_size(w), 6), (3, 3, 0, 0), value=1.0)
+    for w in together.values()
+]
+show.images(grids, labels, height=3.6, alt=alt)
 
 # %% [markdown]
 # ## Measured, not claimed
