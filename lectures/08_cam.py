@@ -373,43 +373,71 @@ print({stage: round(gap, 2) for stage, gap in zip(stages, gaps, strict=True)})
 assert min(gaps[-2:]) > 0.7 > 0.5 > max(gaps[:-2])
 
 # %% [markdown] slide="subslide"
-# Only the last two layers tell the animals apart. At block 4 there is a hint of it, at the stem and at
+# Only the last two layers tell these animals apart. At block 4 there is a hint of it, at the stem and at
 # block 6 nothing: there "German shepherd" even prefers the cat.
 #
 # **Question.** Is the *question* lost in these layers, or is it lost in the mean? An edge channel has one
 # $\alpha_k$ for cat fur and dog fur. **HiResCAM** (Draelos & Carin 2020) takes no mean: it multiplies
 # gradient and map place by place, $\mathrm{ReLU}\big(\sum_k \frac{\partial S_c}{\partial A_{k,ij}}
-# A_{k,ij}\big)$.
+# A_{k,ij}\big)$. And is it a rule or an accident? We take four pairs of animals.
 
 
 # %% slide="subslide"
-def hires_cam(x: torch.Tensor, class_index: torch.Tensor, layer: str) -> torch.Tensor:
-    with layers.capture(net, layer) as seen:
+def lefts(x: torch.Tensor, class_index: int) -> dict[str, torch.Tensor]:
+    """The share of either map in the left half, for every stage; one half for a black map."""
+    with layers.capture(net, *stages) as seen:
         score = net(x.detach().requires_grad_())[0, class_index]
-    A = seen[layer]
-    return (torch.autograd.grad(score, A)[0] * A).sum(1).relu().detach()
+    A = [seen[stage] for stage in stages]
+    slopes = torch.autograd.grad(score, A)
+    weights = {"Grad-CAM": [g.mean((2, 3), keepdim=True) for g in slopes], "HiResCAM": slopes}
+    found = {}
+    for name, w in weights.items():
+        maps = [(a * b).sum(1).relu().detach().cpu() + 1e-12 for a, b in zip(A, w, strict=True)]
+        found[name] = torch.stack([m[..., : m.shape[-1] // 2].sum() / m.sum() for m in maps])
+    return found
 
-
-def hires_left(layer: str, class_index: torch.Tensor) -> float:
-    one = cam.upsample(hires_cam(pair_x, class_index, layer), (224, 448))[0]
-    return (one[:, :224].sum() / one.sum()).item()
-
-
-# %% slide="subslide"
-gaps_hires = [hires_left(s, ids[0]) - hires_left(s, ids[2]) for s in stages]
-alt = "the gap between cat and dog: Grad-CAM's jumps at block 7, HiResCAM's at block 6"
-curves = {"Grad-CAM": (range(9), gaps), "HiResCAM": (range(9), gaps_hires)}
-show.lines(curves, "layer, from the stem (0) to the head (8)", "gap, cat minus dog", alt)
 
 # %%
-print({stage: round(gap, 2) for stage, gap in zip(stages, gaps_hires, strict=True)})
-assert gaps_hires[6] > 0.5 > 0.2 > gaps[6]
-assert gaps_hires[0] < 0.4
+pairs = [("koala", "penguin"), ("red_panda", "polar_bear"), ("scarlet_macaw", "lemur")]
+four = {"cat, dog": (pair_x, ids[[0, 2]].tolist())}
+for names_of in pairs:
+    both = torch.stack([images.square(images.photo(n).pixels(), 224) for n in names_of])
+    with torch.no_grad():
+        named = net(net.normalize(both)).argmax(1).tolist()
+    four[", ".join(names_of)] = net.normalize(torch.cat([*both], 2))[None], named
+
+# %%
+apart = {"Grad-CAM": [], "HiResCAM": []}
+for picture, (left_class, right_class) in four.values():
+    of_left, of_right = lefts(picture, left_class), lefts(picture, right_class)
+    for name, gaps_of in apart.items():
+        gaps_of.append(of_left[name] - of_right[name])
+apart = {name: torch.stack(rows) for name, rows in apart.items()}
+
+# %% slide="subslide"
+alt = "the mean gap of four pairs: HiResCAM's grows from the stem on, Grad-CAM's comes at the end"
+curves = {name: (range(9), rows.mean(0)) for name, rows in apart.items()}
+show.lines(curves, "layer, from the stem (0) to the head (8)", "gap, mean of four pairs", alt)
+
+# %%
+rows = [
+    [stage, *(f"{r[:, i].min():.2f} to {r[:, i].max():.2f}" for r in apart.values())]
+    for i, stage in enumerate(stages)
+]
+show.table(["gap, four pairs", *apart], rows)
+
+# %%
+assert apart["HiResCAM"][:, 6].min() > 0.3
+assert apart["HiResCAM"].mean(0).min() > 0
+assert apart["Grad-CAM"][:, 6].max() - apart["Grad-CAM"][:, 6].min() > 0.5
+assert apart["Grad-CAM"][:, 7:].min() > 0.6
 
 # %% [markdown] slide="subslide"
-# At block 6 the mean is to blame: place by place the gradient knows which animal was asked for. At the
-# stem it is not: without the mean, too, the gap stays small. There the picture is finer, but the
-# question is hardly in it. A sharp map of an early layer is mostly a picture of the layer.
+# Place by place the gradient knows something of the question early on: little at the stem, half of all at
+# block 6. With the mean it is luck what happens before block 7: at block 6 one pair
+# comes apart nearly as well as at the end and another not at all, at block 4 the map tends to the
+# *wrong* animal. That is the mean's fault. At the stem there is little to lose: the picture is finer, but
+# the question is hardly in it. A sharp map of an early layer is mostly a picture of the layer.
 
 # %% [markdown]
 # ## A map that is black everywhere
@@ -572,23 +600,34 @@ assert low > 0
 # is made). Grad-CAM is better than the best centre, without a single box in training. But mind the two lines:
 # the first twelve scenes flatter it; with all 48 the lead is about half as large, and the interval narrower.
 #
-# The 20 % are Zhou's. Is another share better?
+# The 20 % are Zhou's. Is another share better? Whoever takes the best one from the scenes he scores on has tuned
+# on his test. So we choose on the first half and look at the other.
 
 # %%
 cuts = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 by_cut = [mean_iou([find_box(one, cut) for one in heat]) for cut in cuts]
-alt = "mean IoU over the threshold: a hill with a flat top between 0.2 and 0.4"
+alt = "mean IoU over the threshold: a hill, highest between 0.3 and 0.4"
 curves = {"Grad-CAM": (cuts, by_cut), "centre": (cuts, [max(centres)] * len(cuts))}
 show.lines(curves, "share of the map's maximum", "mean IoU with the true box", alt)
 
+
 # %%
+def of_half(cut: float, part: range) -> float:
+    return sum(cam.box_iou(find_box(heat[i], cut), true_boxes[i]) for i in part) / len(part)
+
+
+first, second = range(24), range(24, 48)
+chosen = max(cuts, key=lambda cut: of_half(cut, first))
+given = of_half(chosen, second), of_half(0.2, second)
 print({f"{cut:.0%}": round(iou, 2) for cut, iou in zip(cuts, by_cut, strict=True)})
-assert min(by_cut[1:4]) > max(by_cut[0], by_cut[5]) + 0.02
+print(
+    f"chosen on 24 scenes: {chosen:.0%}; on the other 24: {given[0]:.2f}, with 20 %: {given[1]:.2f}"
+)
+assert given[0] > given[1] - 0.02
 
 # %% [markdown]
-# From 20 to 40 % it hardly matters. And whoever takes the best share from the scenes he scores on has tuned on
-# his test. Either way the boxes are not sharp. Whose fault is that, the
-# network's or the resolution's?
+# A higher share is better here, also on scenes that did not choose it: this network's maps are wide. But the
+# boxes are not sharp. Whose fault is that, the network's or the resolution's?
 #
 # **Question.** Suppose the map were *perfect*, the true mask itself, only with 7 × 7 places. How good
 # could the box be?
@@ -695,7 +734,7 @@ widgets.cam_explorer(net)
 # - SqueezeNet has the map inside, behind a ReLU: it counts no evidence against a class, and lets all
 #   classes glow together.
 # - Grad-CAM measures the weights by a gradient. At the last layer it is the CAM without its negative
-#   part; at earlier ones it is finer and forgets the class, at block 6 because of its mean, at the stem not.
+#   part; at earlier ones it is finer, and whether it still knows the class is luck: the mean forgets it.
 # - One picture, two classes, two maps. A black map means that no place speaks for the class.
 # - Boxes without box labels: better than the centre, limited by 7 × 7 places and by heads that suffice.
 
