@@ -538,7 +538,8 @@ for title, rows in ahead.items():
 # - **ROAD**: what are the first pixels worth, against the last, if removed ones are *guessed* from their
 #   neighbours instead of greyed?
 # - **Other class** (随机类别): rank correlation with the map of a class drawn at random.
-#
+
+# %% [markdown] slide="subslide"
 # **Question.** Deletion made of the macaw a thing no network has seen. What does guessing make of it?
 
 # %%
@@ -582,7 +583,8 @@ assert full["occlusion"]["infidelity"][2] < min(full[n]["infidelity"][1] for n i
 # - By ROAD noise is worth nothing: the score that deletion wanted to be. But the centre is worth half of the best.
 # - Occlusion foretells squares best. No wonder, it asked squares: the score shares the method's idea.
 # - Sparseness is no merit of its own; a single wrong pixel is as sparse as can be.
-#
+
+# %% [markdown]
 # And **completeness** (完备性): does a map add up to $S_c(x) - S_c(0)$? Only maps in units of the score can
 # claim it; gradient × input nearly did in lecture 06.
 
