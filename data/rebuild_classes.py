@@ -14,7 +14,7 @@ from course_utils import ascent, images, models
 from course_utils.ascent import wall
 
 TOGETHER = 6
-"""Classes painted in one batch: faster than one by one, and the pictures are the same."""
+"""Classes painted in one batch: faster than one by one, and the pictures come out alike."""
 
 
 def rebuild(names: list[str], folder: Path) -> None:

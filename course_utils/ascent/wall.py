@@ -66,7 +66,7 @@ def of_classes(
     """Pictures of the wall, painted here: with the same side and steps the stored ones again.
 
     All begin with the same noise and see the same shifts, so that a class comes out alike, alone or
-    among others, but for rounding.
+    among others; rounding, which Adam enlarges, changes details.
 
     Args:
         networks: as for `for_both`.
