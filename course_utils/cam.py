@@ -64,7 +64,7 @@ def head(model: nn.Module, x: Tensor) -> Head:
 def _head(model: nn.Module, x: Tensor) -> Head:
     """As `head`, but its weights, and perhaps its maps, are the network's own and not copies."""
     with torch.no_grad(), _Recorder() as recorder:
-        scores = gate.run(model, x.detach())
+        scores = gate.run(model, gate.check_shape(x).detach())
     gate.check_logits(model, scores, len(x))
     name, args = recorder.made(scores)
     if name == "linear":
@@ -150,7 +150,9 @@ def channel_weights(
     handle = layers.find(model, layer).register_forward_hook(cut)
     try:
         with torch.enable_grad():
-            score = class_scores(model, x.detach(), classes).sum()  # images do not mix
+            score = class_scores(
+                model, gate.check_shape(x).detach(), classes
+            ).sum()  # images do not mix
     finally:
         handle.remove()
     if not leaves or not score.requires_grad:

@@ -35,7 +35,7 @@ def input_gradient(model: nn.Module, x: Tensor, classes: int | str | Sequence | 
     Raises:
         ValueError: as `class_scores`.
     """
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad():
         score = class_scores(model, x, classes).sum()  # images do not mix, so neither do gradients
     return torch.autograd.grad(score, x)[0]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_utils.common import gate
 from course_utils.common.scores import class_scores
 
 
@@ -29,7 +30,7 @@ def ascent_step(
     Raises:
         ValueError: as `class_scores`.
     """
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad():
         goal = class_scores(model, x, classes).sum() - weight * x.square().sum()
     return x.detach() + rate * torch.autograd.grad(goal, x)[0]

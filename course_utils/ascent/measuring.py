@@ -71,7 +71,7 @@ def stored_roughness() -> dict[str, list[float | None]]:
 
 def gradient_norm(target: Target, x: Tensor) -> float:
     """The norm of the gradient of a target, summed over the normalised images `x` (N,3,H,W)."""
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad():
         return torch.autograd.grad(target(x).sum(), x)[0].norm().item()
 
@@ -82,7 +82,7 @@ def dead_scores(model: nn.Module, x: Tensor) -> Tensor:
     Returns:
         Their indices (n,), ascending, on the CPU.
     """
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad():
         logits = gate.logits(model, x)[0]
     zero = (logits == 0).nonzero()[:, 0].tolist()

@@ -147,8 +147,6 @@ def check_images(x: Tensor, name: str = "x", normalised: bool = False) -> None:
         ValueError: says what came.
     """
     check_shape(x, name)
-    if not x.is_floating_point():
-        raise ValueError(f"{name}: {_short(x.dtype)}; accepted: floating-point numbers")
     low, high = (end.item() for end in x.detach().aminmax())  # ten times as fast as isfinite
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name}: it has values that are not finite (NaN or infinity)")
@@ -159,11 +157,18 @@ def check_images(x: Tensor, name: str = "x", normalised: bool = False) -> None:
         )
 
 
+def leaf(x: Tensor) -> Tensor:
+    """Images to differentiate by: the same numbers, without a past, asking for a gradient."""
+    return check_shape(x).detach().requires_grad_()
+
+
 def check_shape(x: Tensor, name: str = "x") -> Tensor:
-    """A tensor as it is, if it has the shape of images (N,C,H,W); ValueError otherwise."""
+    """A tensor as it is, if it is one of images (N,C,H,W), real numbers; ValueError otherwise."""
     if not isinstance(x, Tensor) or x.ndim != 4 or not x.numel():
         came = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise ValueError(f"{name}: {came}; accepted: images (N,3,H,W), N at least 1")
+    if not x.is_floating_point():
+        raise ValueError(f"{name}: {_short(x.dtype)}; accepted: floating-point numbers")
     return x
 
 

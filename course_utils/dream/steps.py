@@ -35,7 +35,7 @@ def layer_gradient(model: nn.Module, x: Tensor, layer: str) -> Tensor:
         ValueError: an unknown layer, one without gradient, or images that are too small for it, of
             another shape or not finite.
     """
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad():
         activation = activation_of(model, x, layer)
     return torch.autograd.grad(activation, x, grad_outputs=activation.detach())[0]

@@ -33,7 +33,7 @@ def class_gradient(
         ValueError: as `class_scores` and `with_rule`.
     """
     accept_rule(model, rule)
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad(), following(rule) as search:
         score = class_scores(model, x, classes).sum()  # images do not mix
         search(score, [x], True)
@@ -61,7 +61,7 @@ def upper_gradient(
         ValueError: fewer than none or more than there are; otherwise as `class_gradient`.
     """
     accept_rule(model, rule)
-    x, there = x.detach().requires_grad_(), relu_calls(model, x.detach())
+    x, there = gate.leaf(x), relu_calls(model, x.detach())
     if not 0 <= upper <= there:
         raise ValueError(f"upper={upper}; accepted: 0 to {there}, the network's ReLUs")
     with torch.enable_grad(), following(rule, there - upper) as search:
@@ -146,7 +146,7 @@ def _unit_gradient(
 ) -> tuple[Tensor, Tensor]:
     """`unit_gradient`, and the row and column (N,2) of the units."""
     accept_rule(model, rule)
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad(), following(rule) as search, layers.capture(model, layer) as seen:
         search(gate.run(model, x), [x], True)
         maps = gate.check_units(layers.taken(seen, layer), layer, x)
@@ -211,7 +211,7 @@ def zeroed(
     relus = {n: p for n, p in model.named_modules() if isinstance(p, nn.ReLU | nn.ReLU6)}
     if not relus:
         raise ValueError(f"model: {type(model).__name__} has no ReLU modules to look at")
-    x = x.detach().requires_grad_()
+    x = gate.leaf(x)
     with torch.enable_grad(), following(rule), layers.capture(model, *relus.values()) as seen:
         score = class_scores(model, x, classes).sum()
     arriving = torch.autograd.grad(score, list(seen.values()), allow_unused=True)
