@@ -71,6 +71,7 @@ GATED = {"MobileNetV3", "EfficientNet", "RegNet", "timm's MNASNet"}
 RULES = ("class_gradient", "guided_gradient", "unit_gradient", "unit_views", "upper_gradient")
 MAPS = {
     *("activations.layout", "activations.sparsity_by_depth", "ascent.class_map", "ascent.facets"),
+    *("ascent.strongest_place", "layers.maps"),
     *("cam.channel_weights", "cam.grad_cam", "dream.guided_by", "last_layer.features"),
     *("last_layer.vectors_by_layer", "patches.best_units", "patches.effective_field"),
     *("saliency.fit_head", "texture.describe", "texture.features", "texture.synthesise"),
@@ -103,9 +104,12 @@ REFUSED = [
     (MAPS, SWINS, r"layer='\w+': its output \(.*\) has its channels last"),
     ({"cam.guided_grad_cam"}, SWINS, "has its channels last"),
     (
-        {"activations.sparsity_by_depth", "ascent.class_map", "ascent.facets", "saliency.fit_head"},
+        {
+            *("activations.sparsity_by_depth", "ascent.class_map", "ascent.facets"),
+            *("ascent.strongest_place", "layers.maps", "saliency.fit_head"),
+        },
         {"ViT"},
-        r"layer='\w+': its output \(2, 17, 16\) has no rows and columns",
+        r"layer='\w+': its output \(\d, 17, 16\) has no rows and columns",
     ),
     (
         {"cam.cam", "cam.head"},

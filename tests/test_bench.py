@@ -206,7 +206,7 @@ def test_an_unknown_row_is_told_what_there_is():
 
 def test_other_libraries_are_not_imported_with_the_rows():
     """At the head of a module only the course and what it depends on: .venv has no more."""
-    own = {"course_utils", "numpy", "psutil", "torch", "torchvision"}
+    own = {"course_utils", "matplotlib", "numpy", "psutil", "torch", "torchvision"}
     for file in (paths.root() / "course_utils" / "bench").rglob("*.py"):
         body = ast.parse(file.read_text(encoding="utf-8")).body
         names = {n.module for n in body if isinstance(n, ast.ImportFrom)}
@@ -278,7 +278,7 @@ def test_damaged_figures_are_not_overwritten(tmp_path):
 
 def test_the_published_page_is_made_from_its_figures():
     folder = paths.root() / "docs"
-    said = page.render(page.load(folder), rows.every())
+    said = page.whole(folder, page.load(folder), rows.every())
     # After a change of its words: `course bench --page`.
     assert (folder / "benchmarks.md").read_text(encoding="utf-8") == said
 

@@ -173,6 +173,7 @@ LINES: dict[str, Callable[[Values], dict]] = {
         ("last_layer.check_vectors", "last_layer.unit", "last_layer.variance_shares"),
         lambda v: {"x": v.vectors},
     ),
+    "occlusion.check_one": lambda v: {"x": v.pixels[:1]},
     "occlusion.drop": lambda v: {
         **{"before": v.vectors[0], "after": v.vectors[:6].unflatten(0, (2, 3)), "target": 1}
     },

@@ -103,7 +103,7 @@ def test_bad_photos_and_layers_are_named(small, pixels, names, words):
 
 
 def test_photos_of_one_pixel(net):
-    with pytest.raises(ValueError, match="1 x 1 is too small for squeezenet1_1"):
+    with pytest.raises(ValueError, match="1 x 1 pixels are too small for squeezenet1_1"):
         last_layer.features(net, torch.rand(2, 3, 1, 1), ["fire9"])
     pixels = net.crop_pixels(torch.rand(3, 1, 1))  # enlarged, as every photo is
     assert last_layer.features(net, pixels, ["fire9"])["fire9"].isfinite().all()

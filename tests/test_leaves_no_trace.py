@@ -232,7 +232,9 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     "layers.capture": Example(lambda c: {"layers": ("relu1", "conv2")}, graph=True, use=forward),
     "layers.find": lambda c: {"layer": c.layer},
     "layers.forward_until": Example(lambda c: {"x": c.x, "names": ("relu1", "conv2")}, graph=True),
+    "layers.maps": Example(lambda c: {"x": c.x, "layers": ("relu1", "conv2")}, graph=True),
     "layers.names": lambda c: {},
+    "layers.outputs": Example(lambda c: {"x": c.x, "layers": ("relu1", "conv2")}, graph=True),
     "layers.output": Example(lambda c: {"x": c.x, "layer": c.layer}, graph=True),
     "layers.receptive_field": lambda c: {"layer": "conv2", "size": 16},
     "layers.trace": Example(lambda c: {"model": c.model.module}, use=forward),
@@ -363,7 +365,7 @@ def discover() -> dict[str, Callable]:
     found = {}
     for info in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
         room, _, part = info.name.removeprefix("course_utils.").partition(".")
-        if room in NO_HELPERS:
+        if room in NO_HELPERS or part == "gate":  # which every helper calls
             continue
         module = importlib.import_module(info.name)
         for name, member in vars(module).items():

@@ -131,11 +131,12 @@ def strongest_place(
         (1,3,H,W) in 0-1.
 
     Raises:
-        ValueError: more than one picture, or a width that is not over 0.
+        ValueError: more than one picture, a width that is not over 0, or a layer without maps.
     """
     if len(pixels) != 1 or not width > 0:
         raise ValueError(f"pixels: {len(pixels)}, width={width}; accepted: one, and over 0")
-    found = layers.activations(model, gate.normalised(model, pixels), layer)[0, channel]
+    with torch.no_grad():
+        found = layers.maps(model, gate.normalised(model, pixels), layer)[layer][0, channel]
     place = divmod(int(found.argmax()), found.shape[1])
     sides = zip(place, found.shape, pixels.shape[2:], strict=True)
     middle = pixels.roll([round((n // 2 - at) * side / n) for at, n, side in sides], (2, 3))

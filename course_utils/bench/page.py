@@ -320,5 +320,9 @@ def save(folder: Path, results: Mapping, rows: Sequence[Row]) -> None:
     writing.replace(
         folder / "benchmarks.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"
     )
-    written = [render(results, rows), costs(load_costs(folder))]
-    writing.replace(folder / "benchmarks.md", "\n".join(filter(None, written)))
+    writing.replace(folder / "benchmarks.md", whole(folder, results, rows))
+
+
+def whole(folder: Path, results: Mapping, rows: Sequence[Row]) -> str:
+    """The page: the rows, and the sections on how costs grow from the figures in the folder."""
+    return "\n".join(filter(None, [render(results, rows), costs(load_costs(folder))]))

@@ -371,7 +371,7 @@ def train_style(
     ] = "8,24,48",
     blocks: Annotated[int, typer.Option(help="Residual blocks of the network.")] = 4,
     dtype: Annotated[
-        str, typer.Option(help="float32, or bfloat16: twice as fast on processors with AMX.")
+        str, typer.Option(help="float32, or bfloat16: a third less time on processors with AMX.")
     ] = "float32",
     checkpoints: Annotated[
         str, typer.Option(help="Steps whose networks are kept too, such as 60,500.")

@@ -31,7 +31,7 @@ class Recipe:
         loss_network, style_layers, content_layer: where the losses look.
         content_weight, style_weight, smooth_weight: alpha, beta and gamma.
         dtype: of the convolutions while training, one of `DTYPES`. Weights, Gram matrices and
-            losses stay in float32; a processor with AMX trains twice as fast in bfloat16.
+            losses stay in float32. Measured on a processor with AMX: a third less time a step.
     """
 
     style: str = ""

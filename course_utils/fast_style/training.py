@@ -162,6 +162,8 @@ class _Run:
         short = dtype != torch.float32
         with torch.autocast(self.device.type, dtype) if short else nullcontext():
             painted = self.network(photos).float()
+            if not painted.isfinite().all():
+                raise FloatingPointError(f"what is painted is not finite after {self.done} steps")
             seen, target = self.loss.look(painted, names), self.loss.target(photos)
         return self.loss.compared(painted, seen, target)
 

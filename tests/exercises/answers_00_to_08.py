@@ -2271,8 +2271,8 @@ GRAD_CAM = answers(
         return torch.relu((alpha * kept[0]).sum(1)).detach().numpy()
         """,
     ),
-    wrong(
-        "a hook at the dotted name",
+    right(
+        "a hook at the layer by its name",
         """
         kept = []
         h = model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
@@ -2281,7 +2281,6 @@ GRAD_CAM = answers(
         alpha = torch.autograd.grad(s, kept[0])[0].mean((2, 3), keepdim=True)
         return (alpha * kept[0]).sum(1).relu()
         """,
-        ("Right on", "short name"),
     ),
     wrong(
         "no ReLU", grads("(g.mean((2, 3), keepdim=True) * A).sum(1)"), "ReLU at the end is missing"

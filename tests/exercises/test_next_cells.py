@@ -17,7 +17,7 @@ from course_utils.common import paths
 
 USES = {
     "pointing_score": (["shares = [score("], {}),
-    "deletion_curve": ([], {"classes, 20)": "classes, 3)"}),
+    "deletion_curve": ([], {"classes, 10)": "classes, 3)"}),
     "ascent_step": ([], {"range(60)": "range(3)"}),
     "ascend": ([], {"2.0, 60, row": "2.0, 6, row"}),
     "clip_small": ([], {}),
