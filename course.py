@@ -40,8 +40,9 @@ EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test"), "bench": ("peers",)}
 # Gigabytes of the download and of .venv afterwards; elsewhere PyTorch comes without CUDA.
 SIZES = {"Linux": (3.3, 6.8)}
 ELSEWHERE = (0.5, 1.8)
-# PyTorch's own index of builds without CUDA, for Linux; elsewhere they are the usual ones.
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# Where builds without CUDA come from is the user's to say; elsewhere they are the usual ones.
+CPU_OPTION = "--extra-index-url INDEX"
+CPU_PLACE = "INDEX: the address that PyTorch's page 'Get started' gives for Linux, Pip, CPU"
 # The longest path below Lib/site-packages, and what Windows takes where long paths are off.
 LONGEST, WINDOWS_PATH = 137, 259
 # Settings of pip that put packages elsewhere, or nowhere: wrong in an environment of one's own.
@@ -621,7 +622,8 @@ def announce(reason: str, venv: Path, options: Iterable[str] = ()) -> None:
         if cuda and not has_nvidia():
             small = "{:g} and {:g} GB".format(*ELSEWHERE)
             print(f"  No NVIDIA GPU here: {small} will do. Stop, and add to the command")
-            print(f"      -- --extra-index-url {CPU_INDEX}")
+            print(f"      -- {CPU_OPTION}")
+            print(f"  {CPU_PLACE}")
     print("  Interrupting is safe: the same command goes on later.", flush=True)
 
 

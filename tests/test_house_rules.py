@@ -225,8 +225,7 @@ def registry_hosts():
 def test_no_file_names_a_registry():
     """Where packages come from is for the user's own pip configuration to say."""
     hosts = "".join(f"|{re.escape(host)}" for host in sorted(registry_hosts()))
-    # PyTorch's own index of builds without CUDA is the one that README offers by name.
-    example = r"example|invalid|localhost|127\.0\.0\.1|download\.pytorch\.org/whl/cpu"
+    example = r"example|invalid|localhost|127\.0\.0\.1"
     found = {p.relative_to(ROOT).as_posix(): places(p, INDEX + hosts, example) for p in FILES}
     assert not {name: where for name, where in found.items() if where}
 

@@ -533,7 +533,7 @@ def test_without_an_nvidia_gpu_the_small_build_is_offered(machine, monkeypatch, 
     for has, offered in ((False, True), (True, False)):
         monkeypatch.setattr(course, "has_nvidia", lambda has=has: has)
         course.announce("missing", machine.venv)
-        assert (course.CPU_INDEX in capsys.readouterr().out) == offered
+        assert (course.CPU_OPTION in capsys.readouterr().out) == offered
 
 
 @pytest.mark.parametrize("named", ["option", "variable", "installed"])
@@ -543,9 +543,9 @@ def test_a_build_without_cuda_needs_less(machine, monkeypatch, capsys, named):
     assert course.main(["lab"]) == 1
     options = []
     if named == "option":
-        options = ["--", "--extra-index-url", course.CPU_INDEX]
+        options = ["--", "--extra-index-url", "https://example.org/whl/cpu"]
     elif named == "variable":
-        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", course.CPU_INDEX)
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://example.org/whl/cpu")
     else:
         machine.make_venv()
         (machine.site / "torch-2.15.0+cpu.dist-info").mkdir()
