@@ -112,8 +112,8 @@ assert terms["B"]["style"] < 0.5 * terms["the photo itself"]["style"]
 # One network is one painting. Each was trained for minutes of a processor's time, by the command below, on
 # freely licensed photos; the ones you see here are not among them.
 #
-# The wide one has more than twice the weights and saw several times the steps. **Question.** What does that
-# buy: nearer strokes, or more of the photo?
+# The wide café and Hokusai's wave have more than twice the weights and saw several times the steps.
+# **Question.** What does that buy: nearer strokes, or more of the photo?
 
 # %%
 names = [name for name in fast_style.styles() if not name.endswith("_batch")]
@@ -130,6 +130,10 @@ gallery = [
 ]
 titles = [name.replace("_", "\n", 1).replace("_", " ") for name in names]
 show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower and a panda like it")
+
+# %% [markdown]
+# Above all more of the photo: the small networks emboss the cat's eyes and the bars of the tower, the wide
+# ones draw them.
 
 # %% slide="subslide"
 rows = [

@@ -473,9 +473,7 @@ def test_a_shipped_style_is_small_and_says_how_it_was_made(name):
     readme = paths.data("README.md").read_text(encoding="utf-8")
     row = next(line for line in readme.splitlines() if f"`styles/{name}.safetensors`" in line)
     assert f"| {said} |" in row
-    # The wide one is a stage of a longer run.
-    assert found["log"]["unseen_step"][-1] == facts["steps done"] <= recipe["steps"]
-    assert facts["steps done"] == recipe["steps"] or name.endswith("_wide")
+    assert found["log"]["unseen_step"][-1] == facts["steps done"] == recipe["steps"]
     assert facts["seconds"] > 0
     here = {p.name for p in fast_style.training_photos()}
     # Two were second sizes of photos that are still here; the networks had seen both.
