@@ -150,6 +150,8 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
         "IPYTHONDIR": str(folder / "ipython"),
         "COURSE_STATE": str(folder / "state"),
         "COURSE_DEVICE": device or "cpu",
+        # Test processes talk through pipes, also of folders whose names a console cannot show.
+        **{"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"},
     }
     return os.environ | lab.environment() | own
 

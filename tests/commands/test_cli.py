@@ -360,6 +360,16 @@ def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_pa
     assert variables["COURSE_STATE"].startswith(str(tmp_path))
 
 
+def test_processes_of_tests_read_any_letters(tmp_path, monkeypatch):
+    """In a folder with such a name, started from a console that has no such letters."""
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = [sys.executable, "-c", "print(input())"]
+    variables = suite.environment(tmp_path)
+    done = subprocess.run(command, input="看懂CNN".encode(), capture_output=True, env=variables)
+    assert done.stdout.decode().strip() == "看懂CNN", done.stderr.decode()
+
+
 def python(code):
     return [sys.executable, "-c", code]
 
