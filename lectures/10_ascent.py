@@ -121,7 +121,7 @@ assert scores[-1] > 10 * photos.max()
 #
 # Fine lines, everywhere: the gradient prefers **high frequencies**. The convolutions with stride and the
 # pooling pass them on, and no photo ever taught the network to ignore them. Our measure is the share of
-# a picture's power in waves of four pixels and shorter. White noise has 0.8, photos have hardly any.
+# a picture's power in waves of four pixels and shorter. White noise has most of its power there, photos have hardly any.
 
 # %%
 some = net.normalize(torch.stack([images.square(p.pixels(), 128) for p in images.photos()[:40]]))
