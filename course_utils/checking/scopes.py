@@ -223,12 +223,31 @@ def _root(node: ast.expr) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
+class _AsGenerators(ast.NodeTransformer):
+    """Comprehensions as generators, which keep their variables to themselves.
+
+    From Python 3.12 on, the variables of the others are listed with those of the scope around.
+    """
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.GeneratorExp:
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.GeneratorExp:
+        self.generic_visit(node)
+        pair = ast.Tuple([node.key, node.value], ast.Load())
+        return ast.GeneratorExp(pair, node.generators)
+
+
 def _reads(node: ast.stmt, text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The names of the notebook that a statement reads: when it runs, and when it is called."""
     now: set[str] = set()
     later: set[str] = set()
     try:
-        table = symtable.symtable(text, "<cell>", "exec")
+        own = ast.fix_missing_locations(_AsGenerators().visit(ast.parse(text)))
+        table = symtable.symtable(ast.unparse(own), "<cell>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         every = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         return frozenset(every), frozenset()

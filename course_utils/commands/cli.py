@@ -192,7 +192,9 @@ def submit(
 
 @app.command()
 def test(
-    quick: Annotated[bool, typer.Option("--quick", help="The essentials, in 3 minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The essentials, in about 6 minutes.")
+    ] = False,
     full: Annotated[
         bool,
         typer.Option("--full", help="The long tests, and other processors' rounding, too: hours."),

@@ -49,7 +49,7 @@ def steps(
     """The steps of a run.
 
     Args:
-        quick: no slow tests, and of the notebooks only lecture 00: under 3 minutes.
+        quick: no slow tests, and of the notebooks only lecture 00.
         full: the long tests too, and every assert on a number on several kinds of processor.
         expression: pytest's -k, for the tests and the notebooks.
         device: where everything runs; by default `notebooks/` on the CPU and `solutions/` on the

@@ -31,6 +31,8 @@ def code(*texts, name="f", lecture=LECTURE_TEXTS):
         ("def f():\n    global k\n    k += 1", set(), {"k"}),
         ("f = lambda a: a + b", set(), {"b"}),
         ("f = [a * b for a in c]", {"b", "c"}, set()),
+        ("f = {a: {b + d for b in e} for a in c}", {"c", "d", "e"}, set()),
+        ("def f(x):\n    return [g(a) for a in x]", set(), {"g"}),
         ("class A(B):\n    c = d\n    def e(self):\n        return self.c + g", {"B", "d"}, {"g"}),
         ("for i in r:\n    t[i] = i * s", {"r", "t", "i", "s"}, set()),
     ],
