@@ -16,7 +16,7 @@ import pytest
 import tiny
 import torch
 from test_leaves_no_trace import FUNCTIONS as WITH_A_NETWORK
-from test_leaves_no_trace import NO_HELPERS, network_argument, says, tensors
+from test_leaves_no_trace import NO_HELPERS, compare_with_the_cpus, network_argument, says
 from torch import Tensor
 
 import course_utils
@@ -312,9 +312,4 @@ def test_targets_may_lie_on_the_cpu():
 def test_results_are_the_cpus_and_live_with_the_input(name):
     expected, result = call(name, "cpu"), call(name, pretend_device.DEVICE)
     documented = says("CPU", FOUND[name], type(result), inspect.getmodule(FOUND[name]))
-    for (where, a), (_, b) in zip(tensors(result), tensors(expected), strict=True):
-        if isinstance(a, pretend_device.Pretend):
-            a = a.cpu()
-        elif not documented:
-            assert where.endswith("(number)"), f"{where} is on the CPU, and no docstring says so"
-        torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
+    compare_with_the_cpus(result, expected, documented)

@@ -608,18 +608,23 @@ def says(words: str, *things: Any) -> bool:
     return any(words in (inspect.getdoc(thing) or "") for thing in things)
 
 
-@each
-def test_results_live_on_the_device_of_the_input(name):
-    expected = call(name, make_case(name))
-    case = on(pretend_device.DEVICE, make_case(name))
-    result = call(name, case)
-    documented = says("CPU", FUNCTIONS[name], type(result))
+def compare_with_the_cpus(result: Any, expected: Any, documented: bool) -> None:
+    """On the pretend accelerator, or a docstring says otherwise; with the values of the CPU."""
     for (where, a), (_, b) in zip(tensors(result), tensors(expected), strict=True):
         if isinstance(a, pretend_device.Pretend):
             a = a.cpu()
         elif not documented:
             assert where.endswith("(number)"), f"{where} is on the CPU, and no docstring says so"
         torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+@each
+def test_results_live_on_the_device_of_the_input(name):
+    expected = call(name, make_case(name))
+    case = on(pretend_device.DEVICE, make_case(name))
+    result = call(name, case)
+    documented = says("CPU", FUNCTIONS[name], type(result))
+    compare_with_the_cpus(result, expected, documented)
 
 
 BESIDE = [
