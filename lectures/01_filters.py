@@ -109,7 +109,8 @@ show.images(pictures, titles, height=3.3, alt=alt)
 #
 # Two of these networks were trained in Caffe on BGR from 0 to 255; here that is folded into the
 # weights, so that all take normalised RGB. And the third is VGG-16 *fine-tuned for edge detection*
-# (HED), without its classifier.
+# (HED), without its classifier, its deeper kernels stored in 8 bits (`data/README.md`: feature maps are
+# off by 1 to 2 %).
 
 # %% [markdown]
 # ## What the picture hides

@@ -248,7 +248,8 @@ assert quality["fire9"][0] < 15
 #
 # VGG-16 is five **blocks** of 3 x 3 convolutions with a pooling after each, which halves the size. So
 # `conv5_1` is block 5, first convolution, and `relu5_1` is its ReLU. Our file is VGG-16 fine-tuned
-# for finding edges (HED, Xie & Tu 2015) and ends at conv5_1; we append the ReLU.
+# for finding edges (HED, Xie & Tu 2015), stored in 8 bits (its maps are off by 1 to 2 %), and ends at
+# conv5_1; we append the ReLU.
 
 # %%
 vgg = inversion.vgg_to_relu5_1()

@@ -1,6 +1,7 @@
 """The data: complete, listed, credited, undamaged; and the pure parts of `rebuild_weights`."""
 
 import csv
+import gzip
 import hashlib
 import importlib.util
 import os
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from torch.nn import functional as F
 from torchvision.models import SqueezeNet1_1_Weights
 
-from course_utils.common import paths
+from course_utils.common import paths, weights
 
 DATA = paths.root() / "data"
 README = (DATA / "README.md").read_text(encoding="utf-8")
@@ -62,8 +64,8 @@ def test_no_row_has_too_many_or_too_few_columns(kind):
 def test_every_licence_is_an_expression_of_licences_whose_texts_are_here():
     texts = {path.stem for path in (paths.root() / "LICENSES").glob("*.txt")}
     used = {one for row in rows() for one in licence_ids(row["license"])}
-    table = re.findall(r"^\| `\w+\.safetensors` \| ([^|]+) \|", README, re.MULTILINE)
-    assert len(table) == 3
+    table = re.findall(r"^\| `\w+\.safetensors\.gz` \| ([^|]+) \|", README, re.MULTILINE)
+    assert len(table) == 4
     used |= {one for expression in table for one in licence_ids(expression.strip())}
     assert used | {"MIT"} == texts
 
@@ -208,7 +210,7 @@ def test_pictures_allowed_in_readme_and_gallery():
 def test_weights_are_whole_and_the_readme_gives_their_sums():
     lines = (DATA / "weights" / "SHA256SUMS").read_text().splitlines()
     sums = dict(reversed(line.split("  ")) for line in lines)
-    assert set(sums) == {path.name for path in (DATA / "weights").glob("*.safetensors")}
+    assert set(sums) == {path.name for path in (DATA / "weights").glob("*.gz")}
     for name, digest in sums.items():
         assert hashlib.sha256((DATA / "weights" / name).read_bytes()).hexdigest() == digest
         assert re.search(rf"^\| `{name}` \|.*`{digest}` \|$", README, re.MULTILINE), name
@@ -284,19 +286,81 @@ def test_the_unpickler_refuses_everything_else(rebuild, tmp_path, monkeypatch, w
 def test_the_verdict_on_a_rebuilt_file(rebuild, tmp_path, monkeypatch, change, agrees, words):
     tensors = {"a": torch.linspace(0, 1, 5), "b": torch.ones(3)}
     monkeypatch.setattr(rebuild, "SHIPPED", tmp_path)
-    monkeypatch.setattr(rebuild, "expected_sums", lambda: {"net.safetensors": "0" * 64})
-    rebuild.save_file(tensors, tmp_path / "net.safetensors")
-    (tmp_path / "new").mkdir()
-    rebuild.save_file(tensors | {"a": change(tensors["a"])}, tmp_path / "new" / "net.safetensors")
-    same, sentence = rebuild.verdict(tmp_path / "new" / "net.safetensors")
+    monkeypatch.setattr(rebuild, "expected_sums", lambda: {"net.safetensors.gz": "0" * 64})
+    (tmp_path / "net.safetensors.gz").write_bytes(rebuild.packed(tensors))
+    new = tmp_path / "new" / "net.safetensors.gz"
+    new.parent.mkdir()
+    new.write_bytes(rebuild.packed(tensors | {"a": change(tensors["a"])}))
+    same, sentence = rebuild.verdict(new)
     assert same is agrees
     assert words in sentence
 
 
 def test_every_shipped_weight_file_has_a_conversion(rebuild):
-    shipped = {path.stem for path in (DATA / "weights").glob("*.safetensors")}
-    assert set(rebuild.CONVERSIONS) == shipped
-    assert set(rebuild.expected_sums()) == {f"{name}.safetensors" for name in shipped}
+    shipped = {path.name for path in (DATA / "weights").glob("*.gz")}
+    assert {f"{name}.safetensors.gz" for name in rebuild.CONVERSIONS} == shipped
+    assert set(rebuild.expected_sums()) == shipped
+
+
+def opened(rebuild, tensors):
+    """What `packed` writes, as `read_weights` would open it."""
+    return weights.decode(rebuild.load(gzip.decompress(rebuild.packed(tensors))))
+
+
+def test_numbers_stored_by_bytes_come_back_as_they_were(rebuild):
+    for dtype in (torch.float16, torch.float32):
+        info = torch.finfo(dtype)
+        edges = [0.0, -0.0, info.max, info.min, info.tiny, info.tiny / 4, 1 + info.eps, -1 / 3]
+        tensors = {
+            "edges": torch.tensor(edges, dtype=dtype).view(2, 4),
+            "noise": torch.randn(3, 4, 5, 6, generator=torch.manual_seed(0)).to(dtype),
+            "one": torch.tensor(2.5, dtype=dtype),
+        }
+        found = opened(rebuild, tensors)
+        assert all(torch.equal(found[name], t.float()) for name, t in tensors.items())
+        assert found["edges"].signbit().flatten()[1]
+        assert all(t.dtype == torch.float32 for t in found.values())
+
+
+def test_counters_stay_whole_numbers(rebuild):
+    found = opened(rebuild, {"seen": torch.tensor(7)})
+    assert found["seen"].dtype == torch.int64
+    assert found["seen"] == 7
+
+
+def test_a_matrix_in_8_bits_is_off_by_half_a_step_at_most(rebuild):
+    rows = torch.randn(30, 20, 3, 3, generator=torch.manual_seed(0))
+    rows *= torch.logspace(-3, 2, 30).view(-1, 1, 1, 1)  # each row has a step of its own
+    rows[4, 0, 0, 0] = 50 * rows[4].std()  # with steps of rms / 20 this one would not fit 8 bits
+    stored = rebuild.in_8_bits({"w": rows, "kept": rows, "b": rows[:, 0, 0, 0]}, keep="kept")
+    assert stored["w"].dtype == torch.int8
+    assert {name: t.dtype for name, t in stored.items() if name in ("kept", "b")} == {
+        "kept": torch.float16,
+        "b": torch.float16,
+    }
+    found = opened(rebuild, stored)
+    assert set(found) == {"w", "kept", "b"}
+    step = stored["w.scale"].view(-1, 1, 1, 1)
+    assert ((found["w"] - rows).abs() <= 0.501 * step).all()
+    off = ((found["w"] - rows).flatten(1).norm(dim=1) / rows.flatten(1).norm(dim=1)).tolist()
+    assert max(off[:4] + off[5:]) < 0.016  # 0.05 / sqrt(12) = .0144
+    assert off[4] > 0.02
+
+
+def test_a_row_of_zeros_stays_zero(rebuild):
+    rows = torch.randn(80, 80, generator=torch.manual_seed(0))
+    rows[3] = 0
+    found = opened(rebuild, rebuild.in_8_bits({"w": rows}))["w"]
+    assert found.isfinite().all()
+    assert not found[3].any()
+
+
+def test_the_transformer_has_the_tensors_of_its_architecture():
+    found = weights.read_weights("vit_small_dinov2_saliency")
+    with torch.device("meta"):
+        network = timm.create_model("vit_small_patch14_dinov2", pretrained=False, num_classes=0)
+    network.load_state_dict(found, strict=True, assign=True)
+    assert found["pos_embed"].shape == (1, 1 + 37 * 37, 384)
 
 
 def test_the_folder_holds_what_its_readme_lists():

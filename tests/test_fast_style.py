@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from course_utils import fast_style, images, layers, models, texture, widgets
 from course_utils.commands import cli
 from course_utils.common import paths
+from course_utils.common.weights import read_weights
 from course_utils.fast_style import Recipe, TransformNetwork
 
 SHIPPED = fast_style.styles()
@@ -373,8 +374,9 @@ def test_a_checkpoint_of_another_architecture_is_refused(saved, tmp_path):
         fast_style.load(other)
 
 
-def test_weights_of_another_kind_of_network_are_refused():
-    path = paths.data("weights", "squeezenet1_1.safetensors")
+def test_weights_of_another_kind_of_network_are_refused(tmp_path):
+    path = tmp_path / "squeezenet1_1.safetensors"
+    save_file(read_weights("squeezenet1_1"), path)
     with pytest.raises(ValueError, match="no checkpoint of a transform network.*classifier"):
         fast_style.load(path)
 

@@ -11,12 +11,12 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import SqueezeNet1_1_Weights
 
 from course_utils import images, layers, models
 from course_utils.common import paths
+from course_utils.common.weights import read_weights
 
 # The known accuracies were measured on 87 photos; these four labels were withdrawn afterwards,
 # because no class of ImageNet fits them, and the cat came later.
@@ -93,8 +93,7 @@ def test_a_batch_gives_the_same_as_single_images(zoo, name):
 def test_vgg_is_the_stored_weights_in_torchvisions_architecture(vgg):
     with torch.device("meta"):
         plain = torchvision.models.vgg16().features[:25]
-    stored = load_file(paths.data("weights", "vgg16_hed.safetensors"))
-    plain.load_state_dict({k: v.float() for k, v in stored.items()}, assign=True)
+    plain.load_state_dict(read_weights("vgg16_hed"), assign=True)
     x = vgg.preprocess(images.photo("panda"))[..., :64, :64]
     expected = plain(x.cpu())
     assert torch.allclose(vgg(x).cpu(), expected, atol=1e-4 * expected.abs().max().item())
@@ -302,7 +301,7 @@ def own_data(monkeypatch, tmp_path):
     """A data folder of one's own with the small files and SqueezeNet's weights."""
     source = paths.data()
     (tmp_path / "weights").mkdir()
-    for name in ("photos.csv", "weights/SHA256SUMS", "weights/squeezenet1_1.safetensors"):
+    for name in ("photos.csv", "weights/SHA256SUMS", "weights/squeezenet1_1.safetensors.gz"):
         shutil.copyfile(source / name, tmp_path / name)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     return tmp_path / "weights"
@@ -324,12 +323,12 @@ def flip_a_bit(file):
 
 @pytest.mark.parametrize("harm", [cut_short, flip_a_bit, lambda file: file.write_bytes(b"")])
 def test_a_damaged_weight_file_is_one_clear_error(own_data, harm):
-    harm(own_data / "squeezenet1_1.safetensors")
-    with pytest.raises(OSError, match=r"squeezenet1_1\.safetensors is damaged.*git checkout"):
+    harm(own_data / "squeezenet1_1.safetensors.gz")
+    with pytest.raises(OSError, match=r"squeezenet1_1\.safetensors\.gz is damaged.*git checkout"):
         models.load("squeezenet1_1", "cpu")
 
 
-@pytest.mark.parametrize("file", ["squeezenet1_1.safetensors", "SHA256SUMS"])
+@pytest.mark.parametrize("file", ["squeezenet1_1.safetensors.gz", "SHA256SUMS"])
 def test_a_missing_weight_file_is_one_clear_error(own_data, file):
     os.remove(own_data / file)
     with pytest.raises(FileNotFoundError, match=rf"{file} is missing.*git checkout"):

@@ -89,13 +89,13 @@ def test_readiness_says_what_is_missing(monkeypatch):
 
 def test_a_network_that_does_not_load_says_why(monkeypatch):
     def damaged(name):
-        raise OSError(f"{name}.safetensors does not match its checksum")
+        raise OSError(f"{name}.safetensors.gz does not match its checksum")
 
     monkeypatch.setattr(start_here.models, "load", damaged)
     rows = {what: (found, verdict) for what, found, verdict in start_here.readiness()}
     assert rows["vgg16_hed"] == (
         "damaged or missing",
-        "vgg16_hed.safetensors does not match its checksum",
+        "vgg16_hed.safetensors.gz does not match its checksum",
     )
 
 
