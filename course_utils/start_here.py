@@ -1,5 +1,9 @@
 """Lecture 00: what a network answers, and what one of its layers computes on the way."""
 
+import base64
+import html
+import io
+import json
 import platform
 import sys
 from collections.abc import Sequence
@@ -7,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from course_utils import images, layers, models
-from course_utils.common import gate
+from course_utils.common import gate, lectures, paths
 
 
 def capture_layer(model: nn.Module, x: Tensor, layer: str) -> Tensor:
@@ -131,3 +136,70 @@ def _network(name: str) -> tuple[str, str, str]:
         return name, f"{weights / 1e6:.1f} million weights", "yes"
     except OSError as error:
         return name, "damaged or missing", str(error)
+
+
+class Listing:
+    """Rows with links as HTML, and as text for those who see no HTML.
+
+    Attributes:
+        html, text: the two.
+    """
+
+    def __init__(self, html: str, text: str) -> None:
+        self.html, self.text = html, text
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def course_map() -> Listing:
+    """All lectures: a picture of each, its question, what comes before it, and the minutes."""
+    every, covers = lectures.every(), _covers()
+    head = "".join(f"<th>{name}</th>" for name in ("", "lecture", "after", "minutes"))
+    rows = "".join(_row(lecture, covers.get(lecture.name)) for lecture in every)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return Listing(table, "\n".join(f"{e.number} {e.title}: {e.question}" for e in every))
+
+
+def _row(lecture: lectures.Lecture, cover: str | None) -> str:
+    left, link = ' style="text-align:left"', '<a href="{0}.ipynb">{1}</a>'
+    number, said = lecture.number, html.escape(lecture.question)
+    title = link.format(lecture.name, f"{number} {html.escape(lecture.title)}")
+    cells = f"<td>{cover or ''}</td><td{left}><b>{title}</b><br>{said}</td>"
+    return f"<tr>{cells}<td{left}>{', '.join(lecture.needs)}</td><td>{lecture.minutes}</td></tr>"
+
+
+def _covers() -> dict[str, str]:
+    """Lecture -> its picture as an HTML element, for the lectures that have one."""
+    folder = paths.root() / "docs" / "pictures" / "lectures"
+    said = json.loads((folder / "covers.json").read_text(encoding="utf-8"))
+    return {name: _thumbnail(folder / f"{name}.webp", one["alt"]) for name, one in said.items()}
+
+
+def _thumbnail(file: object, alt: str, width: int = 176) -> str:
+    """A picture file as an HTML element of its own, shrunk to a width in pixels."""
+    with Image.open(file) as picture, io.BytesIO() as small:
+        size = (width, round(width * picture.height / picture.width))
+        picture.convert("RGB").resize(size).save(small, format="webp", quality=80)
+        data = base64.b64encode(small.getvalue()).decode()
+    style = f"width:{width * 3 // 4}px;max-width:none"
+    return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/webp;base64,{data}">'
+
+
+def glossary() -> Listing:
+    """All key terms in both languages, in the order of the lectures, folded until it is opened."""
+    terms = lectures.glossary()
+    head = "".join(f"<th>{name}</th>" for name in ("English", "中文", "meaning", "lecture"))
+    rows = "".join(
+        f'<tr><td style="text-align:left">{html.escape(t.english)}</td>'
+        f'<td style="text-align:left" lang="zh">{html.escape(t.chinese)}</td>'
+        f'<td style="text-align:left">{html.escape(t.meaning)}</td>'
+        f'<td><a href="{t.lecture}.ipynb">{t.lecture[:2]}</a></td></tr>'
+        for t in terms
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    told = f"<details><summary>The {len(terms)} key terms of the course</summary>{table}</details>"
+    return Listing(told, "\n".join(f"{t.lecture[:2]} {t.english} {t.chinese}" for t in terms))

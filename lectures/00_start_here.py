@@ -18,7 +18,8 @@
 # - use the gradient in its other direction, towards the pixels;
 # - work through an exercise and read what the check tells you.
 #
-# About 40 minutes with the two exercises.
+# About 40 minutes with the two exercises. At the end: [the map of the course](#The-map-of-the-course) and
+# its glossary.
 
 # %% slide="skip"
 import importlib.util
@@ -311,6 +312,21 @@ print("largest change of any colour of any pixel:", f"{change.abs().max():.3f} o
 # | frozen weights | 冻结的权重 | weights that are not changed |
 # | adversarial example | 对抗样本 | a picture changed so little that we see nothing, misclassified |
 
+# %% [markdown]
+# ## The map of the course
+#
+# Start anywhere whose prerequisites you have; the shortest ways to a painting of your own and to the test
+# that maps must pass are 00, 06, 10, 14, 13, 15 and 00, 05 to 09.
+
+# %%
+start_here.course_map()
+
+# %% [markdown] slide="skip"
+# Every lecture ends with its key terms. Here they are together:
+
+# %% slide="skip"
+start_here.glossary()
+
 # %% [markdown] slide="skip"
 # ## Pictures
 #
@@ -322,7 +338,7 @@ show.credits(photos)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - F. Iandola et al. *SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model
-#   size.* 2016.
-# - O. Russakovsky et al. *ImageNet Large Scale Visual Recognition Challenge.* IJCV 2015.
-# - M. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
+# - F. Iandola et al. [*SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model
+#   size.*](https://arxiv.org/abs/1602.07360) 2016.
+# - O. Russakovsky et al. [*ImageNet Large Scale Visual Recognition Challenge.*](https://arxiv.org/abs/1409.0575) IJCV 2015.
+# - M. Zeiler, R. Fergus. [*Visualizing and Understanding Convolutional Networks.*](https://arxiv.org/abs/1311.2901) ECCV 2014.

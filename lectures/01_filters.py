@@ -612,12 +612,12 @@ show.credits([images.photo(name) for name in shown])
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - D. H. Hubel, T. N. Wiesel. *Receptive fields, binocular interaction and functional architecture in the cat's
-#   visual cortex.* Journal of Physiology 1962.
-# - B. A. Olshausen, D. J. Field. *Emergence of simple-cell receptive field properties by learning a sparse code
-#   for natural images.* Nature 1996.
-# - D. L. Ringach, R. M. Shapley, M. J. Hawken. *Orientation selectivity in macaque V1: diversity and laminar
-#   dependence.* Journal of Neuroscience 2002.
-# - J. Mairal, F. Bach, J. Ponce, G. Sapiro. *Online dictionary learning for sparse coding.* ICML 2009.
-# - A. Krizhevsky, I. Sutskever, G. E. Hinton. *ImageNet classification with deep convolutional neural
-#   networks.* NeurIPS 2012.
+# - D. H. Hubel, T. N. Wiesel. [*Receptive fields, binocular interaction and functional architecture in the cat's
+#   visual cortex.*](https://doi.org/10.1113/jphysiol.1962.sp006837) Journal of Physiology 1962.
+# - B. A. Olshausen, D. J. Field. [*Emergence of simple-cell receptive field properties by learning a sparse code
+#   for natural images.*](https://doi.org/10.1038/381607a0) Nature 1996.
+# - D. L. Ringach, R. M. Shapley, M. J. Hawken. [*Orientation selectivity in macaque V1: diversity and laminar
+#   dependence.*](https://doi.org/10.1523/JNEUROSCI.22-13-05639.2002) Journal of Neuroscience 2002.
+# - J. Mairal, F. Bach, J. Ponce, G. Sapiro. [*Online dictionary learning for sparse coding.*](https://doi.org/10.1145/1553374.1553463) ICML 2009.
+# - A. Krizhevsky, I. Sutskever, G. E. Hinton. [*ImageNet classification with deep convolutional neural
+#   networks.*](https://doi.org/10.1145/3065386) NeurIPS 2012.

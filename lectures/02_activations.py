@@ -487,9 +487,9 @@ show.credits([everything[i] for i in sorted(shown)])
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - M. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
-# - J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson. *Understanding Neural Networks Through Deep
-#   Visualization.* ICML workshop 2015.
-# - G. Alain, Y. Bengio. *Understanding intermediate layers using linear classifier probes.* 2016.
-# - D. Bau, B. Zhou, A. Khosla, A. Oliva, A. Torralba. *Network Dissection: Quantifying
-#   Interpretability of Deep Visual Representations.* CVPR 2017.
+# - M. Zeiler, R. Fergus. [*Visualizing and Understanding Convolutional Networks.*](https://arxiv.org/abs/1311.2901) ECCV 2014.
+# - J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson. [*Understanding Neural Networks Through Deep
+#   Visualization.*](https://arxiv.org/abs/1506.06579) ICML workshop 2015.
+# - G. Alain, Y. Bengio. [*Understanding intermediate layers using linear classifier probes.*](https://arxiv.org/abs/1610.01644) 2016.
+# - D. Bau, B. Zhou, A. Khosla, A. Oliva, A. Torralba. [*Network Dissection: Quantifying
+#   Interpretability of Deep Visual Representations.*](https://arxiv.org/abs/1704.05796) CVPR 2017.

@@ -802,10 +802,10 @@ show.credits(shown)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - M. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
-# - R. Girshick, J. Donahue, T. Darrell, J. Malik. *Rich feature hierarchies for accurate object detection
-#   and semantic segmentation.* CVPR 2014.
-# - W. Luo, Y. Li, R. Urtasun, R. Zemel. *Understanding the Effective Receptive Field in Deep Convolutional
-#   Neural Networks.* NIPS 2016.
-# - A. Araujo, W. Norris, J. Sim. *Computing Receptive Fields of Convolutional Neural Networks.* Distill 2019.
-# - V. Dumoulin, F. Visin. *A guide to convolution arithmetic for deep learning.* 2016.
+# - M. Zeiler, R. Fergus. [*Visualizing and Understanding Convolutional Networks.*](https://arxiv.org/abs/1311.2901) ECCV 2014.
+# - R. Girshick, J. Donahue, T. Darrell, J. Malik. [*Rich feature hierarchies for accurate object detection
+#   and semantic segmentation.*](https://arxiv.org/abs/1311.2524) CVPR 2014.
+# - W. Luo, Y. Li, R. Urtasun, R. Zemel. [*Understanding the Effective Receptive Field in Deep Convolutional
+#   Neural Networks.*](https://arxiv.org/abs/1701.04128) NIPS 2016.
+# - A. Araujo, W. Norris, J. Sim. [*Computing Receptive Fields of Convolutional Neural Networks.*](https://doi.org/10.23915/distill.00021) Distill 2019.
+# - V. Dumoulin, F. Visin. [*A guide to convolution arithmetic for deep learning.*](https://arxiv.org/abs/1603.07285) 2016.

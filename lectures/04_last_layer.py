@@ -722,12 +722,12 @@ show.credits(photos)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - A. Krizhevsky, I. Sutskever, G. Hinton. *ImageNet Classification with Deep Convolutional Neural
-#   Networks.* NIPS 2012. Section 6.1: neighbours by the last hidden layer.
-# - L. van der Maaten, G. Hinton. *Visualizing Data using t-SNE.* JMLR 2008.
-# - M. Wattenberg, F. Viégas, I. Johnson. *How to Use t-SNE Effectively.* Distill 2016.
-# - P. Poličar, M. Stražar, B. Zupan. *openTSNE: A Modular Python Library for t-SNE Dimensionality Reduction
-#   and Embedding.* Journal of Statistical Software 2024.
-# - K. Pearson. *On lines and planes of closest fit to systems of points in space.* Philosophical Magazine 1901.
-# - R. Jonker, A. Volgenant. *A Shortest Augmenting Path Algorithm for Dense and Sparse Linear Assignment
-#   Problems.* Computing 1987.
+# - A. Krizhevsky, I. Sutskever, G. Hinton. [*ImageNet Classification with Deep Convolutional Neural
+#   Networks.*](https://doi.org/10.1145/3065386) NIPS 2012. Section 6.1: neighbours by the last hidden layer.
+# - L. van der Maaten, G. Hinton. [*Visualizing Data using t-SNE.*](https://jmlr.org/papers/v9/vandermaaten08a.html) JMLR 2008.
+# - M. Wattenberg, F. Viégas, I. Johnson. [*How to Use t-SNE Effectively.*](https://doi.org/10.23915/distill.00002) Distill 2016.
+# - P. Poličar, M. Stražar, B. Zupan. [*openTSNE: A Modular Python Library for t-SNE Dimensionality Reduction
+#   and Embedding.*](https://doi.org/10.18637/jss.v109.i03) Journal of Statistical Software 2024.
+# - K. Pearson. [*On lines and planes of closest fit to systems of points in space.*](https://doi.org/10.1080/14786440109462720) Philosophical Magazine 1901.
+# - R. Jonker, A. Volgenant. [*A Shortest Augmenting Path Algorithm for Dense and Sparse Linear Assignment
+#   Problems.*](https://doi.org/10.1007/BF02278710) Computing 1987.

@@ -684,10 +684,10 @@ show.credits(shown)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - M. D. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
-# - V. Petsiuk, A. Das, K. Saenko. *RISE: Randomized Input Sampling for Explanation of Black-box
-#   Models.* BMVC 2018: random masks instead of a sliding square.
-# - S. Nakandala, A. Kumar, Y. Papakonstantinou. *Incremental and Approximate Inference for Faster
-#   Occlusion-based Deep CNN Explanations.* SIGMOD 2019.
-# - S. Beery, G. Van Horn, P. Perona. *Recognition in Terra Incognita.* ECCV 2018: animals that are
+# - M. D. Zeiler, R. Fergus. [*Visualizing and Understanding Convolutional Networks.*](https://arxiv.org/abs/1311.2901) ECCV 2014.
+# - V. Petsiuk, A. Das, K. Saenko. [*RISE: Randomized Input Sampling for Explanation of Black-box
+#   Models.*](https://arxiv.org/abs/1806.07421) BMVC 2018: random masks instead of a sliding square.
+# - S. Nakandala, A. Kumar, Y. Papakonstantinou. [*Incremental and Approximate Inference for Faster
+#   Occlusion-based Deep CNN Explanations.*](https://doi.org/10.1145/3299869.3319874) SIGMOD 2019.
+# - S. Beery, G. Van Horn, P. Perona. [*Recognition in Terra Incognita.*](https://arxiv.org/abs/1807.04975) ECCV 2018: animals that are
 #   recognised by where they stand.

@@ -707,13 +707,13 @@ show.credits(shown + images.photos("animal")[1:10:2])
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - K. Simonyan, A. Vedaldi, A. Zisserman. *Deep Inside Convolutional Networks: Visualising Image
-#   Classification Models and Saliency Maps.* ICLR workshop 2014.
-# - A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje. *Not Just a Black Box: Learning Important
-#   Features Through Propagating Activation Differences.* 2016.
-# - D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. *SmoothGrad: removing noise by adding
-#   noise.* 2017.
-# - C. Rother, V. Kolmogorov, A. Blake. *"GrabCut": interactive foreground extraction using iterated
-#   graph cuts.* SIGGRAPH 2004.
-# - S. Lapuschkin, S. Wäldchen, A. Binder, G. Montavon, W. Samek, K.-R. Müller. *Unmasking Clever Hans
-#   predictors and assessing what machines really learn.* Nature Communications 2019.
+# - K. Simonyan, A. Vedaldi, A. Zisserman. [*Deep Inside Convolutional Networks: Visualising Image
+#   Classification Models and Saliency Maps.*](https://arxiv.org/abs/1312.6034) ICLR workshop 2014.
+# - A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje. [*Not Just a Black Box: Learning Important
+#   Features Through Propagating Activation Differences.*](https://arxiv.org/abs/1605.01713) 2016.
+# - D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. [*SmoothGrad: removing noise by adding
+#   noise.*](https://arxiv.org/abs/1706.03825) 2017.
+# - C. Rother, V. Kolmogorov, A. Blake. [*"GrabCut": interactive foreground extraction using iterated
+#   graph cuts.*](https://doi.org/10.1145/1015706.1015720) SIGGRAPH 2004.
+# - S. Lapuschkin, S. Wäldchen, A. Binder, G. Montavon, W. Samek, K.-R. Müller. [*Unmasking Clever Hans
+#   predictors and assessing what machines really learn.*](https://doi.org/10.1038/s41467-019-08987-4) Nature Communications 2019.

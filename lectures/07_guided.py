@@ -701,10 +701,10 @@ show.credits(sorted(shown, key=lambda picture: picture.name))
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller. *Striving for Simplicity: The All
-#   Convolutional Net.* ICLR workshop 2015.
-# - M. D. Zeiler, R. Fergus. *Visualizing and Understanding Convolutional Networks.* ECCV 2014.
-# - W. Nie, Y. Zhang, A. Patel. *A Theoretical Explanation for Perplexing Behaviors of
-#   Backpropagation-based Visualizations.* ICML 2018.
-# - J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim. *Sanity Checks for Saliency
-#   Maps.* NeurIPS 2018.
+# - J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller. [*Striving for Simplicity: The All
+#   Convolutional Net.*](https://arxiv.org/abs/1412.6806) ICLR workshop 2015.
+# - M. D. Zeiler, R. Fergus. [*Visualizing and Understanding Convolutional Networks.*](https://arxiv.org/abs/1311.2901) ECCV 2014.
+# - W. Nie, Y. Zhang, A. Patel. [*A Theoretical Explanation for Perplexing Behaviors of
+#   Backpropagation-based Visualizations.*](https://arxiv.org/abs/1805.07039) ICML 2018.
+# - J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim. [*Sanity Checks for Saliency
+#   Maps.*](https://arxiv.org/abs/1810.03292) NeurIPS 2018.

@@ -772,10 +772,10 @@ show.credits(shown)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba. *Learning Deep Features for Discriminative
-#   Localization.* CVPR 2016.
-# - R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra. *Grad-CAM: Visual
-#   Explanations from Deep Networks via Gradient-based Localization.* ICCV 2017.
-# - M. Lin, Q. Chen, S. Yan. *Network In Network.* ICLR 2014 (global average pooling).
-# - R. L. Draelos, L. Carin. *Use HiResCAM instead of Grad-CAM for faithful explanations of
-#   convolutional neural networks.* 2020.
+# - B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba. [*Learning Deep Features for Discriminative
+#   Localization.*](https://arxiv.org/abs/1512.04150) CVPR 2016.
+# - R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra. [*Grad-CAM: Visual
+#   Explanations from Deep Networks via Gradient-based Localization.*](https://arxiv.org/abs/1610.02391) ICCV 2017.
+# - M. Lin, Q. Chen, S. Yan. [*Network In Network.*](https://arxiv.org/abs/1312.4400) ICLR 2014 (global average pooling).
+# - R. L. Draelos, L. Carin. [*Use HiResCAM instead of Grad-CAM for faithful explanations of
+#   convolutional neural networks.*](https://arxiv.org/abs/2011.08891) 2020.

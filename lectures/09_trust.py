@@ -757,26 +757,26 @@ show.credits(used)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - J. Adebayo et al. *Sanity Checks for Saliency Maps.* NeurIPS 2018.
-# - M. Böhle, M. Fritz, B. Schiele. *Convolutional Dynamic Alignment Networks for Interpretable
-#   Classifications.* CVPR 2021 (the grid pointing game).
-# - V. Petsiuk, A. Das, K. Saenko. *RISE: Randomized Input Sampling for Explanation of Black-box Models.*
+# - J. Adebayo et al. [*Sanity Checks for Saliency Maps.*](https://arxiv.org/abs/1810.03292) NeurIPS 2018.
+# - M. Böhle, M. Fritz, B. Schiele. [*Convolutional Dynamic Alignment Networks for Interpretable
+#   Classifications.*](https://arxiv.org/abs/2104.00032) CVPR 2021 (the grid pointing game).
+# - V. Petsiuk, A. Das, K. Saenko. [*RISE: Randomized Input Sampling for Explanation of Black-box Models.*](https://arxiv.org/abs/1806.07421)
 #   BMVC 2018 (deletion and insertion).
-# - H. Wang et al. *Score-CAM.* CVPR workshops 2020 (energy inside a box).
-# - J. Zhang et al. *Top-down Neural Attention by Excitation Backprop.* ECCV 2016 (pointing hits).
-# - S. Hooker et al. *A Benchmark for Interpretability Methods in Deep Neural Networks.* NeurIPS 2019
+# - H. Wang et al. [*Score-CAM.*](https://arxiv.org/abs/1910.01279) CVPR workshops 2020 (energy inside a box).
+# - J. Zhang et al. [*Top-down Neural Attention by Excitation Backprop.*](https://arxiv.org/abs/1608.00507) ECCV 2016 (pointing hits).
+# - S. Hooker et al. [*A Benchmark for Interpretability Methods in Deep Neural Networks.*](https://arxiv.org/abs/1806.10758) NeurIPS 2019
 #   (deleted photos are no photos; retraining as a remedy).
 
 # %% [markdown] slide="skip"
-# - R. Tomsett, D. Harborne, S. Chakraborty, P. Gurram, A. Preece. *Sanity Checks for Saliency Metrics.* AAAI
+# - R. Tomsett, D. Harborne, S. Chakraborty, P. Gurram, A. Preece. [*Sanity Checks for Saliency Metrics.*](https://arxiv.org/abs/1912.01451) AAAI
 #   2020.
-# - A. Binder, L. Weber, S. Lapuschkin, G. Montavon, K.-R. Müller, W. Samek. *Shortcomings of Top-Down
-#   Randomization-Based Sanity Checks for Evaluations of Deep Neural Network Explanations.* CVPR 2023.
+# - A. Binder, L. Weber, S. Lapuschkin, G. Montavon, K.-R. Müller, W. Samek. [*Shortcomings of Top-Down
+#   Randomization-Based Sanity Checks for Evaluations of Deep Neural Network Explanations.*](https://arxiv.org/abs/2211.12486) CVPR 2023.
 
 # %% [markdown] slide="skip"
-# - C.-K. Yeh et al. *On the (In)fidelity and Sensitivity of Explanations.* NeurIPS 2019.
-# - Y. Rong et al. *A Consistent and Efficient Evaluation Strategy for Attribution Methods.* ICML 2022 (ROAD).
-# - P. Chalasani et al. *Concise Explanations of Neural Networks using Adversarial Training.* ICML 2020
-#   (sparseness). M. Sundararajan, A. Taly, Q. Yan. *Axiomatic Attribution for Deep Networks.* ICML 2017
-#   (completeness). L. Sixt, M. Granz, T. Landgraf. *When Explanations Lie.* ICML 2020 (other class).
-# - Z. Wang et al. *Image Quality Assessment: From Error Visibility to Structural Similarity.* 2004.
+# - C.-K. Yeh et al. [*On the (In)fidelity and Sensitivity of Explanations.*](https://arxiv.org/abs/1901.09392) NeurIPS 2019.
+# - Y. Rong et al. [*A Consistent and Efficient Evaluation Strategy for Attribution Methods.*](https://arxiv.org/abs/2202.00449) ICML 2022 (ROAD).
+# - P. Chalasani et al. [*Concise Explanations of Neural Networks using Adversarial Training.*](https://arxiv.org/abs/1810.06583) ICML 2020
+#   (sparseness). M. Sundararajan, A. Taly, Q. Yan. [*Axiomatic Attribution for Deep Networks.*](https://arxiv.org/abs/1703.01365) ICML 2017
+#   (completeness). L. Sixt, M. Granz, T. Landgraf. [*When Explanations Lie.*](https://arxiv.org/abs/1912.09818) ICML 2020 (other class).
+# - Z. Wang et al. [*Image Quality Assessment: From Error Visibility to Structural Similarity.*](https://doi.org/10.1109/TIP.2003.819861) 2004.

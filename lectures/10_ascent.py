@@ -733,12 +733,12 @@ show.credits([every[i] for i in sorted(used)])
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - K. Simonyan, A. Vedaldi, A. Zisserman. *Deep Inside Convolutional Networks: Visualising Image
-#   Classification Models and Saliency Maps.* ICLR workshop 2014.
-# - J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson. *Understanding Neural Networks Through Deep
-#   Visualization.* ICML deep learning workshop 2015.
-# - A. Nguyen, J. Yosinski, J. Clune. *Multifaceted Feature Visualization: Uncovering the Different Types
-#   of Features Learned by Each Neuron in Deep Neural Networks.* ICML visualization workshop 2016.
-# - C. Olah, A. Mordvintsev, L. Schubert. *Feature Visualization.* Distill 2017.
-# - A. Mordvintsev, N. Pezzotti, L. Schubert, C. Olah. *Differentiable Image Parameterizations.* Distill
+# - K. Simonyan, A. Vedaldi, A. Zisserman. [*Deep Inside Convolutional Networks: Visualising Image
+#   Classification Models and Saliency Maps.*](https://arxiv.org/abs/1312.6034) ICLR workshop 2014.
+# - J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson. [*Understanding Neural Networks Through Deep
+#   Visualization.*](https://arxiv.org/abs/1506.06579) ICML deep learning workshop 2015.
+# - A. Nguyen, J. Yosinski, J. Clune. [*Multifaceted Feature Visualization: Uncovering the Different Types
+#   of Features Learned by Each Neuron in Deep Neural Networks.*](https://arxiv.org/abs/1602.03616) ICML visualization workshop 2016.
+# - C. Olah, A. Mordvintsev, L. Schubert. [*Feature Visualization.*](https://doi.org/10.23915/distill.00007) Distill 2017.
+# - A. Mordvintsev, N. Pezzotti, L. Schubert, C. Olah. [*Differentiable Image Parameterizations.*](https://doi.org/10.23915/distill.00012) Distill
 #   2018.

@@ -786,18 +786,18 @@ show.credits(shown + used)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - C. Szegedy et al. *Intriguing properties of neural networks.* ICLR 2014.
-# - I. Goodfellow et al. *Explaining and Harnessing Adversarial Examples.* ICLR 2015.
-# - S.-M. Moosavi-Dezfooli et al. *DeepFool.* CVPR 2016. *Universal adversarial perturbations.* CVPR 2017.
-# - M. Sharif et al. *Accessorize to a Crime.* CCS 2016.
-# - A. Kurakin, I. Goodfellow, S. Bengio. *Adversarial Examples in the Physical World.* ICLR workshop 2017.
-# - A. Madry et al. *Towards Deep Learning Models Resistant to Adversarial Attacks.* ICLR 2018.
+# - C. Szegedy et al. [*Intriguing properties of neural networks.*](https://arxiv.org/abs/1312.6199) ICLR 2014.
+# - I. Goodfellow et al. [*Explaining and Harnessing Adversarial Examples.*](https://arxiv.org/abs/1412.6572) ICLR 2015.
+# - S.-M. Moosavi-Dezfooli et al. [*DeepFool.*](https://arxiv.org/abs/1511.04599) CVPR 2016. [*Universal adversarial perturbations.*](https://arxiv.org/abs/1610.08401) CVPR 2017.
+# - M. Sharif et al. [*Accessorize to a Crime.*](https://doi.org/10.1145/2976749.2978392) CCS 2016.
+# - A. Kurakin, I. Goodfellow, S. Bengio. [*Adversarial Examples in the Physical World.*](https://arxiv.org/abs/1607.02533) ICLR workshop 2017.
+# - A. Madry et al. [*Towards Deep Learning Models Resistant to Adversarial Attacks.*](https://arxiv.org/abs/1706.06083) ICLR 2018.
 
 # %% [markdown] slide="skip"
-# - Y. Dong et al. *Boosting Adversarial Attacks with Momentum.* CVPR 2018.
-# - A. Athalye et al. *Obfuscated Gradients Give a False Sense of Security.* ICML 2018.
-# - K. Eykholt et al. *Robust Physical-World Attacks on Deep Learning Visual Classification.* CVPR 2018.
-# - C.-J. Simon-Gabriel et al. *First-Order Adversarial Vulnerability.* ICML 2019.
-# - A. Ilyas et al. *Adversarial Examples Are Not Bugs, They Are Features.* NeurIPS 2019.
-# - D. Tsipras et al. *Robustness May Be at Odds with Accuracy.* ICLR 2019.
-# - M. Andriushchenko et al. *Square Attack.* ECCV 2020.
+# - Y. Dong et al. [*Boosting Adversarial Attacks with Momentum.*](https://arxiv.org/abs/1710.06081) CVPR 2018.
+# - A. Athalye et al. [*Obfuscated Gradients Give a False Sense of Security.*](https://arxiv.org/abs/1802.00420) ICML 2018.
+# - K. Eykholt et al. [*Robust Physical-World Attacks on Deep Learning Visual Classification.*](https://arxiv.org/abs/1707.08945) CVPR 2018.
+# - C.-J. Simon-Gabriel et al. [*First-Order Adversarial Vulnerability.*](https://arxiv.org/abs/1802.01421) ICML 2019.
+# - A. Ilyas et al. [*Adversarial Examples Are Not Bugs, They Are Features.*](https://arxiv.org/abs/1905.02175) NeurIPS 2019.
+# - D. Tsipras et al. [*Robustness May Be at Odds with Accuracy.*](https://arxiv.org/abs/1805.12152) ICLR 2019.
+# - M. Andriushchenko et al. [*Square Attack.*](https://arxiv.org/abs/1912.00049) ECCV 2020.

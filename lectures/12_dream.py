@@ -784,5 +784,5 @@ show.credits([*map(images.photo, shown), wave])
 #
 # - A. Mordvintsev, C. Olah, M. Tyka. *Inceptionism: Going Deeper into Neural Networks.* Google Research
 #   blog, 2015; the code *DeepDream: a code example for visualizing neural networks*, same year.
-# - K. Simonyan, A. Vedaldi, A. Zisserman. *Deep Inside Convolutional Networks.* ICLR workshop 2014.
-# - C. Olah, A. Mordvintsev, L. Schubert. *Feature Visualization.* Distill 2017.
+# - K. Simonyan, A. Vedaldi, A. Zisserman. [*Deep Inside Convolutional Networks.*](https://arxiv.org/abs/1312.6034) ICLR workshop 2014.
+# - C. Olah, A. Mordvintsev, L. Schubert. [*Feature Visualization.*](https://doi.org/10.23915/distill.00007) Distill 2017.

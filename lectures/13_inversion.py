@@ -560,11 +560,11 @@ show.credits(shown)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - A. Mahendran, A. Vedaldi. *Understanding Deep Image Representations by Inverting Them.* CVPR 2015.
-# - J. Johnson, A. Alahi, L. Fei-Fei. *Perceptual Losses for Real-Time Style Transfer and
-#   Super-Resolution.* ECCV 2016 (its figure 3 inverts VGG-16).
-# - A. Dosovitskiy, T. Brox. *Inverting Visual Representations with Convolutional Networks.* CVPR 2016.
-# - C. Olah, A. Mordvintsev, L. Schubert. *Feature Visualization.* Distill 2017 (frequencies).
-# - Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli. *Image Quality Assessment: From Error Visibility to
-#   Structural Similarity.* IEEE Transactions on Image Processing 2004.
-# - S. Xie, Z. Tu. *Holistically-Nested Edge Detection.* ICCV 2015.
+# - A. Mahendran, A. Vedaldi. [*Understanding Deep Image Representations by Inverting Them.*](https://arxiv.org/abs/1412.0035) CVPR 2015.
+# - J. Johnson, A. Alahi, L. Fei-Fei. [*Perceptual Losses for Real-Time Style Transfer and
+#   Super-Resolution.*](https://arxiv.org/abs/1603.08155) ECCV 2016 (its figure 3 inverts VGG-16).
+# - A. Dosovitskiy, T. Brox. [*Inverting Visual Representations with Convolutional Networks.*](https://arxiv.org/abs/1506.02753) CVPR 2016.
+# - C. Olah, A. Mordvintsev, L. Schubert. [*Feature Visualization.*](https://doi.org/10.23915/distill.00007) Distill 2017 (frequencies).
+# - Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli. [*Image Quality Assessment: From Error Visibility to
+#   Structural Similarity.*](https://doi.org/10.1109/TIP.2003.819861) IEEE Transactions on Image Processing 2004.
+# - S. Xie, Z. Tu. [*Holistically-Nested Edge Detection.*](https://arxiv.org/abs/1504.06375) ICCV 2015.

@@ -627,17 +627,17 @@ show.credits([sample.picture for sample in texture.SAMPLES.values()])
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - B. Julesz. *Visual Pattern Discrimination.* IRE Transactions on Information Theory 1962.
-# - D. J. Heeger, J. R. Bergen. *Pyramid-Based Texture Analysis/Synthesis.* SIGGRAPH 1995.
-# - A. A. Efros, T. K. Leung. *Texture Synthesis by Non-parametric Sampling.* ICCV 1999.
-# - L.-Y. Wei, M. Levoy. *Fast Texture Synthesis using Tree-structured Vector Quantization.* SIGGRAPH
+# - B. Julesz. [*Visual Pattern Discrimination.*](https://doi.org/10.1109/TIT.1962.1057698) IRE Transactions on Information Theory 1962.
+# - D. J. Heeger, J. R. Bergen. [*Pyramid-Based Texture Analysis/Synthesis.*](https://doi.org/10.1145/218380.218446) SIGGRAPH 1995.
+# - A. A. Efros, T. K. Leung. [*Texture Synthesis by Non-parametric Sampling.*](https://doi.org/10.1109/ICCV.1999.790383) ICCV 1999.
+# - L.-Y. Wei, M. Levoy. [*Fast Texture Synthesis using Tree-structured Vector Quantization.*](https://doi.org/10.1145/344779.345009) SIGGRAPH
 #   2000.
-# - J. Portilla, E. P. Simoncelli. *A Parametric Texture Model Based on Joint Statistics of Complex
-#   Wavelet Coefficients.* International Journal of Computer Vision 2000.
-# - A. A. Efros, W. T. Freeman. *Image Quilting for Texture Synthesis and Transfer.* SIGGRAPH 2001.
+# - J. Portilla, E. P. Simoncelli. [*A Parametric Texture Model Based on Joint Statistics of Complex
+#   Wavelet Coefficients.*](https://doi.org/10.1023/A:1026553619983) International Journal of Computer Vision 2000.
+# - A. A. Efros, W. T. Freeman. [*Image Quilting for Texture Synthesis and Transfer.*](https://doi.org/10.1145/383259.383296) SIGGRAPH 2001.
 
 # %% [markdown] slide="skip"
-# - L. A. Gatys, A. S. Ecker, M. Bethge. *Texture Synthesis Using Convolutional Neural Networks.*
+# - L. A. Gatys, A. S. Ecker, M. Bethge. [*Texture Synthesis Using Convolutional Neural Networks.*](https://arxiv.org/abs/1505.07376)
 #   NeurIPS 2015.
-# - X. Snelgrove. *High-Resolution Multi-Scale Neural Texture Synthesis.* SIGGRAPH Asia 2017.
-# - S. Xie, Z. Tu. *Holistically-Nested Edge Detection.* ICCV 2015.
+# - X. Snelgrove. [*High-Resolution Multi-Scale Neural Texture Synthesis.*](https://doi.org/10.1145/3145749.3149449) SIGGRAPH Asia 2017.
+# - S. Xie, Z. Tu. [*Holistically-Nested Edge Detection.*](https://arxiv.org/abs/1504.06375) ICCV 2015.

@@ -656,13 +656,13 @@ show.credits(used)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - L. A. Gatys, A. S. Ecker, M. Bethge. *Image Style Transfer Using Convolutional Neural Networks.* CVPR
+# - L. A. Gatys, A. S. Ecker, M. Bethge. [*Image Style Transfer Using Convolutional Neural Networks.*](https://doi.org/10.1109/CVPR.2016.265) CVPR
 #   2016.
-# - L. A. Gatys, M. Bethge, A. Hertzmann, E. Shechtman. *Preserving Color in Neural Artistic Style
-#   Transfer.* 2016.
-# - L. A. Gatys, A. S. Ecker, M. Bethge, A. Hertzmann, E. Shechtman. *Controlling Perceptual Factors in
-#   Neural Style Transfer.* CVPR 2017.
-# - Y. Li, N. Wang, J. Liu, X. Hou. *Demystifying Neural Style Transfer.* IJCAI 2017.
-# - P. Wang, Y. Li, N. Vasconcelos. *Rethinking and Improving the Robustness of Image Style Transfer.* CVPR
+# - L. A. Gatys, M. Bethge, A. Hertzmann, E. Shechtman. [*Preserving Color in Neural Artistic Style
+#   Transfer.*](https://arxiv.org/abs/1606.05897) 2016.
+# - L. A. Gatys, A. S. Ecker, M. Bethge, A. Hertzmann, E. Shechtman. [*Controlling Perceptual Factors in
+#   Neural Style Transfer.*](https://arxiv.org/abs/1611.07865) CVPR 2017.
+# - Y. Li, N. Wang, J. Liu, X. Hou. [*Demystifying Neural Style Transfer.*](https://arxiv.org/abs/1701.01036) IJCAI 2017.
+# - P. Wang, Y. Li, N. Vasconcelos. [*Rethinking and Improving the Robustness of Image Style Transfer.*](https://arxiv.org/abs/2104.05623) CVPR
 #   2021.
-# - J. Nocedal. *Updating Quasi-Newton Matrices with Limited Storage.* Mathematics of Computation 1980.
+# - J. Nocedal. [*Updating Quasi-Newton Matrices with Limited Storage.*](https://doi.org/10.1090/S0025-5718-1980-0572855-7) Mathematics of Computation 1980.

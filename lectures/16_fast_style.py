@@ -635,19 +635,19 @@ show.credits(used)
 # %% [markdown] slide="skip"
 # ## Papers
 #
-# - J. Johnson, A. Alahi, L. Fei-Fei. *Perceptual Losses for Real-Time Style Transfer and
-#   Super-Resolution.* ECCV 2016.
-# - D. Ulyanov, V. Lebedev, A. Vedaldi, V. Lempitsky. *Texture Networks: Feed-forward Synthesis of
-#   Textures and Stylized Images.* ICML 2016.
-# - D. Ulyanov, A. Vedaldi, V. Lempitsky. *Instance Normalization: The Missing Ingredient for Fast
-#   Stylization.* 2016.
+# - J. Johnson, A. Alahi, L. Fei-Fei. [*Perceptual Losses for Real-Time Style Transfer and
+#   Super-Resolution.*](https://arxiv.org/abs/1603.08155) ECCV 2016.
+# - D. Ulyanov, V. Lebedev, A. Vedaldi, V. Lempitsky. [*Texture Networks: Feed-forward Synthesis of
+#   Textures and Stylized Images.*](https://arxiv.org/abs/1603.03417) ICML 2016.
+# - D. Ulyanov, A. Vedaldi, V. Lempitsky. [*Instance Normalization: The Missing Ingredient for Fast
+#   Stylization.*](https://arxiv.org/abs/1607.08022) 2016.
 
 # %% [markdown] slide="skip"
-# - S. Ioffe, C. Szegedy. *Batch Normalization: Accelerating Deep Network Training by Reducing Internal
-#   Covariate Shift.* ICML 2015.
-# - A. Odena, V. Dumoulin, C. Olah. *Deconvolution and Checkerboard Artifacts.* Distill 2016.
-# - M. Ruder, A. Dosovitskiy, T. Brox. *Artistic Style Transfer for Videos.* GCPR 2016.
+# - S. Ioffe, C. Szegedy. [*Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+#   Covariate Shift.*](https://arxiv.org/abs/1502.03167) ICML 2015.
+# - A. Odena, V. Dumoulin, C. Olah. [*Deconvolution and Checkerboard Artifacts.*](https://doi.org/10.23915/distill.00003) Distill 2016.
+# - M. Ruder, A. Dosovitskiy, T. Brox. [*Artistic Style Transfer for Videos.*](https://arxiv.org/abs/1604.08610) GCPR 2016.
 # - H. Huang, H. Wang, W. Luo, L. Ma, W. Jiang, X. Zhu, Z. Li, W. Liu. *Real-Time Neural Style Transfer
 #   for Videos.* CVPR 2017.
-# - X. Huang, S. Belongie. *Arbitrary Style Transfer in Real-Time with Adaptive Instance
-#   Normalization.* ICCV 2017.
+# - X. Huang, S. Belongie. [*Arbitrary Style Transfer in Real-Time with Adaptive Instance
+#   Normalization.*](https://arxiv.org/abs/1703.06868) ICCV 2017.

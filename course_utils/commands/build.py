@@ -23,6 +23,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from course_utils.commands import onward
 from course_utils.common import paths
 
 SLIDES = ("slide", "subslide", "fragment", "skip", "notes", "-")
@@ -64,7 +65,7 @@ class Cell:
 
 
 def build(check: bool = False, root: Path | None = None) -> list[str]:
-    """Write the notebooks of every lecture, or only say which ones are not up to date.
+    """Write every lecture's notebooks and the glossary, or only say what is not up to date.
 
     Args:
         check: write nothing; the caller fails if the list is not empty.
@@ -95,10 +96,15 @@ def build(check: bool = False, root: Path | None = None) -> list[str]:
 
 
 def _texts(lectures: Path) -> dict[str, str]:
-    """Name below the root -> text of every notebook that the lectures give."""
-    texts, homes = {}, {}
-    for path in sorted(lectures.glob("*.py")):
+    """Name below the root -> text of every notebook that the lectures give, and of the glossary."""
+    texts, homes, prose = {}, {}, {}
+    sources = sorted(lectures.glob("*.py"))
+    firsts = onward.first_texts(sources)
+    for path in sources:
         cells = read(path)
+        prose[path.stem] = [cell.source for cell in cells if cell.kind == "markdown"]
+        if way_on := onward.way_on(path.stem, firsts):
+            cells.append(Cell("markdown", way_on, {"slide": "skip"}, path, cells[-1].line))
         for cell in cells:
             if cell.exercise in homes:
                 raise cell.error(
@@ -108,7 +114,8 @@ def _texts(lectures: Path) -> dict[str, str]:
         homes |= {c.exercise: f"lectures/{path.name}:{c.line}" for c in cells if c.exercise}
         for folder, cleared in (("notebooks", True), ("solutions", False)):
             texts[f"{folder}/{path.stem}.ipynb"] = dumps(notebook(cells, path.stem, cleared))
-    return texts
+    terms = onward.glossary(prose)
+    return texts | ({onward.GLOSSARY: terms} if terms else {})
 
 
 def _text(path: Path) -> str | None:
