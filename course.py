@@ -3,6 +3,7 @@
 
     python course.py lab                 open the notebooks in JupyterLab
     python course.py test [--quick]      check the whole course
+    python course.py html                write the course as pages for any browser
     python course.py bench               time it beside other libraries, in its own environment
     python course.py VERB --help         what a verb can do
     python course.py VERB -- OPTIONS     give pip options of your own at the first call
@@ -36,7 +37,10 @@ PEERS = Path("course_utils", "bench", "peers.txt")
 MARKER = "course.json"
 LOG, DETAILS = "course-install.log", "pip-details.log"
 # Every other verb needs only lab; "peers" are the packages of PEERS, no extra of the project.
-EXTRAS = {"test": ("lab", "test"), "pins": ("lab", "test"), "bench": ("peers",)}
+EXTRAS = {
+    **{"test": ("lab", "test"), "pins": ("lab", "test")},
+    **{"html": ("lab", "site"), "bench": ("peers",)},
+}
 # Gigabytes of the download and of .venv afterwards; elsewhere PyTorch comes without CUDA.
 SIZES = {"Linux": (3.3, 6.8)}
 ELSEWHERE = (0.5, 1.8)

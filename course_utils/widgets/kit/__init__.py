@@ -5,4 +5,5 @@ controls.py   sliders, choices, switches
 choosers.py   a photo or a class, also one's own
 pictures.py   from numbers to a picture, quickly
 frames.py     the frames of a run under a slider
+positions.py  what is to be seen at other positions of the controls, for pages without a kernel
 """

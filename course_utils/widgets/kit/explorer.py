@@ -1,6 +1,7 @@
 """A picture with controls: draws, redraws, and says what went wrong."""
 
 import html
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
 
@@ -9,9 +10,10 @@ import traitlets
 from IPython.display import display
 
 from course_utils.common import errors
+from course_utils.common.positions import MIME, VARIABLE
 from course_utils.images import Picture
 from course_utils.models import Network
-from course_utils.widgets.kit import controls, pictures
+from course_utils.widgets.kit import controls, pictures, positions
 from course_utils.widgets.kit.choosers import ClassChooser, PhotoChooser
 
 SIZE = 288
@@ -182,6 +184,9 @@ class Explorer:
         return pictures.figure(self.image.value, self.titles.value, self.text, self._width)
 
     def _ipython_display_(self) -> None:
-        display({"text/html": self.static(), "text/plain": self.text}, raw=True)
+        plain = {"text/html": self.static(), "text/plain": self.text}
+        if os.environ.get(VARIABLE):
+            plain[MIME] = positions.positions(self)
+        display(plain, raw=True)
         bundle = dict(self.box._repr_mimebundle_())
         display(bundle | {"text/plain": "(controls: run this cell in JupyterLab)"}, raw=True)

@@ -1,0 +1,101 @@
+"""The pictures of outputs as files of their own, and the credits that belong beside them."""
+
+import base64
+import hashlib
+import html
+import io
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from course_utils import images
+from course_utils.common import paths
+
+_SOURCE = re.compile(r'<img\b([^>]*?)\ssrc="data:image/(png|jpeg|webp);base64,([^"]+)"([^>]*)>')
+_SHARE_ALIKE = re.compile(r"CC-BY-SA|GPL|GFDL")
+QUALITY = 84
+
+
+class Store:
+    """A folder of pictures, each named by its content; what lies there already is not made again.
+
+    Args:
+        folder: where they are written.
+        link: what leads from a page to the folder, e.g. "pictures/".
+    """
+
+    def __init__(self, folder: Path, link: str) -> None:
+        self.folder, self.link = folder, link
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, content: bytes) -> tuple[str, int, int]:
+        """Stores a picture file; its link, width and height in pixels."""
+        target = self.folder / f"{hashlib.sha256(content).hexdigest()[:16]}.webp"
+        if not target.is_file():
+            target.write_bytes(smaller(content))
+        with Image.open(target) as picture:
+            return self.link + target.name, *picture.size
+
+
+def smaller(content: bytes) -> bytes:
+    """A picture as WebP: without loss where that costs little, as for curves; as it is if it moves.
+
+    Args:
+        content: a PNG, JPEG or WebP file.
+    """
+    with Image.open(io.BytesIO(content)) as picture:
+        if picture.format == "WEBP":
+            return content
+        image = picture.convert("RGB") if picture.mode != "RGBA" else picture.copy()
+    lossy, exact = (
+        _packed(image, **how) for how in ({"quality": QUALITY, "method": 4}, {"lossless": True})
+    )
+    return exact if len(exact) <= 1.3 * len(lossy) else lossy
+
+
+def _packed(image: Image.Image, **how: object) -> bytes:
+    with io.BytesIO() as file:
+        image.save(file, format="webp", **how)
+        return file.getvalue()
+
+
+def outsourced(text: str, store: Store) -> str:
+    """HTML whose embedded pictures have become files of the store, with their size beside them."""
+
+    def linked(found: re.Match) -> str:
+        before, _, data, after = found.groups()
+        link, width, height = store.put(base64.b64decode(data))
+        size = f'width="{width}" height="{height}" loading="lazy"'
+        return f'<img{before} src="{link}" {size}{after}>'
+
+    return _SOURCE.sub(linked, text)
+
+
+def credit(reads: Iterable[str]) -> str:
+    """A line of HTML for the share-alike pictures among some, or nothing if there are none.
+
+    Args:
+        reads: paths below `data/`, e.g. "photos/panda.jpg".
+    """
+    known = _by_path()
+    shared = [known[read] for read in reads if read in known]
+    shared = [picture for picture in shared if _SHARE_ALIKE.search(picture.license)]
+    if not shared:
+        return ""
+    lines = [f"{picture.name.replace('_', ' ')}: {picture.credit}" for picture in shared]
+    said = "; ".join(map(html.escape, lines))
+    if len(lines) > 3:
+        said = f"<details><summary>{len(lines)} share-alike pictures</summary>{said}</details>"
+        return f'<div class="credit">{said}</div>'
+    return f'<p class="credit">Share-alike: {said}</p>'
+
+
+@cache
+def _by_path() -> dict[str, images.Picture]:
+    """The course's pictures by their paths below `data/`."""
+    data = paths.data().resolve()
+    every = [*images.photos(), *images.paintings(), *images.cutouts()]
+    return {picture.path.resolve().relative_to(data).as_posix(): picture for picture in every}

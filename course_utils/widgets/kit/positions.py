@@ -1,0 +1,84 @@
+"""What an explorer shows at other positions of its controls: for pages that have no kernel."""
+
+import base64
+import io
+import time
+from typing import TYPE_CHECKING
+
+import ipywidgets
+from PIL import Image
+
+from course_utils.widgets.kit import choosers
+
+if TYPE_CHECKING:
+    from course_utils.widgets.kit.explorer import Explorer
+
+MOST, SECONDS = 13, 3.0
+"""Positions of a slider at most; a control that takes longer than this to answer stays still."""
+
+
+def positions(explorer: "Explorer") -> dict[str, object]:
+    """The explorer's pictures with one control moved at a time, the others where they start.
+
+    Returns:
+        `start`, a frame, and `controls`: for each its `label`, the `options` in words, the number
+        `at` which it starts and the `frames`. A frame has the `image` (WebP, base64), the `titles`
+        (HTML), the `text` and the `width` in CSS pixels. Everything can become JSON. At the end the
+        controls stand where they stood.
+    """
+    start = _frame(explorer)
+    moved = [_moved(explorer, *named) for named in _movable(explorer)]
+    return {"start": start, "controls": [control for control in moved if control]}
+
+
+def _movable(explorer: "Explorer") -> list[tuple[str, ipywidgets.Widget]]:
+    """Sliders that follow the hand, and lists; what is shut off or typed is left out."""
+    found = []
+    for name, control in explorer.controls.items():
+        lists = isinstance(control, choosers.PhotoChooser | choosers.ClassChooser)
+        widget = control.list if lists else control
+        live = getattr(widget, "continuous_update", False)
+        if (live or isinstance(widget, ipywidgets.Dropdown)) and not widget.disabled:
+            found.append((widget.description or name, widget))
+    return found
+
+
+def _values(widget: ipywidgets.Widget) -> tuple[list, list[str]]:
+    """Where a control can stand, `MOST` places at most, and what each is called."""
+    if hasattr(widget, "options"):
+        pairs = [o if isinstance(o, tuple) else (str(o), o) for o in widget.options]
+        values, words = [value for _, value in pairs], [str(word) for word, _ in pairs]
+        return values[:MOST], words[:MOST]
+    count = round((widget.max - widget.min) / widget.step)
+    steps = sorted({round(i * count / (MOST - 1)) for i in range(MOST)})
+    values = [widget.min + i * widget.step for i in steps if i <= count]
+    nearest = min(range(len(values)), key=lambda i: abs(values[i] - widget.value))
+    values[nearest] = widget.value  # the place where it starts is among them
+    return values, [f"{value:g}" for value in values]
+
+
+def _moved(explorer: "Explorer", label: str, widget: ipywidgets.Widget) -> dict | None:
+    stood, (values, words), frames = widget.value, _values(widget), []
+    if len(values) < 2 or stood not in values:
+        return None
+    try:
+        for value in values:
+            began = time.perf_counter()
+            widget.value = value
+            frames.append(_frame(explorer))
+            if time.perf_counter() - began > SECONDS:
+                return None
+    finally:
+        widget.value = stood
+    return {"label": label, "options": words, "at": values.index(stood), "frames": frames}
+
+
+def _frame(explorer: "Explorer") -> dict[str, object]:
+    with io.BytesIO() as file, Image.open(io.BytesIO(explorer.image.value)) as picture:
+        picture.save(file, format="webp", quality=82)
+        encoded = base64.b64encode(file.getvalue()).decode()
+    width = int(explorer.image.layout.width.removesuffix("px"))
+    return {
+        **{"image": encoded, "titles": explorer.titles.value},
+        **{"text": explorer.text, "width": width},
+    }
