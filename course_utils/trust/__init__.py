@@ -54,6 +54,7 @@ from course_utils.trust.table import (
     store,
     stored,
     stored_settings,
+    unfinished,
 )
 
 __all__ = [
@@ -101,4 +102,5 @@ __all__ = [
     "store",
     "stored",
     "stored_settings",
+    "unfinished",
 ]

@@ -381,6 +381,7 @@ def measure(
     methods: dict[str, Method] | None = None,
     stages: Sequence[Sequence[str]] | None = None,
     networks: int = 1,
+    known: dict[str, dict] | None = None,
     keep: Callable[[dict[str, dict]], object] = len,
 ) -> dict[str, dict]:
     """Every method by every score: the mean over images with its 95 % interval.
@@ -393,6 +394,7 @@ def measure(
         methods: those of `METHODS` by default.
         stages: of the cascade, as there.
         networks: how many networks with every stage random are drawn.
+        known: rows that an earlier call has made of the same things; they are not measured again.
         keep: called with the rows so far, after each method.
 
     Returns:
@@ -405,6 +407,9 @@ def measure(
     covered = covered_squares(model, scenes.pixels, scenes.classes)
     rows = {}
     for name, method in tqdm((methods or METHODS).items(), desc=model.name, leave=False):
+        if name in (known or {}):
+            rows[name] = known[name]
+            continue
         scored = _scored(model, method, scenes, collages, covered)
         changes, kept = _forgetting(model, method, photos, stages or _of(model, STAGES), networks)
         scored["kept"] = kept.mean(0), range(kept.shape[1])
@@ -479,6 +484,23 @@ def store(
 
 def _numbers_in_a_line(text: str) -> str:
     return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text)
+
+
+def unfinished(name: str, settings: dict[str, object], path: Path | None = None) -> dict[str, dict]:
+    """The rows of a table that was stored with these settings and then stopped before its end.
+
+    Args:
+        name, settings, path: as for `store`.
+
+    Returns:
+        method -> row, for `measure` to go on from; nothing if the table is whole, or of other
+        settings: then all of it is measured anew.
+    """
+    path = path or paths.data("trust.json")
+    tables = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    table = tables.get(name, {"settings": None, "methods": {}})
+    goes_on = table["settings"] == settings and not METHODS.keys() <= table["methods"].keys()
+    return table["methods"] if goes_on else {}
 
 
 def stored(name: str = "squeezenet1_1") -> dict[str, dict]:

@@ -164,6 +164,43 @@ def test_five_random_networks_are_five_numbers_and_every_method_is_kept():
     assert low <= gain <= high
 
 
+def test_a_table_that_was_stopped_goes_on_with_the_first_row_that_is_missing(tmp_path):
+    labels = [f"class {i}" for i in range(5)]
+    net = models.Network(tiny.network(), "tiny", labels=labels, resize=16, crop=16)
+    pixels, classes = torch.rand(2, 3, 16, 16), torch.tensor([0, 3])
+    scenes = composites.Composites(pixels, pixels[:, 0] > 0.5, classes, classes, [("", "")] * 2)
+    things = net, scenes, (pixels[:1], torch.tensor([[0, 1, 2, 3]])), (pixels, classes)
+    methods, stages = {n: METHODS[n] for n in ("saliency", "centre", "edges")}, [["classifier"]]
+    path, asked = tmp_path / "trust.json", []
+
+    def stops(model, x, classes):
+        raise KeyboardInterrupt
+
+    def keep(rows):
+        trust.store("tiny", rows, {"scenes": 2}, path)
+
+    def counting(name):
+        def explain(model, x, classes):
+            asked.append(name)
+            return METHODS[name].explain(model, x, classes)
+
+        return Method(explain, METHODS[name].passes)
+
+    with pytest.raises(KeyboardInterrupt):
+        trust.measure(*things, methods | {"centre": Method(stops, 0)}, stages, keep=keep)
+    known = trust.unfinished("tiny", {"scenes": 2}, path)
+    assert list(known) == ["saliency"]
+    table = trust.measure(*things, {n: counting(n) for n in methods}, stages, known=known)
+    assert list(table) == list(methods)
+    assert set(asked) == {"centre", "edges"}
+    assert table == trust.measure(*things, methods, stages)
+    # Of other settings, of another network, and of a table that is whole, nothing is taken over.
+    assert trust.unfinished("tiny", {"scenes": 3}, path) == {}
+    assert trust.unfinished("other", {"scenes": 2}, path) == {}
+    trust.store("tiny", dict.fromkeys(METHODS, table["edges"]), {"scenes": 2}, path)
+    assert trust.unfinished("tiny", {"scenes": 2}, path) == {}
+
+
 def test_scenes_of_one_object_are_no_independent_witnesses():
     values = torch.tensor([0.0, 1.0, 0.2, 0.7]).repeat_interleave(10)
     objects = torch.arange(4).repeat_interleave(10).tolist()
