@@ -181,9 +181,12 @@ def test_the_explorer_reaches_every_channel_and_keeps_it(squeezenet):
     photo.list.value = list(photo.list.options)[1][1]
     assert "Channel 60 of fire9 for koala" in explorer.text
     assert f"number {rank.value} of 512" in explorer.text
+    channel.value, asked = 500, []
+    channel.observe(lambda change: asked.append(change["new"]), "value")
     layer.value = "fire2"
     assert (channel.max, rank.max, rank.value) == (127, 128, 1)
     assert "number 1 of 128" in explorer.text
+    assert asked == [channel.value], "a channel between the two was drawn, too"
 
 
 def test_photos_of_any_size_and_kind_have_activations(squeezenet):
