@@ -29,6 +29,9 @@ from course_utils.commands import offline  # noqa: E402
 ROOM = 3.0
 """The least margin, in units of what it differs by from row to row."""
 
+FIRST, NEAR = "new", 0.3
+"""`--risky` runs what has, in this row, an assert whose margin is under this share of its scale."""
+
 # Nothing there is about a number that was computed.
 OTHERWISE = ("browser", "commands", "grading", "gpu", "processors")
 
@@ -147,6 +150,15 @@ class Assert:
         margins = [margin for _, _, margin in self.found.values()]
         return max(margins) - min(margins)
 
+    def is_near(self, row: str) -> bool:
+        """Whether the margin in this row is a small share of value and bound, the larger of both.
+
+        Only that: rows may differ by more where a result hangs on a choice, such as which of two
+        atoms takes a template.
+        """
+        value, bound, margin = self.found.get(row, (0.0, 0.0, 0.0))
+        return margin < NEAR * max(abs(value), abs(bound))
+
     @property
     def is_tight(self) -> bool:
         """Little room: the next processor may well be the one where it fails."""
@@ -163,6 +175,18 @@ def read(folder: Path) -> list[Assert]:
             before = rows.get(file.parent.name)
             rows[file.parent.name] = min(filter(None, (before, tuple(numbers))), key=lambda n: n[2])
     return [Assert(*key, rows) for key, rows in sorted(found.items())]
+
+
+def risky(asserts: list[Assert], within: list[str]) -> list[str]:
+    """The tests and notebooks with an assert that is near its bound in the first row.
+
+    Args:
+        asserts: of `read`.
+        within: files; only what they hold.
+    """
+    near = {(one.where, one.test) for one in asserts if one.is_near(FIRST)}
+    found = {f"{where}::{test}" if test else where for where, test in near}
+    return sorted(name for name in found if name.split("::")[0] in within)
 
 
 def failures(folder: Path) -> list[str]:
@@ -200,9 +224,13 @@ def main(argv: Iterable[str] | None = None) -> int:
     parser.add_argument("--rows", default=",".join(r.name for r in ROWS), help="e.g. new,old")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "processors")
     parser.add_argument("--workers", type=int, default=2, help="files at a time")
+    parser.add_argument("--risky", action="store_true", help=f"only what is near in row {FIRST}")
     parser.add_argument("--report", action="store_true", help="run nothing, read the records")
     given = parser.parse_args(argv)
     chosen = given.files or [*tests(), *notebooks()]
+    if given.risky:
+        chosen = risky(read(given.out), chosen)
+        print(f"{len(chosen)} tests and notebooks are near a bound in row {FIRST}")
     for wanted in ROWS:
         if wanted.name in given.rows.split(",") and not given.report:
             if playable(wanted):
