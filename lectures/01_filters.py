@@ -281,8 +281,8 @@ assert near[0][2] > 0.8
 assert far[0][2] < -0.8
 
 # %% [markdown]
-# Some filters come twice: capacity spent on a copy. And some come with their **negative**, because the
-# ReLU throws half of every answer away.
+# Some filters come nearly twice: capacity spent on a copy. And some come with their **negative**, as one
+# would expect where a ReLU throws away every answer below zero (Shang et al. 2016).
 
 # %% [markdown]
 # ## Filters without a network
@@ -550,18 +550,24 @@ show.rows(two, ["as trained", "channels\nexchanged"], alt, height=120)
 # see across tiles, is an accident. What is no accident is a tile by itself, and how strong it is: it says how
 # strongly a filter reads that channel.
 
-# %%
-strength = second.square().sum((2, 3))
-strength = strength / strength.sum(1, keepdim=True)
-ranked = strength.sort(dim=1, descending=True).values.cumsum(1).mean(0)
-curve = {"mean of 64 filters": (range(1, 17), ranked)}
-alt = "a curve that rises steeply and bends: few channels hold most of a filter's weight"
-show.lines(curve, "strongest channels", "share of squared weights", alt, ylim=(0, 1.03))
 
 # %%
-need = (ranked < 0.8).sum().item() + 1
-print(f"on average {need} of 16 channels hold 80 % of a filter's squared weights")
-assert need <= 10
+def ranked(bank: torch.Tensor) -> torch.Tensor:
+    """The share of a filter's squared weights in its 1, 2, ... strongest channels, on average."""
+    strength = bank.square().sum((2, 3)).sort(dim=1, descending=True).values.cumsum(1)
+    return (strength / strength[:, -1:]).mean(0)
+
+
+chance = torch.randn(second.shape, generator=torch.Generator().manual_seed(0), device="cpu")
+curves = {"64 filters of fire2": ranked(second), "random weights": ranked(chance)}
+drawn = {name: (range(1, 17), curve) for name, curve in curves.items()}
+alt = "two curves that bend: the trained filters hold more in few channels than random weights do"
+show.lines(drawn, "strongest channels", "share of squared weights", alt, ylim=(0, 1.03))
+
+# %%
+trained, random = [(curve < 0.8).sum().item() + 1 for curve in curves.values()]
+print(f"80 % of the squared weights: {trained} of 16 channels, {random} if weights are random")
+assert trained + 2 <= random
 
 # %% [markdown]
 # To learn what a deeper filter looks *for*, we have to ask on the side of the photos: what does it
@@ -618,6 +624,8 @@ show.credits([images.photo(name) for name in shown])
 #   for natural images.*](https://doi.org/10.1038/381607a0) Nature 1996.
 # - D. L. Ringach, R. M. Shapley, M. J. Hawken. [*Orientation selectivity in macaque V1: diversity and laminar
 #   dependence.*](https://doi.org/10.1523/JNEUROSCI.22-13-05639.2002) Journal of Neuroscience 2002.
+# - W. Shang, K. Sohn, D. Almeida, H. Lee. [*Understanding and Improving Convolutional Neural Networks via
+#   Concatenated Rectified Linear Units.*](https://arxiv.org/abs/1603.05201) ICML 2016.
 # - J. Mairal, F. Bach, J. Ponce, G. Sapiro. [*Online dictionary learning for sparse coding.*](https://doi.org/10.1145/1553374.1553463) ICML 2009.
 # - A. Krizhevsky, I. Sutskever, G. E. Hinton. [*ImageNet classification with deep convolutional neural
 #   networks.*](https://doi.org/10.1145/3065386) NeurIPS 2012.

@@ -69,7 +69,7 @@ show.images([photo[0], *own[few]], titles, columns=7, height=1.6, alt=alt)
 
 # %%
 together = activations.tiles(seen["relu1"], shared=True)
-alt = "the same 13 tiles on a shared scale: a few stay bright, most are nearly black"
+alt = "the same 13 tiles on a shared scale: some stay bright, others are nearly black"
 show.images([photo[0], *together[few]], titles, columns=7, height=1.6, alt=alt)
 
 # %%
@@ -142,8 +142,8 @@ for name, maps in seen.items():
 
 # %% [markdown] slide="subslide"
 # One photo is one photo. Over 24 photos, for each layer: how many units are 0, and how many maps are 0
-# *everywhere*? Beside SqueezeNet stands VGG-16 (a copy fine-tuned to draw edges, so not quite the one
-# you read about).
+# *everywhere*? Beside SqueezeNet stands VGG-16 on four of these photos (a copy fine-tuned to draw edges, so
+# not quite the one you read about).
 
 # %%
 names = ["relu1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7", "fire8", "fire9"]
@@ -151,7 +151,7 @@ pixels = net.crop_pixels(images.photos()[::9][:24])
 by_depth = activations.sparsity_by_depth(net, net.normalize(pixels), names)
 vgg = models.load("vgg16_hed")
 blocks = ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
-by_block = activations.sparsity_by_depth(vgg, vgg.normalize(pixels[:2]), blocks)
+by_block = activations.sparsity_by_depth(vgg, vgg.normalize(pixels[::6]), blocks)
 
 # %% slide="subslide"
 rows = [[net.name, name, *found] for name, found in by_depth.items()]
@@ -168,7 +168,7 @@ assert zeros[-2] < zeros[-3]
 # %% [markdown]
 # In SqueezeNet half the units are silent at first and more than nine in ten at last. The way there
 # is **not** straight: `fire8` is less sparse than `fire7`. And VGG's copy is sparsest in its second block,
-# where nearly half the maps show nothing at all. "Deeper is sparser" is a tendency of some networks, no law.
+# where about half the maps show nothing at all. "Deeper is sparser" is a tendency of some networks, no law.
 #
 # EfficientNet-Lite0 has no zeros to count between its blocks: they end in a linear layer, without ReLU.
 # Sparsity is a property of the activation function, too.
@@ -245,8 +245,8 @@ assert blind["fire9"].test > shares[-1] + 0.1
 # %% [markdown]
 # The number is the share of the variance explained in photos that did not fit $w$, each layer at its own
 # resolution. The first layer knows nearly all of it, the last .41: vague, not blank. And the architecture
-# alone does not cost that much: untrained, `fire9` still tells .61. What the network needs for its
-# thousand classes it learned to keep, and how bright the wall was is not among it.
+# alone does not cost that much: untrained, `fire9` still tells .61. So training took some of it away. Why, this
+# does not say; a guess is that a thousand classes hardly ask how bright the wall was.
 #
 # Two limits. On its own 113 photos the last readout reaches .55, so more photos would lift .41 somewhat. And
 # a cleverer reader than a weighted sum may find more: lecture 13 tries one.
@@ -327,7 +327,7 @@ show.rows(rows.values(), list(rows), alt, height=128)
 
 # %% slide="subslide"
 rows = {f"{k}: {gallery[k]}?": row_of(k) for k in (340, 380, 330)}
-alt = "animals' bodies light up, then joints of tools, then muzzles"
+alt = "parts of animals light up, then joints of tools and parts of animals, then muzzles"
 show.rows(rows.values(), list(rows), alt, height=128)
 
 # %% [markdown] slide="subslide"
@@ -413,7 +413,8 @@ assert animal.quantile(0.95) < animal[340]
 #   with zeros, and a channel has learned to notice.
 # - *Animals*: .84. Impressive beside a coin, less so beside the average channel, .64.
 # - *Muzzles*: 38 %, and 14 % for the average. Better than most; 32 channels are better still.
-# - *Joints* and *storeys* fail: the unit lies elsewhere about as often as any channel's.
+# - *Storeys* fails: the unit lies in the box as often as the average channel's. Nor does anything speak for
+#   *joints*: 29 % and 18 % of seven photos are two and one.
 
 # %% [markdown] slide="subslide"
 # Look at the last line again. Had we tested "storeys" by asking whether 310 fires at *buildings*, it would have
@@ -428,8 +429,8 @@ print(f"inspected 48, a name came to mind for {len(given)}, none for {48 - len(g
 print(", ".join(f"{k} {name}" for k, name in given.items()))
 
 # %% [markdown]
-# **34 of the 48 channels we inspected have no name**, and of the six names that we tested two failed and one is
-# weak; eight are untested. Galleries in books and papers show the other kind. Many channels answer to
+# **34 of the 48 channels we inspected have no name**, and of the six names that we tested two did not pass and one
+# is weak; eight are untested. Galleries in books and papers show the other kind. Many channels answer to
 # several unlike things; nothing obliges a network to use *our* words.
 
 # %% [markdown]
@@ -454,7 +455,7 @@ widgets.activations_explorer(net, names)
 # - What is brighter than the rest can be read off the first layer almost exactly (.98), off the last in part
 #   (.41), and less than before training (.61).
 # - Names of channels are hypotheses. Test the part that is named, against all channels of the layer: heads and
-#   the upper border stand, joints and storeys fail, most channels have no name.
+#   the upper border stand, joints and storeys do not pass, most channels have no name.
 
 # %% [markdown]
 # **What it does not show.** An active channel need not matter for the answer: nothing here asked the

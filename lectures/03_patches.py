@@ -377,7 +377,7 @@ show.rows(
 # %% [markdown] slide="subslide"
 # Ours: rising bars and grids; writing, and arcades that look like writing; arches; dense patterns; tops
 # of buildings against the sky; heads of fish that look to the left; tools with two handles. In nearly
-# every row one patch does not fit the name.
+# every row one patch or two do not fit the name.
 #
 # Now seven channels that nobody chose: number 100 of every layer.
 

@@ -280,8 +280,8 @@ assert (outline > interior).sum() <= 6
 
 # %% [markdown]
 # The maps prefer the object to the background nearly every time. They do **not** prefer its outline:
-# the interior is steeper in most scenes. The network looks at eyes, stripes and fur. What people call
-# an outline is often just the border between a bright object and a dark background of the *map*.
+# the interior is steeper in most scenes. What looks like an outline may be just the border between a bright
+# object and a dark background of the *map*.
 #
 # A claim, a measurement, and the claim is gone. That is the habit this course is about.
 
@@ -338,7 +338,7 @@ show.table(
 )
 
 # %% [markdown]
-# The sums stay a little below the scores: the difference is what the network's biases add. And "input"
+# The sums stay below the scores, the camel's by more than a quarter: the difference is what the network's biases add. And "input"
 # means the *normalised* input, in which 0 is the mean colour of ImageNet: this map cannot give credit
 # to a pixel of just that colour, however steep the slope is.
 
@@ -430,12 +430,12 @@ def over_noise(model, index: int) -> tuple[list, list, list]:
 
 
 # %%
-macaw = {model.name: over_noise(model, 4) for model in (net, lite)}
+macaw = {"SqueezeNet": over_noise(net, 4), "EfficientNet": over_noise(lite, 4)}
 tiles, captions = [], []
 for name, (copies, heat, p) in macaw.items():
-    tiles += [*(copies if name == net.name else []), *map(show.colours, heat)]
-    captions += [f"σ = {level:.0%}" for level in levels] if name == net.name else []
-    captions += [f"{name.split('_')[0].title()}: p {value:.2g}" for value in p]
+    tiles += [*([] if tiles else copies), *map(show.colours, heat)]
+    captions += [] if captions else [f"σ = {level:.0%}" for level in levels]
+    captions += [f"{name}: p {value:.2g}" for value in p]
 alt = "a macaw under growing noise; both networks' maps: speckles, then a bird, then nothing"
 show.images(tiles, captions, columns=5, height=1.9, alt=alt)
 
@@ -459,7 +459,7 @@ with torch.no_grad():
 noise = saliency.gaussian_noise(lite_x, samples=5, level=0.15)
 smooth = find_smooth(lite, lite_x, lite_classes, noise)
 both = [*find_saliency(lite, lite_x, lite_classes), *smooth]
-captions = [f"{kind} {lite.labels[c]}" for kind in ("", "smooth") for c in lite_classes]
+captions = [f"{lite.labels[c]}{kind}" for kind in ("", ", smoothed") for c in lite_classes]
 alt = "EfficientNet's maps: above speckled; below calm, with heads, beaks and bodies"
 show.maps(both, captions, columns=5, height=1.9, alt=alt)
 
@@ -575,8 +575,8 @@ assert scores[0] > scores[2] + 0.05
 
 # %% [markdown]
 # The two together beat either alone. It falls short where the object has several colours and the map
-# found only one (a head without its body), where the background has the object's colours, and where
-# the object is thin. Look at the lowest scores above and say which is which.
+# found only one (a body without its tail), and where a piece of the background is taken for object. Look at
+# the lowest scores above and say which is which.
 
 # %% [markdown]
 # ## Right for the wrong reason

@@ -324,7 +324,7 @@ def in_steps(shares: torch.Tensor) -> torch.Tensor:
 # %%
 alt = "three jagged curves, guided highest nearly everywhere; all drop to zero at the last ReLU"
 curves = {rule: (range(1, 19), in_steps(shares)) for rule, shares in stopped.items()}
-axes = {"ylim": (0, 1), "xticks": range(1, 19)}
+axes = {"ylim": (0, 1), "xticks": range(1, 19), "beside": True}
 show.lines(curves, "from the pixels (1) to the score (18)", "share set to zero", alt, **axes)
 
 # %%
