@@ -79,7 +79,7 @@ def _keep_in_step(controls: dict[str, ipywidgets.Widget], order: Callable[[], li
         channels = order()
         rank.unobserve(by_rank, "value")
         channel.unobserve(by_channel, "value")
-        # Never an end below the value: it would be cut, and a channel be drawn that nobody asked for.
+        # Never an end below the value: it would be cut, and one more channel be drawn.
         channel.max, rank.max = max(channel.max, len(channels) - 1), max(rank.max, len(channels))
         channel.value, rank.value = channels[0], 1
         channel.max, rank.max = len(channels) - 1, len(channels)
