@@ -503,6 +503,37 @@ def test_a_shipped_style_is_no_colour_filter(name, squeezenet):
     assert ours < 0.6 * theirs
 
 
+def test_the_kept_stages_are_of_one_run_and_get_better(squeezenet):
+    found = fast_style.stages("cafe_terrace_at_night_wide")
+    assert list(found) == [60, 500, 2000, 4000]
+    assert found[4000] == paths.data("styles", "cafe_terrace_at_night_wide.safetensors")
+    recipes = set()
+    for path in found.values():
+        assert path.stat().st_size < 1_000_000
+        with safe_open(path, "pt") as file:
+            recipes.add(file.metadata()["recipe"])
+    assert len(recipes) == 1
+    loss = fast_style.PerceptualLoss(
+        squeezenet, images.painting("cafe_terrace_at_night").pixels(256), Recipe()
+    )
+    photo = images.photo("citede_carcassonne").pixels(256)
+    target = loss.target(photo[None])
+    networks = [fast_style.load(path, "cpu") for path in found.values()]
+    with torch.no_grad():
+        sums = [
+            loss.total(loss.terms(fast_style.stylise(network, photo)[None], target)).item()
+            for network in networks
+        ]
+    assert sums == sorted(sums, reverse=True)
+    assert sums[-1] < 0.9 < 1.6 < sums[0]
+
+
+@pytest.mark.parametrize("name", ["great_wave_off_kanagawa", "cafe_terrace_at_night"])
+def test_a_style_without_stages_says_so(name):
+    with pytest.raises(ValueError, match=f"style='{name}': no stages"):
+        fast_style.stages(name)
+
+
 def recoloured(photo, painting):
     """The photo, every channel with the histogram of the painting's: the best colour filter."""
     found = torch.empty_like(photo)

@@ -7,7 +7,7 @@
     checkpoints.py   trained networks as files
     use.py           painting with one
 
-    network = fast_style.load("night_cafe")
+    network = fast_style.load("composition_viii")
     painted = fast_style.stylise(network, images.photo("panda"))
 
 The transform network is trained with the losses of lecture 15 and needs no target pictures. Shipped
@@ -18,6 +18,7 @@ from course_utils.fast_style.checkpoints import (
     KIND,
     load,
     save,
+    stages,
     styles,
     train_and_save,
     training_log,
@@ -57,6 +58,7 @@ __all__ = [
     "network_license",
     "pan",
     "save",
+    "stages",
     "style_picture",
     "styles",
     "stylise",

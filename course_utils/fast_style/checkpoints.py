@@ -105,6 +105,23 @@ def styles() -> list[str]:
     return sorted(path.stem for path in paths.data("styles").glob("*.safetensors"))
 
 
+def stages(style: str) -> dict[int, Path]:
+    """Steps of training -> checkpoint, for a shipped style that was kept on the way, itself last.
+
+    Raises:
+        ValueError: no such style, or one that was not kept.
+    """
+    last = _checkpoint(style)
+    kept = {}
+    for path in paths.data("styles", "stages").glob("*.safetensors"):
+        name, _, steps = path.stem.rpartition("_")
+        if name == style:
+            kept[int(steps)] = path
+    if not kept:
+        raise ValueError(f"style={style!r}: no stages of its training were kept")
+    return dict(sorted(kept.items())) | {training_log(style)["facts"]["steps done"]: last}
+
+
 def load(style: str | Path, device: str | torch.device | None = None) -> TransformNetwork:
     """A trained transform network, in eval mode and frozen.
 
