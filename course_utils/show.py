@@ -17,7 +17,7 @@ from matplotlib import figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from course_utils.common import optimise
+from course_utils.common import optimise, projection
 from course_utils.images import Picture
 
 SEQUENTIAL, DIVERGING = "inferno", "RdBu_r"
@@ -80,14 +80,19 @@ class Figure:
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         # A plain image/png output loses its alt text in JupyterLab; an <img> element keeps it.
-        data = base64.b64encode(self.png(dpi=120)).decode()
+        kind, content = ("webp", self._slide()) if projection.wanted() else ("png", self.png(120))
+        data = base64.b64encode(content).decode()
         width = round(self.canvas.get_figwidth() * 80)
         text = html.escape(self.alt, quote=True)
-        style = f"width:{width}px;max-width:100%"
+        style, source = f"width:{width}px;max-width:100%", f"data:image/{kind};base64,{data}"
         return {
-            "text/html": f'<img alt="{text}" style="{style}" src="data:image/png;base64,{data}">',
+            "text/html": f'<img alt="{text}" style="{style}" src="{source}">',
             "text/plain": self.alt,
         }
+
+    def _slide(self) -> bytes:
+        with matplotlib.rc_context(STYLE):
+            return projection.webp(self.canvas)
 
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
@@ -582,9 +587,11 @@ def _panels(
 ) -> Figure:
     if not panels:
         raise ValueError("pictures: an empty list; one or more are needed")
+    aspect = float(np.median([a.shape[1] / a.shape[0] for a, _ in panels]))
+    if columns is None and projection.wanted():
+        columns = projection.columns(len(panels), aspect)
     columns = min(columns or 6, len(panels))
     rows = -(-len(panels) // columns)
-    aspect = float(np.median([a.shape[1] / a.shape[0] for a, _ in panels]))
     size = (columns * height * min(aspect, 2) + 0.1, rows * (height + 0.25 * bool(titles)))
     with matplotlib.rc_context(STYLE):
         canvas = figure.Figure(figsize=size, layout="constrained")

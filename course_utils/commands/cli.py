@@ -92,20 +92,30 @@ def lab(
 
 @app.command()
 def slides(
-    lecture: Annotated[str, typer.Argument(help="e.g. 06 or saliency.")],
+    lecture: Annotated[
+        str, typer.Argument(help="e.g. 06 or saliency; with --ready or --report also none: all.")
+    ] = "",
     solutions: Annotated[
-        bool, typer.Option("--solutions", help="The solved notebook; a copy, thrown away after.")
+        bool, typer.Option("--solutions", help="The solved notebook instead of your own copy.")
+    ] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Run it first, so that it opens with its pictures.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Measure every slide in a browser; open nothing.")
     ] = False,
     device: DeviceOption = None,
     port: Annotated[int | None, typer.Option(help="Exactly this port.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
-    """Present a lecture as live slides, its widgets included: your own copy, from work/."""
+    """Present a lecture as live slides, its widgets included: a copy, thrown away after."""
     from course_utils.commands import slides, student
     from course_utils.common import lectures, paths
 
+    if not (lecture or ready or report):
+        raise fail("LECTURE is missing: e.g. `course slides 06`.")
     try:
-        name = lectures.find(lecture)
+        names = [lectures.find(lecture)] if lecture else lectures.names()
         changes = [] if solutions else student.sync(paths.root() / "notebooks", paths.work())
     except (student.WorkError, ValueError) as error:
         raise fail(error) from None
@@ -113,11 +123,19 @@ def slides(
         print(change.message, flush=True)
     if device:
         os.environ["COURSE_DEVICE"] = device
-    if solutions:
+    folder = paths.root() / "solutions" if solutions else paths.work()
+    files = [folder / f"{name}.ipynb" for name in names]
+    try:
+        slides.make_ready(files, again=ready)
+        if report:
+            from course_utils.commands import report as measured
+
+            raise typer.Exit(measured.run(files))
+    except RuntimeError as error:
+        raise fail(error) from None
+    if lecture:
         print("changes made during the talk are not kept", flush=True)
-        slides.present_copy(paths.root() / "solutions" / f"{name}.ipynb", port, browser)
-    else:
-        slides.start(paths.work(), f"{name}.ipynb", port, browser)
+        slides.present(files[0], port, browser)
 
 
 @app.command()

@@ -1,15 +1,22 @@
 """A lecture as a live slide show: code cells that run and sliders that move, offline.
 
-The slides are jupyterlab-rise's; the extension in `jupyter/labextensions/course-slides` lets
-widgets work on them.
+What is shown is a copy, cut for speaking (`deck`) and thrown away at the end. It opens with the
+pictures of an earlier run where they are stored (`ready`). The slides are jupyterlab-rise's; the
+extension in `jupyter/labextensions/course-slides` lays them out and lets widgets work on them.
 """
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
-from course_utils.commands import lab
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.commands import deck, lab, ready
+from course_utils.common import projection
+
+RISE = {"margin": 0, "scroll": False, "center": False, "controls": False, "auto_select": "none"}
+"""Settings of jupyterlab-rise in a deck's metadata: our page lays slides out and knows the keys."""
 
 
 def arguments(
@@ -29,19 +36,51 @@ def arguments(
 
 def start(folder: Path, notebook: str, port: int | None = None, browser: bool = True) -> None:
     """Present a notebook until the server is stopped. Arguments: see `arguments`."""
-    os.environ.update(lab.environment())
+    os.environ.update(lab.environment() | {projection.VARIABLE: "slides"})
     from jupyterlab.labapp import LabApp
 
     LabApp.launch_instance(arguments(folder, notebook, port, browser))
 
 
-def present_copy(notebook: Path, port: int | None = None, browser: bool = True) -> None:
-    """Present a copy of a notebook that is thrown away at the end, so that a talk changes nothing.
+def prepared(notebook: Path) -> NotebookNode:
+    """The deck of a notebook, with the outputs of an earlier run where they are stored."""
+    nb = ready.stored(notebook) or nbformat.read(notebook, 4)
+    made = deck.cut(nb, mistakes(notebook.stem))
+    made.metadata["rise"] = RISE
+    return made
+
+
+def make_ready(notebooks: list[Path], again: bool) -> None:
+    """Runs what has no stored pictures, if `again`; else says how to get them.
+
+    Raises:
+        RuntimeError: a kernel died.
+    """
+    for notebook in notebooks:
+        if ready.stored(notebook) is not None:
+            continue
+        if again:
+            print(f"{notebook.stem}: run once, so that it opens with its pictures", flush=True)
+            with tempfile.TemporaryDirectory(prefix="course-ready-") as folder:
+                ready.make(notebook, Path(folder))
+        else:
+            print(f"{notebook.stem} opens without pictures: `--ready` runs it first.", flush=True)
+
+
+def mistakes(lecture: str) -> dict[str, list[str]]:
+    """Exercise -> what a tutor says about each of its known mistakes."""
+    from course_utils import exercises
+
+    return {e.name: [m.sentence for m in e.mistakes] for e in exercises.all_(lecture)}
+
+
+def present(notebook: Path, port: int | None = None, browser: bool = True) -> None:
+    """Present the deck of a notebook; the copy is thrown away, so that a talk changes nothing.
 
     Args:
         notebook: the file; never written to.
         port, browser: as for `lab.arguments`.
     """
     with tempfile.TemporaryDirectory(prefix="course-slides-") as folder:
-        shutil.copy(notebook, folder)
+        nbformat.write(prepared(notebook), Path(folder) / notebook.name)
         start(Path(folder), notebook.name, port, browser)

@@ -1,5 +1,7 @@
 """A lecture as a student and as an instructor meet it: JupyterLab and slides, in a real browser."""
 
+import re
+
 import pytest
 
 from course_utils import images
@@ -141,7 +143,8 @@ def test_slides_show_the_lecture_and_a_slider_changes_the_picture(page, serve, s
     page.goto(server.url)
     screenshot("first")
     page.get_by_role("button", name="Run all cells").click()
-    page.wait_for_selector("#course-run-all", state="detached", timeout=180_000)
+    page.get_by_role("button", name=re.compile(r"Stop: cell \d+ of \d+")).wait_for()
+    page.wait_for_selector("#course-run-all[data-done]", timeout=180_000)
     explorer = page.locator(".course-explorer")
     explorer.wait_for(state="attached")
     slide = explorer.evaluate(SLIDE)

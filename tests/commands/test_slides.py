@@ -3,10 +3,11 @@
 import json
 import os
 
+import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from course_utils.commands import cli, lab, slides
+from course_utils.commands import cli, lab, ready, slides
 from course_utils.common import paths
 
 LECTURE = "06_saliency.ipynb"
@@ -14,14 +15,15 @@ LECTURE = "06_saliency.ipynb"
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """What would be served: (folder, notebook, its text at that moment)."""
+    """What would be served: (folder, notebook, what is in it at that moment)."""
     calls = []
 
     def start(folder, notebook, port, browser):
-        calls.append((folder, notebook, (folder / notebook).read_text("utf-8")))
+        calls.append((folder, notebook, nbformat.read(folder / notebook, 4)))
 
     monkeypatch.setattr(slides, "start", start)
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
     return calls
 
 
@@ -29,21 +31,84 @@ def run(*words):
     return CliRunner().invoke(cli.app, ["slides", *words])
 
 
-def test_a_students_own_copy_is_presented(started, tmp_path):
-    assert run("06").exit_code == 0
-    ((folder, notebook, _),) = started
-    assert (folder, notebook) == (tmp_path / "work", LECTURE)
+def code_of(nb):
+    return [cell.source for cell in nb.cells if cell.cell_type == "code"]
+
+
+def test_a_students_own_copy_is_presented_and_not_changed(started, tmp_path):
+    own = tmp_path / "work" / LECTURE
+    own.parent.mkdir()
+    text = (paths.root() / "notebooks" / LECTURE).read_text("utf-8")
+    own.write_text(text.replace("raise NotImplementedError()", "return 42"), "utf-8")
+    before = own.read_text("utf-8")
+    result = run("06")
+    assert result.exit_code == 0
+    assert "not kept" in result.output
+    assert "--ready" in result.output, "nothing says how to get stored pictures"
+    ((folder, notebook, shown),) = started
+    assert notebook == LECTURE
+    assert code_of(shown) == code_of(nbformat.reads(before, 4))
+    assert own.read_text("utf-8") == before
+    assert not folder.exists()
 
 
 def test_solutions_are_presented_as_a_copy_that_is_thrown_away(started, tmp_path):
     result = run("saliency", "--solutions")
     assert "not kept" in result.output
-    ((folder, notebook, text),) = started
+    ((folder, _, shown),) = started
     original = paths.root() / "solutions" / LECTURE
     assert folder != original.parent
-    assert text == original.read_text("utf-8")
+    assert code_of(shown) == code_of(nbformat.read(original, 4))
     assert not folder.exists()
     assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A lecture of four cells, and what is stored lies beside it."""
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    cells = [text("# 07 Small\n\n**Why?**"), code("import sys\nprint('seven', file=sys.stderr)")]
+    cells += [code("import os\nprint(os.environ['COURSE_FIGURES'])"), code("1 / 0")]
+    path = tmp_path / "07_guided.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_deck_opens_with_the_outputs_of_an_earlier_run(small, tmp_path):
+    assert ready.stored(small) is None
+    before = small.read_bytes()
+    ready.make(small, tmp_path)
+    assert small.read_bytes() == before
+    outputs = [c.outputs for c in slides.prepared(small).cells if c.cell_type == "code"]
+    assert outputs[0] == [], "a warning is kept"
+    assert outputs[1][0].text == "slides\n", "figures are not drawn for a room"
+    assert outputs[2][0].ename == "ZeroDivisionError"
+
+
+def test_stored_outputs_are_not_used_for_other_code(small, tmp_path):
+    ready.make(small, tmp_path)
+    nb = nbformat.read(small, 4)
+    nb.cells[0].source = "# 07 Small\n\nOther words change no picture."
+    nbformat.write(nb, small)
+    assert ready.stored(small) is not None
+    nb.cells[2].source = "print('other')"
+    nbformat.write(nb, small)
+    assert ready.stored(small) is None
+
+
+def test_what_only_a_living_kernel_can_show_is_not_stored():
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "0%| "}
+    plain = {"text/html": '<div class="course-static"></div>'}
+    make = nbformat.v4.new_output
+    assert ready.lasting(make("display_data", view)) is None
+    assert ready.lasting(make("display_data", plain)) is not None
+
+
+def test_a_lecture_is_needed_to_present_one(started):
+    result = run()
+    assert result.exit_code == 1
+    assert "course slides 06" in result.output
 
 
 def test_an_unknown_lecture_is_refused(started):

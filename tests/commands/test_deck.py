@@ -1,0 +1,134 @@
+"""Decks: what stands on which slide, for small notebooks and for every lecture."""
+
+import re
+
+import nbformat
+import pytest
+
+from course_utils.commands import deck, slides
+from course_utils.common import lectures, paths
+
+text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+
+
+def cut(*cells):
+    """The slides of some cells, each as (kind, title, [(role, source)])."""
+    return grouped(deck.cut(nbformat.v4.new_notebook(cells=list(cells))))
+
+
+def grouped(nb):
+    found = []
+    for cell in nb.cells:
+        told = cell.metadata.deck
+        if "kind" in told:
+            found.append((told, cell.source.lstrip("# "), []))
+        else:
+            found[-1][2].append((told["role"], cell.source))
+    return found
+
+
+def kinds(found):
+    return [told["kind"] for told, _, _ in found]
+
+
+def test_a_question_stands_alone_and_its_answer_comes_after():
+    asked = "## Cats\n\nThis is a cat.\n\n**Question.** Is it a dog?"
+    found = cut(text(asked), code("x = 1"), code("show.images([x], alt='no dog')"), text("No."))
+    assert kinds(found) == ["question", "picture"]
+    assert [role for role, _ in found[0][2]] == ["text", "question"]
+    assert [role for role, _ in found[1][2]] == ["hidden", "picture", "text"]
+    assert found[1][1] == "Cats"
+
+
+def test_two_figures_are_two_slides_each_with_its_comment():
+    figure = code("show.lines({}, 'x', 'y', 'alt')")
+    found = cut(
+        text("## Cats\n\nLook."), figure, text("One."), figure, code("print(1)"), text("Two.")
+    )
+    assert kinds(found) == ["picture", "picture"]
+    assert found[0][2][0] == ("lead", "Look.")
+    assert [source for _, source in found[1][2]][1:] == ["print(1)", "Two."]
+
+
+def test_a_long_comment_is_cut_at_a_sentence_and_the_rest_is_in_the_notes():
+    long = " ".join(f"Sentence {i} has six words here." for i in range(20))
+    ((told, _, cells),) = cut(text("## Cats"), code("show.bars([], [], 'x')"), text(long))
+    shown = cells[-1][1]
+    assert deck.words(shown) <= deck.COMMENT
+    assert f"{shown} {told['notes']}" == long
+
+
+def test_a_formula_has_a_slide_of_its_own():
+    found = cut(text("## Cats"), code("show.bars([], [], 'x')"), text("So\n$$x = y$$\nholds."))
+    assert kinds(found) == ["picture", "text"]
+
+
+def test_an_exercise_has_its_code_hints_and_known_mistakes():
+    graded = {"schema_version": 3, "locked": False, "task": False}
+    stub = code("def area(x):\n    raise NotImplementedError()")
+    stub.metadata["nbgrader"] = graded | {"grade_id": "area", "solution": True, "grade": False}
+    check = code("check('area', area)")
+    check.metadata["nbgrader"] = graded | {
+        "grade_id": "area-check",
+        "solution": False,
+        "grade": True,
+    }
+    asked = "**Exercise 1 (easy, 5 minutes).** Write it.\n\n"
+    asked += "<details><summary>Hint</summary>x*x</details>"
+    nb = nbformat.v4.new_notebook(cells=[text("## Squares"), text(asked), stub, check])
+    found = grouped(deck.cut(nb, {"area": ["You took the circumference."]}))
+    assert kinds(found)[-2:] == ["code", "picture"]
+    told, title, cells = found[-2]
+    assert title == "Exercise 1 (easy, 5 minutes)"
+    assert cells == [("lead", "Write it."), ("code", stub.source)]
+    assert "circumference" in told["notes"]
+    assert "x*x" in told["notes"]
+    assert told["minutes"] == 5
+
+
+def test_what_is_marked_for_the_speaker_or_skipped_is_on_no_slide():
+    spoken, kept = text("Say hello."), code("import torch")
+    spoken.metadata["slideshow"] = {"slide_type": "notes"}
+    kept.metadata["slideshow"] = {"slide_type": "skip"}
+    ((told, _, cells),) = cut(text("## Cats\n\nMiaow."), spoken, kept)
+    assert told["notes"] == "Say hello."
+    assert cells == [("text", "Miaow."), ("skip", "import torch")]
+
+
+@pytest.mark.parametrize("name", lectures.names())
+class TestEveryLecture:
+    @pytest.fixture
+    def made(self, name):
+        notebook = nbformat.read(paths.root() / "notebooks" / f"{name}.ipynb", 4)
+        return notebook, deck.cut(notebook, slides.mistakes(name))
+
+    def test_no_code_is_lost(self, made):
+        notebook, nb = made
+        nbformat.validate(nb)
+        code_of = [[c.source for c in one.cells if c.cell_type == "code"] for one in made]
+        assert code_of[0] == code_of[1]
+
+    def test_a_slide_holds_one_idea_and_few_words(self, made):
+        """What the browser measures, estimated from the text: runs everywhere, in a second."""
+        for told, title, cells in grouped(made[1]):
+            roles = [role for role, _ in cells]
+            assert sum(role in ("picture", "widget") for role in roles) <= 1, title
+            if told["kind"] == "question":
+                assert not {"picture", "widget", "print"} & set(roles), title
+            shown = sum(deck.words(s) for role, s in cells if role in ("text", "lead", "question"))
+            assert shown <= 115, f"{title}: {shown} words"
+
+    def test_code_that_is_shown_can_be_read_from_the_last_row(self, made):
+        """At 1280 x 720, 1180 x 560 pixels are left: lines of 100 signs stand at 19 pixels."""
+        for _, title, cells in grouped(made[1]):
+            for role, source in cells:
+                if role == "code":
+                    lines = source.split("\n")
+                    size = min(1180 / (0.605 * max(map(len, lines))), 560 / (1.35 * len(lines)))
+                    assert size >= 11.5, f"{title}: letters of {size:.0f} px"
+
+    def test_the_minutes_add_up_to_the_lectures(self, made):
+        notebook, nb = made
+        said = re.search(r"(\d+) minutes", notebook.cells[0].source)
+        told = sum(cell.metadata.deck.get("minutes", 0) for cell in nb.cells)
+        assert said is None or told == pytest.approx(float(said[1]), rel=0.25)
