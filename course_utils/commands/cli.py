@@ -124,47 +124,15 @@ def slides(
     if device:
         os.environ["COURSE_DEVICE"] = device
     folder = paths.root() / "solutions" if solutions else paths.work()
-    files = [folder / f"{name}.ipynb" for name in names]
     try:
+        files = [folder / f"{name}.ipynb" for name in names]
         slides.make_ready(files, again=ready)
-        if report:
-            from course_utils.commands import report as measured
-
-            raise typer.Exit(measured.run(files))
+        wrong = slides.measure(files) if report else 0
     except RuntimeError as error:
         raise fail(error) from None
-    if lecture:
-        print("changes made during the talk are not kept", flush=True)
+    if lecture and not report:
         slides.present(files[0], port, browser)
-
-
-@app.command()
-def html(
-    only: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[LECTURE]...", help="e.g. 06 or saliency; all else."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("build", "html"),
-    decks: Annotated[bool, typer.Option("--slides", help="Decks of slides, too.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Run also what has not changed since it ran.")
-    ] = False,
-    device: DeviceOption = None,
-) -> None:
-    """Write the course as pages that need no server and no network: docs/site.md explains it."""
-    from course_utils.commands.html import site
-    from course_utils.common import lectures
-
-    if device:
-        os.environ["COURSE_DEVICE"] = device
-    try:
-        names = [lectures.find(lecture) for lecture in only or ()]
-        wrong = site.export(out, names, decks, fresh, partial(print, flush=True))
-    except (site.MissingError, ValueError) as error:
-        raise fail(error) from None
-    print(f"Open {out / 'index.html'}")
-    if wrong:
-        raise fail("\n".join(["These did not run to their end, and have no new page:", *wrong]))
+    raise typer.Exit(wrong)
 
 
 @app.command()

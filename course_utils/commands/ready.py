@@ -75,12 +75,15 @@ def make(notebook: Path, folder: Path) -> NotebookNode:
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs = [one for one in map(lasting, cell.outputs) if one]
-    path = place(notebook)
+    _store(nb, place(notebook))
+    return nb
+
+
+def _store(nb: NotebookNode, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     nbformat.write(nb, part)
     part.replace(path)
-    return nb
 
 
 def lasting(output: NotebookNode) -> NotebookNode | None:

@@ -67,6 +67,13 @@ def make_ready(notebooks: list[Path], again: bool) -> None:
             print(f"{notebook.stem} opens without pictures: `--ready` runs it first.", flush=True)
 
 
+def measure(notebooks: list[Path]) -> int:
+    """Prints how the slides look in a room; 1 where one breaks a limit. See `report.run`."""
+    from course_utils.commands import report
+
+    return report.run(notebooks)
+
+
 def mistakes(lecture: str) -> dict[str, list[str]]:
     """Exercise -> what a tutor says about each of its known mistakes."""
     from course_utils import exercises
@@ -81,6 +88,7 @@ def present(notebook: Path, port: int | None = None, browser: bool = True) -> No
         notebook: the file; never written to.
         port, browser: as for `lab.arguments`.
     """
+    print("changes made during the talk are not kept", flush=True)
     with tempfile.TemporaryDirectory(prefix="course-slides-") as folder:
         nbformat.write(prepared(notebook), Path(folder) / notebook.name)
         start(Path(folder), notebook.name, port, browser)
