@@ -507,9 +507,12 @@ show.bars(["made with half of the photos", "with 16", "random signs"], rates, "s
 # %%
 unmade = [images.photo(name) for name in ("camels", "bison", "scarlet_macaw")]
 added = (adversarial.eight_bits(net.crop_pixels(unmade)).to(net.device) + r).clamp(0, 1)
-titles = ["the change x 10", *answer(added)]
-alt = "a coloured pattern, and three photos with it that show camels, a bison and a macaw"
-show.images([0.5 + 10 * r[0], *added], titles, height=2.6, alt=alt)
+alt = "coloured noise that winds in whorls"
+show.images([0.5 + 10 * r[0]], ["the change x 10"], height=5, alt=alt)
+
+# %%
+alt = "camels, a bison and a macaw, faintly grained"
+show.images(added, answer(added), height=3, alt=alt)
 
 # %% slide="subslide"
 often = Counter(net.labels[c] for c in new[new != names_before]).most_common(4)
