@@ -5,7 +5,7 @@ import json
 import pytest
 from submitted import LIMITS, notebook
 
-from course_utils.grading.trusted import judge, sandbox
+from course_utils.grading.trusted import judge, sandbox, warm
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +18,22 @@ def walls():
 
 
 @pytest.fixture(scope="session")
-def grade(walls, tmp_path_factory):
+def parent(walls):
+    """What forks workers, as in every judge of a class."""
+    found = warm.Parent(walls)
+    found.ready()
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="session")
+def grade(walls, parent, tmp_path_factory):
     """Grades answers: a dictionary exercise -> code; returns the result, exercises by name."""
 
     def run(answers, added=(), limits=LIMITS, seed=7):
         path = tmp_path_factory.mktemp("submitted") / "ada.ipynb"
         path.write_text(json.dumps(notebook(answers, added)))
-        result = judge.grade(path, seed=seed, limits=limits)
+        result = judge.grade(path, seed=seed, limits=limits, parent=parent)
         return result | {one["exercise"]: one for one in result["exercises"]}
 
     return run

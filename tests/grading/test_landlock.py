@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, as_read, notebook
+from submitted import LIMITS, RIGHT, as_read, notebook, started
 from test_attacks import BOMBS, PATCHED, PATCHES, SABOTAGE
 
 from course_utils.common import paths
 from course_utils.grading.sandboxed import landlock
-from course_utils.grading.trusted import judge, sandbox, syscalls
+from course_utils.grading.trusted import judge, sandbox, syscalls, warm
 from course_utils.grading.trusted.sandbox import Worker
 
 CODE = """
@@ -52,6 +52,7 @@ def beyond(x, judge):
     pair = lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     found |= {"pair": outcome(pair), "parent is the judge": str(os.getppid() == judge)}
     found |= {f"signal {n}": outcome(lambda: os.kill(judge, n)) for n in (0, signal.SIGTERM)}
+    found |= {"signal parent": outcome(lambda: os.kill(os.getppid(), signal.SIGTERM))}
     found |= {"signal init": outcome(lambda: os.kill(1, 0)), "setsid": in_child(os.setsid)}
     found |= {"setpgid": in_child(lambda: os.setpgid(0, 0)), "root": outcome(lambda: os.setuid(0))}
     found["limits"] = outcome(lambda: resource.prlimit(judge, resource.RLIMIT_NOFILE))
@@ -115,21 +116,29 @@ def behind():
     return found
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["new", "forked"])
+def start(behind, request):
+    """How workers are started."""
+    with started(behind, request.param) as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
-def worker(behind):
-    with Worker(behind, LIMITS) as running:
+def worker(behind, start):
+    with Worker(behind, LIMITS, start) as running:
         yield running
 
 
 @pytest.fixture
-def grade(behind, tmp_path, monkeypatch):
+def grade(behind, start, tmp_path, monkeypatch):
     """Grades answers behind these walls; see `conftest.grade`."""
     monkeypatch.setattr(sandbox, "walls", lambda trust: behind)
 
     def run(answers, added=(), limits=LIMITS):
         path = tmp_path / "ada.ipynb"
         path.write_text(json.dumps(notebook(answers, added)))
-        result = judge.grade(path, seed=7, limits=limits)
+        parent = start and start.__self__
+        result = judge.grade(path, seed=7, limits=limits, parent=parent)
         assert result["isolation"]["level"] == "landlock"
         return {one["exercise"]: one["points"] for one in result["exercises"]}
 
@@ -187,19 +196,20 @@ def test_no_file_of_anybody_elses(worker, tmp_path):
 
 def test_no_network_no_other_process(worker):
     found = call(worker, "beyond", judge=os.getpid())
-    assert found.pop("parent is the judge") == "True"
+    forked = isinstance(worker._program, warm.Child)
+    assert found.pop("parent is the judge") == str(not forked)
     assert found == dict.fromkeys(found, EPERM)
 
 
 @pytest.mark.slow
-def test_what_was_started_or_written_ends_with_the_worker(behind):
-    with Worker(behind, LIMITS) as worker:
+def test_what_was_started_or_written_ends_with_the_worker(behind, start):
+    with Worker(behind, LIMITS, start) as worker:
         call(worker, "leaves")
         end = time.monotonic() + 20  # on a busy machine it is still becoming `sleep`
         while "sleep 65432.25" not in running() and time.monotonic() < end:
             time.sleep(0.05)
         assert "sleep 65432.25" in running()
-        assert len(sandbox.family(worker._process.pid)) == 2  # its parent is gone, its group is not
+        assert len(worker._program.members()) == 2  # its parent is gone, its group is not
         top = Path(call(worker, "works")["where"]).parent
         call(worker, "nests")
     assert "65432.25" not in running()

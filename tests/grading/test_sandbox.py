@@ -1,5 +1,6 @@
 """Walls, limits and deadlines around a worker; and the verb `course grade`."""
 
+import ast
 import json
 import os
 import subprocess
@@ -8,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, as_read, notebook
+from submitted import LIMITS, RIGHT, as_read, notebook, started
 from typer.testing import CliRunner
 
 from course_utils.commands import cli
 from course_utils.common import paths
-from course_utils.grading.sandboxed import landlock
+from course_utils.grading.sandboxed import landlock, worker
 from course_utils.grading.trusted import judge, sandbox, syscalls
 from course_utils.grading.trusted.sandbox import Walls, Worker
 
@@ -59,26 +60,28 @@ def cell(name):
     return as_read({"source": source, "role": "exercise", "exercise": name})
 
 
+@pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["real user", "user namespace"])
-def test_both_kinds_of_walls(walls, user_namespace):
+def test_both_kinds_of_walls(walls, user_namespace, forked):
     chosen = Walls("bubblewrap", "", user_namespace)
     problem = sandbox._try(chosen)
     if problem:
         pytest.skip(f"these walls do not work here: {problem}")
     where = {"root": str(paths.root() / "pyproject.toml"), "system": "/usr", "home": "/home"}
-    with Worker(chosen, LIMITS) as worker:
+    with started(chosen, forked) as start, Worker(chosen, LIMITS, start) as worker:
         worker.request("read", cells=cell("probe"), names=["probe"])
         assert worker.request("load", name="probe") == {"fault": None}
         args = {"x": torch.ones(2), "where": where}
         answer = worker.request("call", name="probe", args=args, repeat=False, slopes=[])
-        made = worker._files(sandbox.family(worker._process.pid)[1:])
+        made = worker._files()
     assert 300 <= made < 400
     seen, doubled, data = answer["value"]
     assert torch.equal(doubled, torch.full((2,), 2.0))
     assert data == ["photos.csv"]
     assert (seen["root"], seen["system"], seen["home"]) == (False, True, False)
     assert seen["user"] != 0
-    assert set(seen["rights"][:3]) == {"0" * 16}  # inheritable, permitted, effective
+    kinds = 5 if forked else 3  # inheritable, permitted, effective, bounding, ambient
+    assert set(seen["rights"][:kinds]) == {"0" * 16}
     assert seen["threads"] == 1
     assert seen["limits"] == [LIMITS.processes, LIMITS.file, 0]
     own = {"COURSE_DATA", "COURSE_DEVICE", "HOME", "LANG", "LC_CTYPE", "LOGNAME", "MPLBACKEND"}
@@ -87,8 +90,9 @@ def test_both_kinds_of_walls(walls, user_namespace):
 
 
 @pytest.mark.skipif(syscalls.program() is None, reason="no filter for this kind of processor")
-def test_system_calls_that_no_exercise_needs_are_refused(walls):
-    with Worker(walls, LIMITS) as worker:
+@pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
+def test_system_calls_that_no_exercise_needs_are_refused(walls, forked):
+    with started(walls, forked) as start, Worker(walls, LIMITS, start) as worker:
         worker.request("read", cells=cell("refused"), names=["refused"])
         worker.request("load", name="refused")
         answer = worker.request("call", name="refused", args={"x": 1}, repeat=False, slopes=[])
@@ -113,8 +117,9 @@ def test_files_are_counted_whatever_they_hold(tmp_path):
     assert sandbox.counted(str(tmp_path), 5) == 6
 
 
-def test_a_worker_that_does_not_read_is_not_waited_for(walls):
-    with Worker(walls, LIMITS) as worker:
+@pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
+def test_a_worker_that_does_not_read_is_not_waited_for(walls, forked):
+    with started(walls, forked) as start, Worker(walls, LIMITS, start) as worker:
         worker.request("read", cells=cell("stop_soon"), names=["stop_soon"])
         worker.request("load", name="stop_soon")
         args = {"x": torch.ones(1)}
@@ -123,7 +128,7 @@ def test_a_worker_that_does_not_read_is_not_waited_for(walls):
         time.sleep(1)
         with pytest.raises(sandbox.OutOfTime):
             worker.request("call", 1.5, **large)
-        assert worker._process is None
+        assert worker._program is None
 
 
 def test_no_sandbox_no_grading(monkeypatch, tmp_path):
@@ -179,3 +184,19 @@ def test_course_grade_says_what_is_wrong(walls, tmp_path):
     done = CliRunner().invoke(cli.app, ["grade", str(file), "--seed", "-4"])
     assert done.exit_code == 1
     assert "seed=-4" in done.output
+
+
+def test_what_a_worker_reads_of_the_course_is_all_that_it_imports():
+    """A helper that is open to students must not end in a stub: `check` has the real one."""
+    staged = {name.removesuffix(".py").removesuffix("/__init__") for name in sandbox.COURSE_FILES}
+    assert {name.replace("/", ".").replace("__init__", "") for name in staged} == worker.REAL
+    lacking = []
+    for name in ("images.py", "models.py", "layers.py", "common/decoding.py", "common/gate.py"):
+        tree = ast.parse(paths.package().joinpath(name).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils"):
+                module = node.module.replace(".", "/").removeprefix("course_utils").strip("/")
+                parts = [f"{module}/{alias.name}".strip("/") for alias in node.names]
+                modules = [p for p in (module, *parts) if (paths.package() / f"{p}.py").exists()]
+                lacking += [f"{name} needs {p}" for p in modules if p not in staged]
+    assert not lacking

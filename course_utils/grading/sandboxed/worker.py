@@ -20,9 +20,10 @@ import sys
 import types
 
 REAL = {"", "images", "models", "layers", "exercises", "grading", "grading.sandboxed"} | {
-    *("common", "common.errors", "common.gate", "common.paths", "checking"),
+    *("common", "checking"),
+    *(f"common.{name}" for name in ("decoding", "errors", "gate", "paths")),
     *(f"checking.{name}" for name in ("core", "networks", "scopes", "sources", "running")),
-    *(f"grading.sandboxed.{name}" for name in ("landlock", "wire", "worker", "outline")),
+    *(f"grading.sandboxed.{name}" for name in ("landlock", "wire", "warm", "worker", "outline")),
 }
 """The modules of `course_utils` that exist here; the others are stubs."""
 
@@ -154,7 +155,7 @@ class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-def later(name: str) -> None:
+def on_use(name: str) -> None:
     """Import a module of the course when it is first used: `models` alone takes seconds."""
     spec = importlib.util.find_spec(name)
     spec.loader = importlib.util.LazyLoader(spec.loader)
@@ -286,6 +287,16 @@ def too_much(error: Exception) -> dict:
     return {"kind": "ResultError", "message": f"it returned {error}", "line": "", "name": ""}
 
 
+def prepare(later: bool = True) -> None:
+    """Imports; without `later` also what takes seconds and few answers need."""
+    sys.meta_path.insert(0, Stubs())
+    import torch  # noqa: F401
+
+    for name in ("images", "models"):
+        (on_use if later else importlib.import_module)(f"course_utils.{name}")
+    from course_utils.checking import running, sources  # noqa: F401
+
+
 def main() -> None:
     """The worker's life: rights, pipes, imports, limits, and then messages until the end."""
     orders = json.loads(sys.argv[1])
@@ -300,13 +311,7 @@ def main() -> None:
             os.listdir(folder)
         return
     pipes = Pipes(*private_pipes())
-    sys.meta_path.insert(0, Stubs())
-    import torch  # noqa: F401
-
-    for name in ("images", "models"):
-        later(f"course_utils.{name}")
-    from course_utils.checking import running, sources  # noqa: F401
-
+    prepare()
     apply_limits(orders["limits"], orders["count_processes"])
     serve(pipes)
 

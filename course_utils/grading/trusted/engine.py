@@ -470,6 +470,9 @@ class _Crew:
             return
         for reply in replies:
             task, one.task, one.ready = one.task, None, True
+            slow = f"workers are started anew, which takes seconds each: {reply.get('slow')}"
+            if "slow" in reply and slow not in self.run.remarks:
+                self.run.remarks.append(slow)
             if "result" in reply:
                 self.left -= 1
                 yield task, reply["result"]

@@ -25,7 +25,7 @@ from course_utils.checking.comparing import equal
 from course_utils.checking.core import Case, Exercise, Fault, Outcome
 from course_utils.common import paths
 from course_utils.grading.sandboxed import outline
-from course_utils.grading.trusted import alike, files, pictures, sandbox, submission
+from course_utils.grading.trusted import alike, files, pictures, sandbox, submission, warm
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def grade(
     trust: bool = False,
     read: Callable[[], bytes] | None = None,
     draw: bool = True,
+    parent: warm.Parent | None = None,
 ) -> dict:
     """Grades every exercise of one submitted notebook.
 
@@ -65,6 +66,7 @@ def grade(
         trust: allow a worker without walls where no sandbox works.
         read: gives the notebook's bytes, where `path` is no more than its name.
         draw: add the pictures, which runs wrong answers once more, on a photo.
+        parent: forks the workers, which spares seconds each; without one they are started anew.
 
     Returns:
         The result, as `docs/grading.md` describes it; `write` stores it.
@@ -81,7 +83,7 @@ def grade(
     found = _read(path, lecture, read)
     if isinstance(found, str):
         return result | {"reason": f"The notebook was not graded: {found}."}
-    with Session(found, walls, limits or sandbox.Limits()) as session:
+    with Session(found, walls, limits or sandbox.Limits(), parent) as session:
         graded = [_safely(session, exercise, seed) for exercise in core.all_(found.lecture)]
         for one in graded:  # last, because it costs time and no points hang on it
             one["picture"] = _picture(session, one) if draw else None
@@ -332,6 +334,7 @@ class Session:
     found: submission.Submission
     walls: sandbox.Walls
     limits: sandbox.Limits
+    parent: warm.Parent | None = None
     worker: sandbox.Worker | None = None
     started: int = 0
     peak: int = 0
@@ -347,9 +350,12 @@ class Session:
         self._stop()
 
     def answers(
-        self, name: str, cases: list[Case]
+        self, name: str, cases: list[Case], again: bool = False
     ) -> tuple[sources.Pieces | None, list[Outcome], Looks]:
-        """The code of an exercise, an outcome for each case, and what the code looks like."""
+        """The code of an exercise, an outcome for each case, and what the code looks like.
+
+        `again`: the worker was lost because its parent was; nothing inside the walls can do that.
+        """
         outcomes: list[Outcome] = []
         pieces, looks = None, Looks()
         try:
@@ -358,6 +364,8 @@ class Session:
             fault = self._run(name, pieces, cases, outcomes)
         except sandbox.WorkerLost as error:
             self._stop()
+            if self.parent is not None and self.parent.lost and not again:
+                return self.answers(name, cases, again=True)
             fault = Fault(_LOST.get(type(error), "WorkerLost"), str(error))
             if fault.kind == "TimeLimit":  # the words of `check`, which names the seconds
                 fault = replace(fault, message=f"{self.limits.call:g}")
@@ -388,7 +396,8 @@ class Session:
         if self.started > self.limits.restarts or time.monotonic() > self.ends:
             raise sandbox.WorkerLost(self.why)
         self.started += 1
-        self.worker = sandbox.Worker(self.walls, self.limits).__enter__()
+        start = self.parent and self.parent.child
+        self.worker = sandbox.Worker(self.walls, self.limits, start).__enter__()
         self.versions = _texts(self.worker.ready.get("versions"))
         own = list(reading.lecture_cells(self.found.lecture).values())
         text = json.dumps({"cells": [vars(cell) for cell in self.found.cells], "lecture": own})

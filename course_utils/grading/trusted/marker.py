@@ -12,6 +12,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from course_utils.grading.trusted import warm
 
 _PR_SET_PDEATHSIG = 1
 
@@ -24,25 +28,44 @@ def main() -> None:
     from course_utils.grading.trusted import sandbox
 
     sandbox.share_users(int(sys.argv[1]), int(sys.argv[2]))
-    from course_utils.checking import core
-
-    core.all_()
-    for reply in _replies():
+    parent, why = _parent()
+    for reply in _replies(parent, why):
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
-def _replies() -> Iterator[dict]:
+def _parent() -> "tuple[warm.Parent | None, str]":
+    """What forks the workers, and the exercises, which it does not wait for; or why nothing does.
+
+    Without one, workers are started anew: the same results, seconds later.
+    """
+    from course_utils.checking import core
+    from course_utils.grading.trusted import sandbox, warm
+
+    parent = why = None
+    with contextlib.suppress(sandbox.SandboxError):  # said when there is something to grade
+        parent = warm.parent(sandbox.walls())
+    core.all_()
+    try:
+        if parent is not None:
+            parent.ready()
+    except sandbox.SandboxError as error:
+        parent, why = None, str(error)
+    return parent, why or ""
+
+
+def _replies(parent: "warm.Parent | None", why: str) -> Iterator[dict]:
     yield {"ready": True}
     for line in sys.stdin:
-        yield reply(json.loads(line))
+        yield reply(json.loads(line), parent) | ({"slow": why} if why else {})
 
 
-def reply(order: dict) -> dict:
+def reply(order: dict, parent: "warm.Parent | None" = None) -> dict:
     """What comes of one order: `result`, or `refused` (no sandbox), or `error`.
 
     Args:
         order: `handed`, `lecture`, `seed`, `limits`, `trust`, `draw`, as `engine` makes it.
+        parent: forks the workers.
     """
     from course_utils.grading.trusted import collect, judge, sandbox
 
@@ -54,6 +77,7 @@ def reply(order: dict) -> dict:
             student=handed.student,
             limits=sandbox.Limits(**order["limits"]),
             read=lambda: collect.read(handed),
+            parent=parent,
             **options,
         )
     except sandbox.SandboxError as error:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -29,14 +29,16 @@ from pathlib import Path
 from course_utils.common import paths
 from course_utils.grading.sandboxed import landlock, wire
 from course_utils.grading.trusted import syscalls
+from course_utils.grading.trusted.processes import counted, end_group, family, memory
 
 COURSE_FILES = (
     *("__init__.py", "images.py", "models.py", "layers.py"),
     *("exercises/__init__.py", "grading/__init__.py"),
-    *(f"common/{name}.py" for name in ("__init__", "errors", "gate", "paths")),
+    *(f"common/{name}.py" for name in ("__init__", "decoding", "errors", "gate", "paths")),
     *(f"checking/{name}.py" for name in ("__init__", "core", "networks", "running")),
     *(f"checking/{name}.py" for name in ("scopes", "sources")),
-    *(f"grading/sandboxed/{n}.py" for n in ("__init__", "landlock", "wire", "worker", "outline")),
+    *(f"grading/sandboxed/{n}.py" for n in ("__init__", "landlock", "wire", "warm")),
+    *(f"grading/sandboxed/{n}.py" for n in ("worker", "outline")),
 )
 """All of the course that a worker can read; none of these holds or imports a reference."""
 
@@ -210,8 +212,11 @@ def _granted() -> list[str]:
 
 
 @contextmanager
-def _stage(level: str) -> Iterator[Path]:
-    """A folder with copies of the files that a worker may see, readable for every user."""
+def _stage(level: str, home: bool = True) -> Iterator[Path]:
+    """A folder with copies of the files that a worker may see, readable for every user.
+
+    Behind Landlock with a folder beside it to write to, unless each worker gets its own.
+    """
     package = paths.package()
     with tempfile.TemporaryDirectory(prefix="course-worker-") as folder:
         top = Path(folder, "course")
@@ -226,18 +231,20 @@ def _stage(level: str) -> Iterator[Path]:
             (top / "data").mkdir()
         else:
             (top / "data").symlink_to(_data())
-        with _home(top.parent) if level == "landlock" else nullcontext():
+        if level == "landlock":  # others of its users pass through
+            top.parent.chmod(0o711)
+        with _home(top.parent) if home and level == "landlock" else nullcontext():
             yield top
 
 
 @contextmanager
-def _home(stage: Path) -> Iterator[None]:
-    """The folder `home` beside a staged course: all that a worker behind Landlock writes to."""
+def _home(stage: Path) -> Iterator[Path]:
+    """The folder `home` in another: all that a worker behind Landlock writes to."""
     stage.chmod(0o711)
     home = stage / "home"
     home.mkdir(mode=0o700)
     try:
-        yield
+        yield home
     finally:  # what the worker made may be closed folders, nested by the thousand
         for order in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
             subprocess.run([*order, "--", str(home)], capture_output=True)
@@ -265,37 +272,45 @@ def _command(
     folder: Path, chosen: Walls, limits: Limits, pipe: list[int], probe: bool = False
 ) -> list[str]:
     """The command that starts a worker on a staged folder; `pipe` holds the filter, if any."""
-    wrapped, files = (chosen.level == level for level in ("bubblewrap", "landlock"))
-    own = os.geteuid() == 0 if files else wrapped and not chosen.user_namespace
-    orders = {
-        "probe": probe,
-        "user": secrets.choice(_USERS[0]) if own else None,
-        "path": ["/course" if wrapped else str(folder), *_packages()],
-        # Before Linux 5.14 the limit counts the processes of the grading user's whole session.
-        "count_processes": own or (wrapped and _kernel() >= (5, 14)),
-        "limits": asdict(limits),
-        "filter": syscalls.program(shared=True).hex() if files else "",
-        "read": [*_granted(), str(folder), str(_data())] if files else [],
-        "home": str(folder.parent / "home"),
-    }
+    orders = _orders(folder, chosen, limits, folder.parent / "home", probe)
     script = f"{orders['path'][0]}/course_utils/grading/sandboxed/worker.py"
     python = [_interpreter(), "-I", "-S", "-B", script, json.dumps(orders)]
-    if not wrapped:
+    if chosen.level != "bubblewrap":
         return python
     seccomp = [part for number in pipe for part in ("--seccomp", str(number))]
     return [*_bubblewrap(folder, chosen, limits), *seccomp, *python]
 
 
-def _bubblewrap(folder: Path, chosen: Walls, limits: Limits) -> list[str]:
-    """bwrap and its options: what is unshared, what is seen, what is dropped."""
+def _orders(folder: Path, chosen: Walls, limits: Limits, home: Path, probe: bool) -> dict:
+    """What a worker is told at its start; see `sandboxed.worker`."""
+    wrapped, files = (chosen.level == level for level in ("bubblewrap", "landlock"))
+    own = os.geteuid() == 0 if files else wrapped and not chosen.user_namespace
+    return {
+        "probe": probe,
+        "user": secrets.choice(_USERS[0]) if own else None,
+        "path": [str(folder), *_packages()],
+        # Before Linux 5.14 the limit counts the processes of the grading user's whole session.
+        "count_processes": own or (wrapped and _kernel() >= (5, 14)),
+        "limits": asdict(limits),
+        "filter": syscalls.program(shared=True).hex() if files else "",
+        "read": [*_granted(), str(folder), str(_data())] if files else [],
+        "home": str(home),
+    }
+
+
+def _bubblewrap(folder: Path, chosen: Walls, limits: Limits, becomes: bool = True) -> list[str]:
+    """bwrap and its options: what is unshared, what is seen, what is dropped.
+
+    `becomes`: what it starts can become another user.
+    """
     options = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     options += ["--unshare-cgroup-try", "--hostname", "grader", "--die-with-parent"]
     options += ["--new-session", "--clearenv", "--cap-drop", "ALL"]
     if chosen.user_namespace:
         options += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
-    else:  # the worker's first act is to become that user, which ends both capabilities
+    elif becomes:  # the worker's first act is to become that user, which ends both capabilities
         options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    for name, value in _environment("/course/data", "/tmp").items():
+    for name, value in _environment(str(folder / "data"), "/tmp").items():
         options += ["--setenv", name, value]
     options += ["--proc", "/proc", "--dev", "/dev"]
     for place, size in (("/dev/shm", limits.file), ("/tmp", 4 * limits.file)):
@@ -313,7 +328,7 @@ def _mounts(folder: Path) -> list[str]:
             seen[place] = ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
             seen[place] = ["--ro-bind", place, place]
-    for place in _python_folders():
+    for place in (str(folder), *_python_folders()):
         seen[place] = ["--ro-bind", place, place]
     for hidden in _installed_copies([*_packages(), *_python_folders()]):
         seen[hidden] = ["--tmpfs", hidden]
@@ -327,8 +342,8 @@ def _mounts(folder: Path) -> list[str]:
     seen.pop("/tmp", None)
     ordered = sorted(seen.values(), key=lambda option: option[-1].count("/"))
     settings = [part for file in _SETTINGS for part in ("--ro-bind-try", file, file)]
-    course = ["--ro-bind", str(folder), "/course", "--ro-bind", str(_data()), "/course/data"]
-    return [*itertools.chain(*ordered), *settings, *course]
+    data = ["--ro-bind", str(_data()), str(folder / "data")]
+    return [*itertools.chain(*ordered), *settings, *data]
 
 
 def _installed_copies(folders: list[str]) -> list[str]:
@@ -388,6 +403,63 @@ def _environment(data: str, home: str) -> dict[str, str]:
 # ------------------------------------------------------------------ the worker
 
 
+class Program:
+    """The processes of one worker, started anew: bubblewrap and Python, or Python alone.
+
+    `warm.Child` is one that is forked from a process that waits; it can do the same.
+
+    Attributes:
+        stdin, stdout, stderr: this side's ends of its pipes.
+        home: the folder that it writes to, where the walls do not give it one of its own.
+    """
+
+    def __init__(self, chosen: Walls, limits: Limits) -> None:
+        self._level, self._folder = chosen.level, _stage(chosen.level)
+        top = self._folder.__enter__()
+        self.home = top.parent / "home" if chosen.level == "landlock" else top.parent
+        try:
+            with _filter(chosen) as pipe:
+                self.process = subprocess.Popen(
+                    _command(top, chosen, limits, pipe),
+                    **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+                    bufsize=0,
+                    start_new_session=True,
+                    env=_environment(str(top / "data"), str(self.home)),
+                    cwd="/",
+                    pass_fds=pipe,
+                )
+        except BaseException:
+            self._folder.__exit__(None, None, None)
+            raise
+        self.stdin, self.stdout, self.stderr = (
+            getattr(self.process, name) for name in ("stdin", "stdout", "stderr")
+        )
+
+    def members(self) -> list[int]:
+        """All processes that belong to it, the student's last."""
+        return family(self.process.pid)
+
+    def inside(self) -> int | None:
+        """A process that sees what the worker sees; the grader's own first has other places."""
+        return self.members()[-1] if self._level == "bubblewrap" else None
+
+    def code(self, seconds: float) -> int | None:
+        """How it ended, as `Popen.returncode` tells it; None where it has not, so many seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(seconds)
+        return None
+
+    def end(self) -> None:
+        """Ends it and everything it started."""
+        members = self.members()
+        end_group(self.process.pid)  # bwrap's end is its namespace's end
+        for member in members[1:] if self._level == "bare" else []:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(member, signal.SIGKILL)
+        self.process.wait()
+        self._folder.__exit__(None, None, None)
+
+
 class Worker:
     """A running worker: requests go in, answers come out, nothing waits for ever.
 
@@ -396,6 +468,7 @@ class Worker:
     Args:
         chosen: the walls around it.
         limits: what it may use.
+        start: makes the `Program`; by default anew.
 
     Attributes:
         ready: what the worker said about itself: `versions`.
@@ -403,16 +476,22 @@ class Worker:
         log: what was printed, cut at the limit.
     """
 
-    def __init__(self, chosen: Walls, limits: Limits | None = None) -> None:
-        self.walls, self.limits = chosen, limits or Limits()
+    def __init__(
+        self,
+        chosen: Walls,
+        limits: Limits | None = None,
+        start: Callable[[Walls, Limits], "Program"] | None = None,
+    ) -> None:
+        self.walls, self.limits, self._start = chosen, limits or Limits(), start
+        self._program: Program | None = None
         self.peak, self.ready = 0, {}
         self._log, self._in, self._asked = bytearray(), bytearray(), 0
 
     def __enter__(self) -> "Worker":
-        self._folder = _stage(self.walls.level)
-        top = self._folder.__enter__()
         try:
-            self._start(top)
+            self._program = (self._start or Program)(self.walls, self.limits)
+            for pipe in (self._program.stdin, self._program.stdout, self._program.stderr):
+                os.set_blocking(pipe.fileno(), False)
             self.ready = self._answer(time.monotonic() + self.limits.start)[1]
         except (WorkerLost, wire.WireError) as error:  # no student's doing: none has run yet
             self.close()
@@ -424,22 +503,6 @@ class Worker:
 
     def __exit__(self, *details: object) -> None:
         self.close()
-
-    def _start(self, top: Path) -> None:
-        self._home = top.parent / "home" if self.walls.level == "landlock" else top.parent
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        with _filter(self.walls) as pipe:
-            self._process = subprocess.Popen(
-                _command(top, self.walls, self.limits, pipe),
-                **pipes,
-                bufsize=0,
-                start_new_session=True,
-                env=_environment(str(top / "data"), str(self._home)),
-                cwd="/",
-                pass_fds=pipe,
-            )
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            os.set_blocking(pipe.fileno(), False)
 
     @property
     def log(self) -> str:
@@ -488,13 +551,13 @@ class Worker:
 
     def _pump(self, deadline: float, out: bytearray, need: int = 0) -> None:
         """Moves bytes until `out` is written and `need` bytes have come; keeps all limits."""
-        process = self._process
+        program = self._program
         with selectors.DefaultSelector() as ready:
             if out:
-                ready.register(process.stdin, selectors.EVENT_WRITE)
-            ready.register(process.stdout, selectors.EVENT_READ)
-            if not process.stderr.closed:
-                ready.register(process.stderr, selectors.EVENT_READ)
+                ready.register(program.stdin, selectors.EVENT_WRITE)
+            ready.register(program.stdout, selectors.EVENT_READ)
+            if not program.stderr.closed:
+                ready.register(program.stderr, selectors.EVENT_READ)
             while out or len(self._in) < need:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -504,9 +567,9 @@ class Worker:
                 self._watch()
 
     def _move(self, pipe: object, out: bytearray, ready: selectors.BaseSelector) -> None:
-        process = self._process
+        program = self._program
         try:
-            if pipe is process.stdin:
+            if pipe is program.stdin:
                 del out[: os.write(pipe.fileno(), out[: 1 << 16])]
                 if not out:
                     ready.unregister(pipe)
@@ -516,7 +579,7 @@ class Worker:
             return
         except BrokenPipeError:
             part = b""
-        if pipe is process.stderr:
+        if pipe is program.stderr:
             self._log += part[: max(0, self.limits.log - len(self._log))]
             if not part:
                 ready.unregister(pipe)
@@ -528,9 +591,8 @@ class Worker:
 
     def _ending(self) -> str:
         """How the worker ended, in words."""
-        try:
-            code = self._process.wait(2)
-        except subprocess.TimeoutExpired:
+        code = self._program.code(2)
+        if code is None:
             return "the program closed its connection to the grader"
         number = -code if code < 0 else code - 128  # bwrap tells signals as a shell does
         if number == signal.SIGXCPU:
@@ -544,104 +606,34 @@ class Worker:
         if now - getattr(self, "_looked", 0.0) < _TICK:
             return
         self._looked = now
-        members = family(self._process.pid)
+        members = self._program.members()
         used = sum(map(memory, members))
         self.peak = max(self.peak, used)
         if used > self.limits.together:
             raise OutOfMemory(f"it used more than {self.limits.together / 2**30:.1f} GiB of memory")
-        if self._files(members[1:]) > self.limits.files:
+        if self._files() > self.limits.files:
             raise OutOfMemory(f"it made more than {self.limits.files:,} files")
 
-    def _files(self, inner: list[int]) -> int:
+    def _files(self) -> int:
         """How many files and folders the worker has made.
 
         bwrap cannot limit the number of a tmpfs' inodes; those in use are asked of the kernel, by
         the root folder of a process inside.
         """
         if self.walls.level == "landlock":
-            return counted(str(self._home), self.limits.files)
-        found = 0
-        for place in ("tmp", "dev/shm") if self.walls.level == "bubblewrap" and inner else ():
+            return counted(str(self._program.home), self.limits.files)
+        found, inside = 0, self._program.inside()
+        for place in ("tmp", "dev/shm") if inside else ():
             with suppress(OSError):
-                system = os.statvfs(f"/proc/{inner[-1]}/root/{place}")
+                system = os.statvfs(f"/proc/{inside}/root/{place}")
                 found += system.f_files - system.f_ffree
         return found
 
     def close(self) -> None:
         """Ends the worker and everything it started."""
-        process = getattr(self, "_process", None)
-        if process is not None:
-            members = family(process.pid)
-            _end_group(process.pid)  # bwrap's end is its namespace's end
-            for member in members[1:] if self.walls.level == "bare" else []:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(member, signal.SIGKILL)
-            process.wait()
-            for pipe in (process.stdin, process.stdout, process.stderr):
+        program, self._program = self._program, None
+        if program is not None:
+            program.end()
+            for pipe in (program.stdin, program.stdout, program.stderr):
                 with suppress(BrokenPipeError):
                     pipe.close()
-            self._process = None
-        folder, self._folder = getattr(self, "_folder", None), None
-        if folder is not None:
-            folder.__exit__(None, None, None)
-
-
-def _end_group(leader: int, seconds: float = 5) -> None:
-    """Ends a process group; its leader was not waited for, so the number is still its own."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-        if not any(group == leader and state not in "ZX" for _, state, _, group in _processes()):
-            return
-        time.sleep(0.01)
-
-
-def _processes() -> Iterator[tuple[int, str, int, int]]:
-    """Number, state, parent and process group of every process that is to be seen."""
-    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
-        with suppress(OSError, ValueError, IndexError):
-            if entry.isdigit():
-                text = Path("/proc", entry, "stat").read_text(errors="replace")
-                state, parent, group = text.rpartition(")")[2].split()[:3]
-                yield int(entry), state, int(parent), int(group)
-
-
-def family(pid: int) -> list[int]:
-    """A process, all its descendants, and who is left in a process group that one of them leads."""
-    near: dict[int, list[int]] = {}
-    for number, _, parent, group in _processes():
-        for other in {parent, group}:
-            near.setdefault(other, []).append(number)
-    found, seen = [pid], {pid}
-    for member in found:
-        new = [number for number in near.get(member, []) if number not in seen]
-        found += new
-        seen.update(new)
-    return found
-
-
-def counted(folder: str, most: int) -> int:
-    """Files and folders below a folder, as far as their names fit into a path; `most` + 1 at most.
-
-    Only they take part: links are not followed.
-    """
-    found, folders = 0, [folder]
-    while folders and found <= most:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                found += 1
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                if found > most:
-                    break
-    return found
-
-
-def memory(pid: int) -> int:
-    """Bytes of a process that are neither a file's nor on disk."""
-    with suppress(OSError):
-        lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()
-        kinds = ("RssAnon:", "RssShmem:", "VmSwap:")
-        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(kinds))
-    return 0
