@@ -4,6 +4,7 @@ The attacks here are only possible because the parent lives on; those of `test_a
 class of submissions run on forked workers as well.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -116,9 +117,21 @@ def exhaust(x):
     except OSError:
         pass
     return [len(held), children]
-def wait(x, place):
-    open(place, "w").close()
-    time.sleep(600)
+def hunt(x, secret, variable):
+    helper = "course_utils/saliency.py"
+    places = [p for p in sys.path if p and os.path.exists(os.path.join(p, helper))]
+    files = {n: getattr(m, "__file__", None) or "" for n, m in sys.modules.items()}
+    shown = [n for n, file in files.items() if n.startswith("course_utils") and file
+             and "/course-worker-" not in file]
+    things = [getattr(f, "__module__", "") for f in gc.get_objects() if callable(f)]
+    known = {"saliency", "judge", "engine", "comparing"}
+    shown += [m for m in set(map(str, things)) if m.startswith("course_utils") and
+              m.rpartition(".")[2] in known]
+    try:
+        places += [open(secret).read()]
+    except OSError:
+        pass
+    return {"modules": shown, "places": places, "variable": variable in os.environ}
 """
 FIFO, CHARACTERS = 1, 2
 OPEN = dict.fromkeys(("0", "3"), CHARACTERS) | dict.fromkeys(("1", "2", "100", "101"), FIFO)
@@ -331,3 +344,66 @@ def test_a_parent_with_something_to_share_forks_nobody(made, words):
     assert ran[0].returncode == 0, ran[0].stderr
     assert f"RuntimeError: {'children would' if 'memory' in words else 'a warmed'}" in ran[1].stderr
     assert words in ran[1].stderr
+
+
+# ------------------------------------------------------------------ a parent that is a copy
+
+COPIES = """
+import importlib, json, os, resource, sys
+sys.path.insert(0, {tests!r})
+from course_utils.grading.trusted import sandbox, warm
+for name in ("torchvision.transforms.v2", "timm"):
+    importlib.import_module(name)
+secret = os.open({secret!r}, os.O_RDONLY)
+chosen = sandbox.Walls(*json.loads({walls!r}))
+parent = warm.Parent(chosen, shared=True)
+import course_utils.saliency  # what knows the answers comes only now
+from submitted import LIMITS
+from test_warm import ask
+with sandbox.Worker(chosen, LIMITS, parent.child) as worker:
+    seen = ask(worker, "look")
+    inner = [n for n in worker._program.members() if sandbox.memory(n) > 50 << 20]
+    once = sum(private(n) for n in (os.getpid(), parent._process.pid, *inner))
+    found = ask(worker, "hunt", secret={secret!r}, variable="A_VARIABLE_OF_THE_JUDGE")
+first = parent.starts
+os.kill(parent._process.pid, 9)
+with sandbox.Worker(chosen, LIMITS, parent.child) as worker:
+    assert ask(worker, "look")["sum"] == 9
+assert type(parent._process) is not warm._Copy  # a second copy would have the answers in it
+found |= {{"open": seen["open"], "each": [sandbox.memory(os.getpid()) >> 20, len(inner)]}}
+print(json.dumps(found | {{"once": once >> 20, "starts": parent.starts - first}}))
+parent.end()
+"""
+PRIVATE = """
+def private(pid):
+    lines = open(f"/proc/{pid}/smaps_rollup").read().splitlines()
+    return 1024 * sum(int(l.split()[1]) for l in lines if l.startswith("Pss_Anon"))
+"""
+
+
+@pytest.mark.slow
+def test_a_copy_shares_memory_and_nothing_that_knows_an_answer(kind, tmp_path):
+    chosen, _ = kind
+    secret = tmp_path / "roster.csv"
+    secret.write_text("somebody")
+    facts = [chosen.level, chosen.detail, chosen.user_namespace]
+    code = PRIVATE + COPIES.format(
+        tests=str(Path(__file__).parent), secret=str(secret), walls=json.dumps(facts)
+    )
+    env = os.environ | {"A_VARIABLE_OF_THE_JUDGE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=paths.root(), env=env
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["open"] == OPEN
+    assert found["modules"] == []
+    assert not found["places"]
+    assert (found["variable"], found["starts"]) == (False, 1)
+    assert found["once"] < 0.8 * found["each"][0] * 2  # two processes; apart they take it twice
+
+
+def test_no_copy_once_an_answer_is_known(walls):
+    assert "course_utils.grading.trusted.judge" in sys.modules
+    with pytest.raises(RuntimeError, match=r"loaded before the copy was made.*trusted\.judge"):
+        warm.Parent(walls, shared=True)

@@ -24,11 +24,8 @@ _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _CAPABILITIES = 1, 24, 64
 _ORDER = 1 << 18  # bytes
 
 
-def main() -> None:
+def main(orders: dict) -> None:
     """Imports, then children as they are ordered, until the judge is gone."""
-    orders = json.loads(sys.argv[1])
-    sys.argv[1:] = []
-    sys.path[:0] = orders["path"]
     _end_with_parent()
     _import()
     _nothing_to_share()
@@ -184,4 +181,6 @@ def _call(name: str, *arguments: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told = json.loads(sys.argv.pop(1))
+    sys.path[:0] = told["path"]
+    main(told)

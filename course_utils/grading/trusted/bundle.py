@@ -42,10 +42,11 @@ RUN = """\
 # Grades the one submission in ./submission and writes ./results/results.json.
 set -euo pipefail
 base="${AUTOGRADER:-/autograder}"
-export PYTHONPATH="$base/source/course"
-export OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 cd "$base"
-exec "$(cat "$base/source/python")" -m course_utils.grading.trusted.autograder "$base"
+# No variable of the container's: workers share this process's memory.
+exec env -i PATH="$PATH" LANG=C.UTF-8 PYTHONPATH="$base/source/course" MPLBACKEND=agg \\
+  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 MALLOC_ARENA_MAX=2 \\
+  "$(cat "$base/source/python")" -m course_utils.grading.trusted.autograder "$base"
 """
 
 

@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import tqdm
@@ -30,6 +31,9 @@ import tqdm
 from course_utils.common import paths
 from course_utils.grading.trusted import collect, judge, marker, sandbox
 from course_utils.grading.trusted.journal import Journal
+
+if TYPE_CHECKING:
+    from course_utils.grading.trusted import warm
 
 ASIDE = "set aside"
 """The state of a submission that took its judge down twice."""
@@ -130,7 +134,11 @@ class Settings:
 
 
 def grade(
-    submissions: Path, out: Path, settings: Settings | None = None, progress: bool = True
+    submissions: Path,
+    out: Path,
+    settings: Settings | None = None,
+    progress: bool = True,
+    parent: "warm.Parent | None" = None,
 ) -> Run:
     """Grades what was handed in at a place, and stores a result for each notebook.
 
@@ -139,6 +147,7 @@ def grade(
         out: the folder of results.
         settings: how.
         progress: show a bar.
+        parent: forks the worker of a single submission. Judges of several have one each.
 
     Returns:
         What was done; the results are in `out`.
@@ -163,7 +172,7 @@ def grade(
         journal.add("run", seed=main, source=source, places=places, time=_now())
         pending = _pending(tasks, journal, out, settings.again)
         run.kept, run.jobs = len(tasks) - len(pending), min(jobs(settings), len(pending))
-        _work(pending, journal, out, settings, run, progress)
+        _work(pending, journal, out, settings, run, progress, parent)
         journal.add("done", graded=run.graded)
         run.places, run.current = places, journal.current()
     run.seconds = round(time.monotonic() - began, 2)
@@ -255,14 +264,20 @@ def _pending(tasks: list[Task], journal: Journal, out: Path, again: bool) -> lis
 
 
 def _work(
-    pending: list[Task], journal: Journal, out: Path, settings: Settings, run: Run, progress: bool
+    pending: list[Task],
+    journal: Journal,
+    out: Path,
+    settings: Settings,
+    run: Run,
+    progress: bool,
+    parent: "warm.Parent | None",
 ) -> None:
     """Grades, and stores each result as it comes."""
     if not pending:
         return
     hidden = None if progress else True  # None: a bar in a terminal, nothing in a file
     with (
-        _crew(pending, settings, run, journal, out) as judges,
+        _crew(pending, settings, run, journal, out, parent) as judges,
         tqdm.tqdm(total=len(pending), unit="notebook", disable=hidden) as bar,
     ):
         for task, result in judges.results():
@@ -271,13 +286,20 @@ def _work(
 
 
 def _crew(
-    pending: list[Task], settings: Settings, run: Run, journal: Journal, out: Path
+    pending: list[Task],
+    settings: Settings,
+    run: Run,
+    journal: Journal,
+    out: Path,
+    parent: "warm.Parent | None",
 ) -> "_Alone | _Crew":
     if settings.scheduler:
         from course_utils.grading.trusted import many
 
         return many.Cluster(pending, settings, run, journal, out)
-    return (_Alone if len(pending) == 1 else _Crew)(pending, settings, run, journal)
+    if len(pending) == 1:
+        return _Alone(pending, settings, run, journal, parent)
+    return _Crew(pending, settings, run, journal)
 
 
 def _keep(
@@ -348,8 +370,16 @@ def _aside(task: Task, settings: Settings, run: Run, why: str) -> dict:
 class _Alone:
     """A single submission, graded in this process: there is nobody it could harm."""
 
-    def __init__(self, pending: list[Task], settings: Settings, run: Run, journal: Journal) -> None:
+    def __init__(
+        self,
+        pending: list[Task],
+        settings: Settings,
+        run: Run,
+        journal: Journal,
+        parent: "warm.Parent | None" = None,
+    ) -> None:
         (self.task,), self.settings, self.run, self.journal = pending, settings, run, journal
+        self.parent = parent
 
     def __enter__(self) -> "_Alone":
         return self
@@ -360,7 +390,7 @@ class _Alone:
     def results(self) -> Iterator[tuple[Task, dict]]:
         """The only one."""
         _note(self.journal, self.run, "begun", key=self.task.key)
-        reply = marker.reply(_order(self.task, self.settings))
+        reply = marker.reply(_order(self.task, self.settings), self.parent)
         if "refused" in reply:
             raise EngineError(reply["refused"])
         if "result" in reply:

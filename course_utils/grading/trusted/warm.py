@@ -6,20 +6,22 @@ walls are made for that child alone, by the same means as for a worker that is s
 ends, they end with everything in them. `docs/grading.md` says what children share.
 """
 
+import gc
+import importlib
 import json
-import logging
 import os
 import select
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import traceback
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from course_utils.grading.trusted import sandbox, syscalls
 from course_utils.grading.trusted.processes import end_group, family
-
-log = logging.getLogger(__name__)
 
 _NAMESPACES = {
     **{"mnt": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000},
@@ -27,6 +29,15 @@ _NAMESPACES = {
 }
 _HOLD = "import os; os.write(1, b'.'); os.read(0, 1)"
 _SCRIPT = "course_utils/grading/sandboxed/warm.py"
+_PACKAGES = ("course_utils", "course_utils.common", "course_utils.grading")
+_LOADED = {
+    *(*_PACKAGES, "course_utils.common.errors", "course_utils.common.paths"),
+    *("course_utils.checking", "course_utils.checking.core"),
+    *(f"course_utils.grading.sandboxed{name}" for name in ("", ".landlock", ".wire")),
+    *(f"course_utils.grading.trusted{name}" for name in ("", ".autograder", ".processes")),
+    *(f"course_utils.grading.trusted.{name}" for name in ("sandbox", "syscalls", "warm")),
+}
+"""What of the course may be in memory when a copy is made: none of it knows an answer."""
 _PATIENCE = 20  # seconds for what takes a few milliseconds
 
 
@@ -40,6 +51,8 @@ class Parent:
     Args:
         chosen: the walls around its children.
         seconds: until it has to be ready.
+        shared: it begins as a copy of this process, which so far has imported libraries only; what
+            these take is then in memory once. One that follows it is started anew.
 
     Attributes:
         starts: how many there have been; one that was lost is replaced.
@@ -48,9 +61,14 @@ class Parent:
         SandboxError: it does not start, or no child of it gets inside these walls.
     """
 
-    def __init__(self, chosen: sandbox.Walls, seconds: float = sandbox.Limits.start) -> None:
+    def __init__(
+        self,
+        chosen: sandbox.Walls,
+        seconds: float = sandbox.Limits.start,
+        shared: bool = False,
+    ) -> None:
         self.walls, self.seconds, self.starts, self._process = chosen, seconds, 0, None
-        self._open()
+        self._open(shared)
 
     def ready(self) -> None:
         """Waits until it has imported everything, and sees that a child gets inside the walls.
@@ -116,7 +134,7 @@ class Parent:
             raise _Lost("it has ended")
         return json.loads(said)
 
-    def _open(self) -> None:
+    def _open(self, shared: bool = False) -> None:
         self.starts, self.lost, self._seen = self.starts + 1, False, False
         self._undo = ExitStack()
         self.folder = self._undo.enter_context(sandbox._stage(self.walls.level, home=False))
@@ -125,12 +143,16 @@ class Parent:
         self._control = self._undo.enter_context(ours)
         orders = {"path": [str(self.folder), *sandbox._packages()], "control": theirs.fileno()}
         order = [sandbox._interpreter(), "-I", "-S", "-B", str(self.folder / _SCRIPT)]
+        env = sandbox._environment(str(self.folder / "data"), "/tmp")
         with theirs:
+            if shared:
+                self._process = _Copy(orders, env, self._errors.fileno())
+                return
             self._process = subprocess.Popen(
                 [*order, json.dumps(orders)],
                 **{"stdin": subprocess.DEVNULL, "stdout": self._errors, "stderr": self._errors},
                 start_new_session=True,
-                env=sandbox._environment(str(self.folder / "data"), "/tmp"),
+                env=env,
                 cwd="/",
                 pass_fds=[theirs.fileno()],
             )
@@ -145,8 +167,88 @@ class Parent:
         if process is not None:
             process.kill()
             process.wait()
+            gc.unfreeze()
             self._errors.close()
             self._undo.close()
+
+
+class _Copy:
+    """A parent that begins as a copy of this process; can do what of `Popen` is needed.
+
+    What of the course is in memory is forgotten there and read again from where workers read it.
+    The caller's variables stay readable in the copied memory: it has to be started without any
+    that are worth something.
+
+    Raises:
+        RuntimeError: modules of the course are loaded that a worker's memory must not hold.
+    """
+
+    def __init__(self, orders: dict, env: dict[str, str], errors: int) -> None:
+        known = {name for name in sys.modules if name.partition(".")[0] == "course_utils"}
+        if known - _LOADED:
+            raise RuntimeError(f"loaded before the copy was made: {sorted(known - _LOADED)}")
+        gc.collect()
+        gc.freeze()  # else a collection writes to every object, and what is shared is no longer
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_parent(orders, env, errors, known)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """How it ended; None where it has not."""
+        return self._wait(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """Waits for its end."""
+        return self._wait(0)
+
+    def _wait(self, how: int) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, how)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+
+def _become_parent(orders: dict, env: dict[str, str], errors: int, known: set[str]) -> None:
+    """From here on the copy is what the script `sandboxed.warm` is; it never comes back."""
+    try:
+        os.setsid()
+        os.chdir("/")
+        control = os.dup(orders["control"])
+        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), errors, errors)):
+            os.dup2(file, number)
+        os.closerange(3, control)
+        os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
+        os.environ.clear()
+        os.environ.update(env)
+        for name in known:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        library = [place for place in sys.path if _below_any(place, (sys.prefix, sys.base_prefix))]
+        sys.path[:] = [*orders["path"], *library]
+        finders = ("BuiltinImporter", "FrozenImporter", "PathFinder")
+        sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__name__", "") in finders]
+        sys.argv[:] = [_SCRIPT]
+        sys.dont_write_bytecode = True
+        importlib.import_module("course_utils.grading.sandboxed.warm").main(
+            orders | {"control": control}
+        )
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
+def _below_any(place: str, folders: tuple[str, ...]) -> bool:
+    return any(os.path.realpath(place).startswith(os.path.realpath(f) + os.sep) for f in folders)
 
 
 class Child:
