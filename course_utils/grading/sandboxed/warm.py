@@ -44,10 +44,13 @@ def _import() -> None:
     """What a worker imports at its start, or would import when an answer first asks for it."""
     from course_utils.grading.sandboxed import worker
 
+    before = dict(os.environ)
     worker.prepare(later=False)
     for name in ("numpy", "torch.fx", "course_utils.grading.sandboxed.outline"):
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
+    for added in set(os.environ) - set(before):  # a folder for caches, with the judge's user in it
+        del os.environ[added]
 
 
 def _nothing_to_share() -> None:
