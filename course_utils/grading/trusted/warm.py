@@ -228,15 +228,7 @@ def _become_parent(orders: dict, env: dict[str, str], errors: int, known: set[st
         os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
         os.environ.clear()
         os.environ.update(env)
-        for name in known:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-        library = [place for place in sys.path if _below_any(place, (sys.prefix, sys.base_prefix))]
-        sys.path[:] = [*orders["path"], *library]
-        finders = ("BuiltinImporter", "FrozenImporter", "PathFinder")
-        sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__name__", "") in finders]
-        sys.argv[:] = [_SCRIPT]
-        sys.dont_write_bytecode = True
+        _forget(known, orders["path"])
         importlib.import_module("course_utils.grading.sandboxed.warm").main(
             orders | {"control": control}
         )
@@ -245,6 +237,19 @@ def _become_parent(orders: dict, env: dict[str, str], errors: int, known: set[st
         sys.stderr.flush()
     finally:
         os._exit(1)
+
+
+def _forget(known: set[str], places: list[str]) -> None:
+    """The course as it was imported so far, and where from; it is found at these places now."""
+    for name in known:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    library = [place for place in sys.path if _below_any(place, (sys.prefix, sys.base_prefix))]
+    sys.path[:] = [*places, *library]
+    finders = ("BuiltinImporter", "FrozenImporter", "PathFinder")
+    sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__name__", "") in finders]
+    sys.argv[:] = [_SCRIPT]
+    sys.dont_write_bytecode = True
 
 
 def _below_any(place: str, folders: tuple[str, ...]) -> bool:
@@ -291,19 +296,7 @@ class Child:
         if not self._wrapped:
             folder = tempfile.TemporaryDirectory(prefix="course-worker-")
             return undo.enter_context(sandbox._home(Path(undo.enter_context(folder)))), ()
-        with sandbox._filter(chosen) as pipe:
-            command = sandbox._bubblewrap(self._parent.folder, chosen, limits, becomes=False)
-            command += [part for number in pipe for part in ("--seccomp", str(number))]
-            command += [sandbox._interpreter(), "-I", "-S", "-B", "-c", _HOLD]
-            self._holder = subprocess.Popen(
-                command,
-                **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
-                bufsize=0,
-                start_new_session=True,
-                env=sandbox._environment(str(self._parent.folder / "data"), "/tmp"),
-                cwd="/",
-                pass_fds=pipe,
-            )
+        self._holder = self._hold(chosen, limits)
         undo.callback(self._release)
         for pipe in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
             undo.enter_context(pipe)
@@ -314,6 +307,22 @@ class Child:
             raise sandbox.SandboxError(f"bubblewrap does not start: {said[-200:]}")
         self._inside = family(self._holder.pid)[-1]
         return Path("/tmp"), (os.pidfd_open(self._inside),)
+
+    def _hold(self, chosen: sandbox.Walls, limits: sandbox.Limits) -> subprocess.Popen:
+        """bubblewrap around a process that waits."""
+        folder = self._parent.folder
+        with sandbox._filter(chosen) as pipe:
+            command = sandbox._bubblewrap(folder, chosen, limits, becomes=False)
+            command += [part for number in pipe for part in ("--seccomp", str(number))]
+            return subprocess.Popen(
+                [*command, sandbox._interpreter(), "-I", "-S", "-B", "-c", _HOLD],
+                **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+                bufsize=0,
+                start_new_session=True,
+                env=sandbox._environment(str(folder / "data"), "/tmp"),
+                cwd="/",
+                pass_fds=pipe,
+            )
 
     def _release(self) -> None:
         end_group(self._holder.pid)  # bwrap's end is its namespaces' end
