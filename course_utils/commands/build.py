@@ -7,6 +7,9 @@ A lecture is written once, in jupytext's percent format. Options stand on a cell
     # %% slide="subslide"           slide, subslide, fragment, skip, notes or -
     # %% tags=["raises-exception"]  tags of the cell
 
+Code that draws a figure, and code that only tests a claim, opens folded: `folding` parts it from
+what is computed.
+
 `notebooks/` is what students get: solutions cleared as `nbgrader generate_assignment` does it.
 `solutions/` keeps solutions and markers. The same sources give the same bytes on every system.
 """
@@ -16,14 +19,14 @@ import hashlib
 import importlib.util
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.commands import onward
+from course_utils.commands import folding, onward
 from course_utils.common import paths
 
 SLIDES = ("slide", "subslide", "fragment", "skip", "notes", "-")
@@ -306,7 +309,8 @@ def notebook(cells: list[Cell], lecture: str, cleared: bool) -> NotebookNode:
         A valid nbformat 4.5 notebook. `metadata["course"]["version"]` changes with its cells.
     """
     taken: dict[str, int] = {}
-    made = [_cell(cell, lecture, cleared, taken) for cell in cells]
+    parted = [piece for cell in cells for piece in _pieces(cell)]
+    made = [_cell(*piece, lecture, cleared, taken) for piece in parted]
     content = json.dumps(made, sort_keys=True, ensure_ascii=False)
     version = hashlib.sha1(content.encode()).hexdigest()[:12]
     metadata = {
@@ -319,9 +323,24 @@ def notebook(cells: list[Cell], lecture: str, cleared: bool) -> NotebookNode:
     return nbformat.from_dict(whole)
 
 
-def _cell(cell: Cell, lecture: str, cleared: bool, taken: dict[str, int]) -> dict:
+def _pieces(cell: Cell) -> list[tuple[Cell, bool]]:
+    """The cells that a cell becomes, each with whether it opens folded: see `folding`."""
+    if cell.kind != "code" or cell.exercise or cell.check:
+        return [(cell, False)]
+    found = folding.pieces(cell.source)
+    return [
+        (replace(cell, source=source, options=cell.options | {"before": i + 1 < len(found)}), fold)
+        for i, (source, fold) in enumerate(found)
+    ]
+
+
+def _cell(cell: Cell, folded: bool, lecture: str, cleared: bool, taken: dict[str, int]) -> dict:
     """One notebook cell; `taken` counts the ids given so far."""
     metadata = {"slideshow": {"slide_type": _slide(cell)}}
+    if folded:
+        metadata["jupyter"] = {"source_hidden": True}
+    if cell.options.get("before"):
+        metadata["course"] = {"before": "a figure"}
     if cell.options.get("tags"):
         metadata["tags"] = cell.options["tags"]
     if cell.exercise or cell.check:

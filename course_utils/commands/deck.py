@@ -77,6 +77,8 @@ def role(cell: NotebookNode) -> str:
     graded = cell.metadata.get("nbgrader", {})
     if graded.get("solution") or graded.get("grade"):
         return "exercise" if graded.get("solution") else "check"
+    if "before" in cell.metadata.get("course", {}):  # a helper of the figure that follows
+        return "quiet"
     try:
         body = ast.parse(re.sub(r"(?m)^\s*[%!].*", "", cell.source)).body
     except SyntaxError:
