@@ -176,7 +176,9 @@ def _covers() -> dict[str, str]:
     """Lecture -> its picture as an HTML element, for the lectures that have one."""
     folder = paths.root() / "docs" / "pictures" / "lectures"
     said = json.loads((folder / "covers.json").read_text(encoding="utf-8"))
-    return {name: _thumbnail(folder / f"{name}.webp", one["alt"]) for name, one in said.items()}
+    files = {name: folder / f"{name}.webp" for name in said}
+    there = {name: file for name, file in files.items() if file.is_file()}
+    return {name: _thumbnail(file, said[name]["alt"]) for name, file in there.items()}
 
 
 def _thumbnail(file: object, alt: str, width: int = 176) -> str:

@@ -68,7 +68,7 @@ class Cell:
 
 
 def build(check: bool = False, root: Path | None = None) -> list[str]:
-    """Write every lecture's notebooks and the glossary, or only say what is not up to date.
+    """Write every lecture's notebooks and the pages of all, or only say what is not up to date.
 
     Args:
         check: write nothing; the caller fails if the list is not empty.
@@ -99,13 +99,13 @@ def build(check: bool = False, root: Path | None = None) -> list[str]:
 
 
 def _texts(lectures: Path) -> dict[str, str]:
-    """Name below the root -> text of every notebook that the lectures give, and of the glossary."""
-    texts, homes, prose = {}, {}, {}
+    """Name below the root -> text of every notebook and page that the lectures give."""
+    texts, homes, whole = {}, {}, {}
     sources = sorted(lectures.glob("*.py"))
     firsts = onward.first_texts(sources)
     for path in sources:
         cells = read(path)
-        prose[path.stem] = [cell.source for cell in cells if cell.kind == "markdown"]
+        whole[path.stem] = list(cells)
         if way_on := onward.way_on(path.stem, firsts):
             cells.append(Cell("markdown", way_on, {"slide": "skip"}, path, cells[-1].line))
         for cell in cells:
@@ -117,8 +117,7 @@ def _texts(lectures: Path) -> dict[str, str]:
         homes |= {c.exercise: f"lectures/{path.name}:{c.line}" for c in cells if c.exercise}
         for folder, cleared in (("notebooks", True), ("solutions", False)):
             texts[f"{folder}/{path.stem}.ipynb"] = dumps(notebook(cells, path.stem, cleared))
-    terms = onward.glossary(prose)
-    return texts | ({onward.GLOSSARY: terms} if terms else {})
+    return texts | onward.pages(whole)
 
 
 def _text(path: Path) -> str | None:

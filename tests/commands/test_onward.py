@@ -1,12 +1,14 @@
 """What the builder adds from all lectures together: the way on, and the glossary."""
 
 import json
+import re
 
 import pytest
 
 from course_utils import start_here
 from course_utils.commands import build, onward
 from course_utils.common import lectures, paths
+from course_utils.exercises import all_
 
 FIRSTS = {"00_start_here": "# 00 Start here", "01_one": "# 01 One", "02_two": "no title"}
 TABLE = """\
@@ -118,3 +120,56 @@ def test_the_map_links_every_lecture_and_its_pictures_have_alternatives():
 def test_the_terms_in_the_notebook_are_those_of_the_glossary():
     shown = start_here.glossary()._repr_mimebundle_()
     assert shown["text/html"].count("<tr>") == len(lectures.glossary()) + 1
+
+
+# --- the page for lecturers ----------------------------------------------------------------------
+
+
+def cells(*sources):
+    return [build.Cell(kind, source, {}, None, 1) for kind, source in sources]
+
+
+def test_questions_are_the_paragraphs_that_say_so():
+    text = "Before.\n\n**Question.** What is\nleft?\n\nAfter.\n\n**Question.** And now?"
+    assert onward.questions(cells(("markdown", text))) == ["What is left?", "And now?"]
+
+
+def test_explorers_come_with_the_paragraph_before_them():
+    found = onward.explorers(
+        cells(("markdown", "## Try it\n\nMove\nit."), ("code", "x = 1\nwidgets.some_explorer(net)"))
+    )
+    assert found == ["`some_explorer`: Move it."]
+
+
+def test_the_page_for_lecturers_is_current_and_complete():
+    stored = (paths.root() / onward.TEACHING).read_text(encoding="utf-8")
+    assert stored == build._texts(paths.root() / "lectures")[onward.TEACHING]
+    parts = stored.split("\n## ")[1:]
+    assert [part[:2] for part in parts] == [name[:2] for name in lectures.names()]
+    for exercise in all_():
+        said = [
+            f"- `{exercise.name}`: {' '.join(m.sentence.split())}" for m in exercise.mistakes[:3]
+        ]
+        part = next(p for p in parts if p.startswith(exercise.lecture[:2]))
+        assert all(line in part for line in said)
+        assert f"- `{exercise.name}`: {exercise.title} (" in part
+    assert all("**Ask**" in part for part in parts)
+
+
+def test_the_unit_of_four_weeks_needs_only_what_came_before():
+    text = (paths.root() / "docs" / "instructor.md").read_text(encoding="utf-8")
+    weeks = re.findall(r"^\| (\d) \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    assert [week[0] for week in weeks] == ["1", "2", "3", "4"]
+    needs, held = {e.number: e.needs for e in lectures.every()}, []
+    for _, *sessions, assignment in weeks:
+        for number in re.findall(r"\b\d\d\b", " ".join(sessions)):
+            if number not in held:
+                assert set(needs[number]) <= set(held), number
+                held.append(number)
+        assert set(re.findall(r"\b\d\d\b", assignment)) <= set(held)
+
+
+def test_the_talk_takes_eighty_minutes():
+    text = (paths.root() / "docs" / "instructor.md").read_text(encoding="utf-8")
+    talk = text.split("## One talk of 80 minutes")[1].split("## ")[0]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", talk, re.MULTILINE))) == 80

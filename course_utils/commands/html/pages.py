@@ -142,9 +142,12 @@ def _mended(text: str) -> str:
     soup = BeautifulSoup(text, "html.parser")
     for link in soup.select("a[href]"):
         link["href"] = re.sub(r"^(?:\./)?(\d\d_\w+)\.ipynb", r"\1.html", link["href"])
-    for table in soup.select("table"):
+    for number, table in enumerate(soup.select("table"), 1):
         table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
-        table.parent["role"], table.parent["aria-label"] = "region", "Table"
-    for code in soup.select(".highlight"):
+        table.parent["role"], table.parent["aria-label"] = "region", f"Table {number}"
+    for head in soup.select("th"):
+        if not head.get_text(strip=True):
+            head.name = "td"
+    for code in soup.select(".highlight, .shown:has(.broad)"):
         code["tabindex"] = "0"
     return str(soup)

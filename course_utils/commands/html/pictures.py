@@ -16,7 +16,8 @@ from course_utils.common import paths
 
 _SOURCE = re.compile(r'<img\b([^>]*?)\ssrc="data:image/(png|jpeg|webp);base64,([^"]+)"([^>]*)>')
 _SHARE_ALIKE = re.compile(r"CC-BY-SA|GPL|GFDL")
-QUALITY = 84
+_BROAD = 2.2  # strips wider than this scroll on a telephone, where they would be too small
+QUALITY, _FEW = 84, 4096  # a drawing has fewer colours than this, a photo more
 
 
 class Store:
@@ -41,7 +42,7 @@ class Store:
 
 
 def smaller(content: bytes) -> bytes:
-    """A picture as WebP: without loss where that costs little, as for curves; as it is if it moves.
+    """A picture as WebP: drawings without loss, photos with a little; as it is if it is WebP.
 
     Args:
         content: a PNG, JPEG or WebP file.
@@ -50,10 +51,8 @@ def smaller(content: bytes) -> bytes:
         if picture.format == "WEBP":
             return content
         image = picture.convert("RGB") if picture.mode != "RGBA" else picture.copy()
-    lossy, exact = (
-        _packed(image, **how) for how in ({"quality": QUALITY, "method": 4}, {"lossless": True})
-    )
-    return exact if len(exact) <= 1.3 * len(lossy) else lossy
+    curves = image.getcolors(_FEW) is not None
+    return _packed(image, **({"lossless": True} if curves else {"quality": QUALITY}))
 
 
 def _packed(image: Image.Image, **how: object) -> bytes:
@@ -69,6 +68,7 @@ def outsourced(text: str, store: Store) -> str:
         before, _, data, after = found.groups()
         link, width, height = store.put(base64.b64decode(data))
         size = f'width="{width}" height="{height}" loading="lazy"'
+        size += ' class="broad"' if width > _BROAD * height else ""
         return f'<img{before} src="{link}" {size}{after}>'
 
     return _SOURCE.sub(linked, text)

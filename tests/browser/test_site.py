@@ -1,0 +1,123 @@
+"""The course as pages, opened from files in a browser without a network, by a mouse and by axe."""
+
+import re
+
+import pytest
+from conftest import SCREEN
+
+from course_utils.commands.html import site
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+LECTURES = ["00_start_here", "01_filters"]
+PHONE = {"width": 390, "height": 844}
+PAGES = ["index.html", "glossary.html", "00_start_here.html", "01_filters.html"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two lectures as pages and decks: they are run, which takes a minute."""
+    out = tmp_path_factory.mktemp("site")
+    assert site.export(out, LECTURES, decks=True) == []
+    return out
+
+
+@pytest.fixture
+def visit(browser, folder):
+    """`visit("index.html")` opens a page; the test fails if any request is not for a file."""
+    asked, wrong, contexts = [], [], []
+
+    def go(name, viewport=SCREEN, scheme="light"):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto((folder / name).as_uri())
+        page.evaluate("window.MathJax?.startup?.promise.then(() => 1)")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert wrong == []
+
+
+def violations(page):
+    found = axe.Axe().run(page).response["violations"]
+    return [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in found]
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_accessible_in_both_themes(visit, name, scheme):
+    page = visit(name, scheme=scheme)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_telephone(visit, name):
+    page = visit(name, PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("name", [f"{lecture}.html" for lecture in LECTURES])
+def test_pictures_and_formulas_are_there(visit, name):
+    page = visit(name)
+    page.evaluate("document.querySelectorAll('img').forEach((img) => { img.loading = 'eager' })")
+    loaded = "[...document.images].every((img) => img.complete && img.naturalWidth > 0)"
+    page.wait_for_function(loaded)
+    assert page.locator("main img").count() > 4
+    assert page.locator("main img:not([alt]), main img[alt='']").count() == 0
+    assert page.locator("mjx-container").count() > 0
+    prose = page.locator(".prose").all_inner_texts()
+    assert not [text for text in prose if re.search(r"\$[^$]+\$", text)]
+
+
+def test_a_slider_moves_the_picture_and_its_words(visit):
+    page = visit("01_filters.html")
+    explorer = page.locator(".explorer").first
+    slider, picture = explorer.locator('input[type="range"]').first, explorer.locator("img")
+    before = picture.get_attribute("src"), picture.get_attribute("alt")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    after = picture.get_attribute("src"), picture.get_attribute("alt")
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    assert explorer.locator(".text").inner_text() == after[1]
+    assert violations(page) == []
+
+
+def test_the_search_finds_words_of_both_languages_and_leads_there(visit, folder):
+    page = visit("index.html")
+    page.fill("#search", "梯度")
+    page.locator("#found a").first.wait_for()
+    assert "00 Start here" in page.locator("#found a").first.inner_text()
+    page.fill("#search", "no such words at all")
+    page.get_by_text("Nothing found").wait_for()
+    page.fill("#search", "hook trace")
+    page.locator("#found a").first.click()
+    page.wait_for_url("**/00_start_here.html*")
+
+
+def test_the_theme_can_be_turned(visit):
+    page = visit("00_start_here.html")
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.get_by_role("button", name="Light").count() == 1
+
+
+def test_a_deck_turns_its_slides(visit):
+    page = visit("slides/01_filters.html")
+    page.locator(".reveal.ready").wait_for()
+    total = page.evaluate("Reveal.getTotalSlides()")
+    assert total > 20
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("Reveal.getSlidePastCount()") == 1
+    assert violations(page) == []
