@@ -1,5 +1,6 @@
 """The explorers without a browser: controls are set, and passes of the network counted."""
 
+import ast
 import datetime
 import io
 import json
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from course_utils import images, show, widgets
+from course_utils.common import paths
 from course_utils.widgets.kit import choosers, pictures
 
 RED, GREY = torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 8, 8), torch.full((3, 8, 8), 0.5)
@@ -236,6 +238,41 @@ def test_pictures_of_different_heights_stand_side_by_side():
     assert strip.getpixel((16 + 3, 3)) == (255, 255, 255)
     shares = re.findall(r"([\d.]+)fr", pictures.headings({"a": RED, "b": torch.zeros(3, 16, 8)}))
     assert [float(share) for share in shares] == [1.0, 0.5]
+
+
+def test_the_plain_picture_has_its_titles_in_it():
+    """JupyterLab takes the layout out of plain HTML, so titles stood below one another."""
+    image = pictures.titled({"a": RED, "a long title": torch.zeros(3, 8, 8)}, 100)
+    assert image.size == (100 + 100 + pictures.GAP * 100 // 8, 109)
+    assert image.getpixel((50, 60)) == (255, 0, 0)
+    title = np.array(image.crop((0, 0, 100, 9)))
+    assert (title < 128).any(), "no title above the first picture"
+    assert (title[:, [0, -1]] == 255).all(), "a title runs into the next picture's"
+
+
+def test_a_bar_tells_the_values_of_a_signed_map():
+    whole = pictures.barred(torch.full((3, 56, 56), 0.5), 3.0)
+    assert whole.shape[:2] == (3, 56)
+    bar = whole[:, :, 59]
+    assert bar[0, 0] > bar[2, 0], "the largest value is red, on top"
+    assert bar[2, -1] > bar[0, -1], "the least is blue"
+    assert bar[:, 28].min() > 0.9, "zero is white"
+
+
+def test_every_explorer_says_what_it_does_not_show():
+    for path in (paths.package() / "widgets").glob("[a-z]*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        made = [c for c in calls if ast.unparse(c.func) in ("explore", "Explorer")]
+        assert made, path.name
+        assert all("cannot" in {k.arg for k in call.keywords} for call in made), path.name
+
+
+def test_what_it_does_not_show_is_under_the_live_and_the_plain_picture(monkeypatch):
+    explorer = widgets.explore(square, cannot="colours < black", side=(4, 16, 8), bright=False)
+    static, _ = displayed(explorer, monkeypatch)
+    assert "colours &lt; black" in static["text/html"]
+    assert any("colours &lt; black" in getattr(c, "value", "") for c in explorer.box.children[:-1])
 
 
 def test_no_pictures_are_refused():

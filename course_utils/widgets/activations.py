@@ -57,7 +57,10 @@ def activations_explorer(
         "rank": slider(1, 2, 1, live=True, label="rank"),
     }
     _keep_in_step(controls, lambda: maps_of(controls["photo"].value, controls["layer"].value)[1])
-    return Explorer(draw, controls)
+    cannot = (
+        "That a channel is bright says neither what it stands for nor that the answer needs it."
+    )
+    return Explorer(draw, controls, cannot=cannot)
 
 
 def _keep_in_step(controls: dict[str, ipywidgets.Widget], order: Callable[[], list[int]]) -> None:

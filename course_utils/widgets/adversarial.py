@@ -44,6 +44,10 @@ def adversarial_explorer(
 
     return explore(
         draw,
+        cannot=(
+            "What cameras and weather do: the attack knows the network's weights and looks "
+            "for the worst change."
+        ),
         photo=photos,
         target=choice({AWAY: -1} | names, names[targets[0]]),
         budget=slider(1, 32, 4, label="budget, of 255"),

@@ -60,6 +60,9 @@ def ascent_explorer(network: Network, classes: Sequence[str] = CLASSES) -> Explo
 
     return explore(
         draw,
+        cannot=(
+            "That the unit looks for this in photos: another start or recipe gives another picture."
+        ),
         size=SIZE,
         name=field,
         recipe=choice(RECIPES),

@@ -68,11 +68,18 @@ def cam_explorer(
         places = f"{stage}, {array.shape[0]} × {array.shape[1]}"
         cells = nn.functional.interpolate(array[None, None], pixels.shape[1:])[0, 0]
         drawn = {"photo": pixels, places: coloured(cells)}
-        drawn[method] = show.overlay(pixels, array, opacity) if detail is None else detail
+        if detail is None:
+            drawn[method] = show.overlay(pixels, array, opacity)
+        else:
+            drawn[method] = opacity * detail + (1 - opacity) * pixels.cpu()
         return drawn, describe(network.labels[class_index], photo.name, method, places, array)
 
     return explore(
         draw,
+        cannot=(
+            "What the evidence is, and what speaks against the class: a map is coarse, and "
+            "negative values are cut off."
+        ),
         photo=photos,
         network=network,
         method=choice(METHODS),

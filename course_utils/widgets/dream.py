@@ -56,6 +56,10 @@ def dream_explorer(
     )
     return explore(
         draw,
+        cannot=(
+            "What the layer recognises in photos: it shows what climbing its activations adds "
+            "to this one."
+        ),
         photo=photos,
         depth=layers,
         octaves=slider(1, 5, 4),

@@ -45,6 +45,10 @@ def fast_style_explorer(
 
     return explore(
         draw,
+        cannot=(
+            "Other paintings: each network knows the one it was trained on, and crops of the "
+            "course's photos."
+        ),
         photo=photos,
         style=choice(list(networks)),
         side=slider(64, 512, 384, 32, label="longer side"),
@@ -87,4 +91,9 @@ def training_dial(
         pictures = {"photo": photo.pixels, "painted": paint(photo, steps)}
         return pictures, f"{photo.name.replace('_', ' ')} after {steps:,} steps of training."
 
-    return explore(draw, photo=photos, steps=stops(list(networks), list(networks)[-1], live=True))
+    return explore(
+        draw,
+        cannot="Another run: seed and photos are those of one training.",
+        photo=photos,
+        steps=stops(list(networks), list(networks)[-1], live=True),
+    )

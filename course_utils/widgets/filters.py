@@ -50,6 +50,10 @@ def filter_explorer(banks: Mapping[str, Tensor], photos: Sequence[str] = PHOTOS)
 
     return explore(
         draw,
+        cannot=(
+            "One filter alone is seen: not what later layers make of its response, nor for "
+            "which classes it matters."
+        ),
         photo=photos,
         source=choice(list(banks), label="network"),
         number=slider(0, max(longest - 1, 1), live=True, label="filter"),

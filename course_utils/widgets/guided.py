@@ -40,6 +40,10 @@ def guided_explorer(
     middle = offered[len(offered) // 2]
     return explore(
         draw,
+        cannot=(
+            "That the network used these edges: the picture resembles the photo for nearly "
+            "any channel."
+        ),
         photo=photos,
         layer=choice(offered, "fire5" if "fire5" in offered else middle),
         rank=slider(1, RANKS, label="channel, by strength"),
@@ -77,6 +81,10 @@ def relu_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explorer:
 
     return explore(
         draw,
+        cannot=(
+            "Which class it was asked for: guided pictures of two classes are nearly the "
+            "same. Compare before you believe one."
+        ),
         photo=photos,
         network=network,
         rule=choice([rule for rule in guided.RULES if rule != "backprop"], "guided"),

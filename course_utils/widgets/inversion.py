@@ -58,6 +58,10 @@ def inversion_explorer(
     layers_, middle = list(names), names[len(names) // 2]
     return explore(
         draw,
+        cannot=(
+            "What the features have lost: this is one of many pictures that have them, and "
+            "the search may have missed better ones."
+        ),
         photo=photos,
         layer=choice(layers_, middle),
         weight=choice(WEIGHTS, 1e-5, label="weight of TV"),

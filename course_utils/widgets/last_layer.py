@@ -64,7 +64,17 @@ def last_layer_explorer(
         options=list(maps), description="layer", layout=ipywidgets.Layout(width=controls.WIDTH)
     )
     form = controls.choice(["grid", "map"], label="photos on a")
-    return explore(draw, photo=photos, size=404, layer=slider, form=form)
+    return explore(
+        draw,
+        cannot=(
+            "Near means alike for this network. People, or another network, may find other "
+            "pictures alike."
+        ),
+        photo=photos,
+        size=404,
+        layer=slider,
+        form=form,
+    )
 
 
 def _vectors(network: Network, layers: Sequence[str], photo: Photo) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from course_utils.models import Network
 from course_utils.widgets.kit.choosers import Photo
 from course_utils.widgets.kit.controls import choice, slider
 from course_utils.widgets.kit.explorer import Explorer, explore, remember
+from course_utils.widgets.kit.pictures import barred
 
 PHOTOS = ("koala", "panda", "scarlet_macaw", "penguin")
 COLOURS = {"white": (1.0, 1.0, 1.0), "red": (1.0, 0.0, 0.0)}
@@ -45,13 +46,20 @@ def occlusion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Expl
         untouched = network.crop_pixels(photo.pixels)[0]
         # A scale of its own would let a map glow in which nothing drops.
         top = max(1.0, whole.abs().max().item())
-        drawn = {"covered": pixels, f"drop in {measure}": show.colours(whole, True, top)}
+        drawn = {
+            "covered": pixels,
+            f"drop in {measure}": barred(show.colours(whole, True, top), top),
+        }
         drawn["overlay"] = show.overlay(untouched, whole, top=top, signed=True)
         words = describe(network, photo, class_index, measure, before, logits)
         return drawn, f"{words} The map's largest drop is {lost.max():.2f}."
 
     return explore(
         draw,
+        cannot=(
+            "Evidence that is there twice, for one square hides one of them. And part of a "
+            "drop is surprise at the square."
+        ),
         photo=photos,
         network=network,
         side=choice(SIZES, 48, label="side of square"),

@@ -62,7 +62,16 @@ def patches_explorer(
         )
 
     which.observe(fit, "value")
-    return explore(draw, layer=which, channel=number, rank=slider(1, SHOWN, 1, live=True))
+    return explore(
+        draw,
+        cannot=(
+            "The patches are from the course's own photos; others might suggest another "
+            "meaning of the channel."
+        ),
+        layer=which,
+        channel=number,
+        rank=slider(1, SHOWN, 1, live=True),
+    )
 
 
 def mosaic(crops: Sequence[Tensor], columns: int = 3, side: int = 288) -> Tensor:

@@ -59,6 +59,10 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
 
     return explore(
         draw,
+        cannot=(
+            "What the network used: a gradient says what a very small change would do to the "
+            "score, no more."
+        ),
         photo=photos,
         network=network,
         method=choice(METHODS),

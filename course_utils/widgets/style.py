@@ -73,6 +73,10 @@ def style_explorer(
 
     explorer = explore(
         draw,
+        cannot=(
+            "The best that the method can do: pictures are small and have few evaluations. "
+            "Which is more beautiful, no number says."
+        ),
         photo=photos,
         painting=choice({p.replace("_", " "): p for p in paintings}),
         ratio=stops(RATIOS, 25.0, label="beta / alpha"),

@@ -46,6 +46,10 @@ def texture_explorer(network: Network, samples: Sequence[str] = ()) -> Explorer:
 
     return explore(
         draw,
+        cannot=(
+            "Where things stand: the statistics are taken over the whole picture, and that is "
+            "intended."
+        ),
         sample=choice(list(samples or texture.SAMPLES)),
         deepest=choice(names, names[-1], label="deepest layer"),
         compared=choice(list(STATISTICS)),

@@ -49,6 +49,9 @@ def randomisation_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> 
 
     return explore(
         draw,
+        cannot=(
+            "That a map is right: one that changes with the weights may still show the wrong place."
+        ),
         photo=photos,
         network=network,
         method=choice(tuple(trust.METHODS), "guided backprop"),
@@ -100,6 +103,10 @@ def deletion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
 
     return explore(
         draw,
+        cannot=(
+            "Evidence alone: a photo with holes is new to the network, so the curve measures "
+            "surprise, too."
+        ),
         photo=photos,
         network=network,
         method=choice(tuple(trust.METHODS), "Grad-CAM"),

@@ -30,6 +30,8 @@ _CSS = """<style>
 .course-explorer.course-busy .widget-image { opacity: 0.45; transition: opacity 0.1s 0.25s; }
 .course-explorer .widget-html-content { height: auto; line-height: 1.4; }
 .course-explorer [role="alert"], .course-gone { color: #b00020; font-weight: bold; }
+[data-jp-theme-light="false"] :is(.course-explorer [role="alert"], .course-gone) { color: #ff8a95; }
+.course-cannot { margin: 0.2em 0 0; font-size: 0.92em; font-style: italic; opacity: 0.85; }
 </style>"""
 _GONE = "The kernel of these controls is gone: run this cell again to get new ones."
 
@@ -49,6 +51,7 @@ def explore(
     photo: Sequence[str | Picture] | None = None,
     network: Network | None = None,
     size: int = SIZE,
+    cannot: str = "",
     **given: object,
 ) -> "Explorer":
     """A picture that is drawn anew whenever one of its controls changes.
@@ -62,6 +65,7 @@ def explore(
         network: a classifier; `draw` gets `class_index`, one of the photo's most probable classes
             or any other that is typed. Needs `photo`.
         size: height of the pictures on the screen, in CSS pixels.
+        cannot: what a reader must not take from it; stands below the picture.
         given: name -> control: `slider`, `choice`, `switch`, or for short (low, high, value), a
             list, a dictionary, True or False.
 
@@ -80,7 +84,7 @@ def explore(
     if network is not None:
         chosen["class_index"] = ClassChooser(network, chosen["photo"])
     chosen |= {name: controls.control(name, value) for name, value in given.items()}
-    return Explorer(draw, chosen, size)
+    return Explorer(draw, chosen, size, cannot)
 
 
 class NamedImage(ipywidgets.Image):
@@ -100,6 +104,7 @@ class Explorer:
         draw: as for `explore`.
         controls: name -> widget with a `value`; one with a `message` may complain through it.
         size: height of the pictures on the screen, in CSS pixels.
+        cannot: what a reader must not take from it.
 
     Attributes:
         controls: the widgets, by name; setting a `value` redraws, and raises what `draw` raises.
@@ -112,8 +117,9 @@ class Explorer:
         draw: Callable[..., Drawing],
         controls: dict[str, ipywidgets.Widget],
         size: int = SIZE,
+        cannot: str = "",
     ) -> None:
-        self.draw, self.controls, self.size = draw, controls, size
+        self.draw, self.controls, self.size, self.cannot = draw, controls, size, cannot
         self.image = NamedImage(format="png")
         self.titles, self.caption, self.alarm = (ipywidgets.HTML() for _ in range(3))
         self.text, self.error, self._drawn = "", None, None
@@ -129,9 +135,9 @@ class Explorer:
         gone = ipywidgets.HTML(_GONE + _CSS)
         gone.add_class("course-gone")
         panel = ipywidgets.Box(list(self.controls.values()), layout=row)
-        box = ipywidgets.VBox(
-            [panel, self.alarm, self.titles, self.image, self.caption, gone],
-        )
+        parts = [panel, self.alarm, self.titles, self.image, self.caption]
+        limits = [ipywidgets.HTML(pictures.limits(self.cannot))] if self.cannot else []
+        box = ipywidgets.VBox([*parts, *limits, gone])
         box.add_class("course-explorer")
         return box
 
@@ -158,7 +164,7 @@ class Explorer:
         self.image.tooltip = self.text  # the name that screen readers read out for the picture
         self.titles.value = pictures.headings(shown)
         self.caption.value = f'<div role="status">{html.escape(self.text)}</div>'
-        self._drawn, self._width = values, width
+        self._drawn, self._shown = values, shown
 
     def _changed(self, change: dict) -> None:
         self.box.add_class("course-busy")
@@ -181,7 +187,7 @@ class Explorer:
 
     def static(self) -> str:
         """The present picture as plain HTML with its alt text."""
-        return pictures.figure(self.image.value, self.titles.value, self.text, self._width)
+        return pictures.figure(self._shown, self.text, self.size, self.cannot)
 
     def _ipython_display_(self) -> None:
         plain = {"text/html": self.static(), "text/plain": self.text}

@@ -44,6 +44,7 @@ def scrub(
     return explore(
         partial(_draw, result, names, values, ylabel, curve, place),
         size=size,
+        cannot="What happened between the frames: only these are kept.",
         frame=slider(0, len(result.frames) - 1, len(result.frames) - 1, live=True),
     )
 

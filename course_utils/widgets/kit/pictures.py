@@ -5,13 +5,16 @@ import html
 import io
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image
+import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, from_numpy
 
 from course_utils import show
+from course_utils.common import projection
 
 GAP = 8
 """White columns between two pictures, in pixels of the strip."""
@@ -83,6 +86,48 @@ def png(image: Image.Image) -> bytes:
         return file.getvalue()
 
 
+def barred(array: Tensor, top: float) -> Tensor:
+    """A signed map's colours (3,H,W), and beside it a bar with its values, from -top to top."""
+    height, gap = array.shape[1], array.shape[1] // 28
+    scale = show.colours(torch.linspace(1, -1, height, device="cpu")[:, None], True, 1.0)
+    page = Image.new("RGB", (5 * gap, height), "white")
+    for place, value in ((0, top), (0.5, 0.0), (1, -top)):
+        font = _font(round(1.6 * gap))
+        at = (gap, round(place * (height - 1.9 * gap)))
+        ImageDraw.Draw(page).text(at, f"{value:.2g}", "black", font=font)
+    numbers = from_numpy(np.array(page)).movedim(-1, 0) / 255
+    white = torch.ones(3, height, gap, device="cpu")
+    return torch.cat([array.cpu(), white, scale.expand(-1, -1, 2 * gap), numbers], 2)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(str(file), size)
+
+
+def titled(pictures: Mapping[str, object], height: int) -> Image.Image:
+    """The strip with each title above its picture, for viewers that place no text themselves.
+
+    Args:
+        pictures: as for `strip`.
+        height: of the pictures, in pixels; a title too long for its picture is set smaller.
+    """
+    plain = strip(pictures)
+    how = Image.Resampling.NEAREST if height > 4 * plain.height else Image.Resampling.LANCZOS
+    scale, top = height / plain.height, round(0.09 * height)
+    whole = Image.new("RGB", (round(plain.width * scale), height + top), "white")
+    whole.paste(plain.resize((whole.width, height), how), (0, top))
+    left, pen = 0.0, ImageDraw.Draw(whole)
+    for title, panel in zip(pictures, map(show.pixels_of, pictures.values()), strict=True):
+        width = height * panel.shape[1] / panel.shape[0]
+        most = round(0.7 * top)
+        size = most * min(1, width / max(1, pen.textlength(title, _font(most))))
+        pen.text((left + width / 2, top / 2), title, "black", _font(max(6, int(size))), "mm")
+        left += width + GAP * scale
+    return whole
+
+
 def headings(pictures: Mapping[str, object]) -> str:
     """The titles as HTML, each above its picture in a strip of the same width."""
     shares = [panel.shape[1] / panel.shape[0] for panel in map(show.pixels_of, pictures.values())]
@@ -92,18 +137,29 @@ def headings(pictures: Mapping[str, object]) -> str:
     return f'<div aria-hidden="true" style="{style}">{cells}</div>'
 
 
-def figure(data: bytes, titles: str, text: str, width: int) -> str:
+def figure(pictures: Mapping[str, object], text: str, size: int, cannot: str = "") -> str:
     """A plain HTML figure: what viewers without widgets see.
 
     Args:
-        data: a PNG file.
-        titles: from `headings`.
+        pictures: as for `strip`.
         text: says what is to be seen; the alt text, and the line below.
-        width: of the picture, in CSS pixels.
+        size: height of the pictures, in CSS pixels.
+        cannot: what the explorer does not show, below.
     """
-    encoded, said = base64.b64encode(data).decode(), html.escape(text)
+    kind, fine = ("webp", 2.5) if projection.wanted() else ("png", 1.25)
+    image = titled(pictures, round(size * fine))
+    with io.BytesIO() as file:
+        image.save(file, format=kind, **({"quality": 90} if kind == "webp" else {}))
+        encoded = base64.b64encode(file.getvalue()).decode()
+    said, width = html.escape(text), round(image.width / fine)
     return (
-        f'<div class="course-static" style="width:{width}px;max-width:100%">{titles}'
-        f'<img alt="{said}" style="width:100%" src="data:image/png;base64,{encoded}">'
-        f"<p>{said}</p></div>"
+        f'<div class="course-static" style="width:{width}px;max-width:100%">'
+        f'<img alt="{said}" style="width:100%" src="data:image/{kind};base64,{encoded}">'
+        f"<p>{said}</p>{limits(cannot)}</div>"
     )
+
+
+def limits(cannot: str) -> str:
+    """What an explorer cannot do, as HTML; nothing for nothing."""
+    said = f"What this does not show: {html.escape(cannot)}"
+    return f'<p class="course-cannot">{said}</p>' if cannot else ""

@@ -114,7 +114,10 @@
       for (const share of [1, 0.74, 0.68, 0.6, 0.52]) {
         const room = words(share);
         if (!room) continue;
-        const area = ratio ? Math.min(room[0], room[1] * ratio) ** 2 / ratio : room[0] * room[1];
+        show.style.width = `${room[0]}px`;
+        const rest = ratio ? Math.max(0, show.scrollHeight - shown[0].offsetHeight) : 0;  // controls
+        const high = Math.max(1, room[1] - rest);
+        const area = ratio ? Math.min(room[0], high * ratio) ** 2 / ratio : room[0] * high;
         if (!found || area > found.area * 1.02) found = { area, share, room };
       }
       return found;
@@ -284,7 +287,7 @@
     document.body.append(element("div", { id: "course-bar", role: "toolbar" }, all, ...buttons));
     // Before the notebook sees a key: there, one letter can cut a cell.
     window.addEventListener("keydown", (event) => {
-      const typing = event.target.closest?.("input, select, textarea, .cm-content, .noUi-handle");
+      const typing = event.target.closest?.("input, select, textarea, .cm-content");
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
       const key = event.key === "Enter" && event.shiftKey ? "r" : event.key.toLowerCase();
       if (actions[key]) actions[key][1]();
