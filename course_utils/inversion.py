@@ -5,6 +5,7 @@
 Mahendran & Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from skimage import metrics
 from torch import Tensor, nn
 
 from course_utils import layers, models
-from course_utils.common import gate
+from course_utils.common import gate, paths
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import (
     Fourier,
@@ -252,3 +253,11 @@ def spread(pictures: Tensor) -> Tensor:
     if pictures.ndim != 4 or len(pictures) < 2:
         raise ValueError(f"pictures: shape {tuple(pictures.shape)}; accepted: (2 or more,3,H,W)")
     return pictures.std(0).mean(0)
+
+
+def stored_ladders() -> dict:
+    """Inversions of eight "photos": network -> layer -> for each photo PSNR in dB and SSIM.
+
+    Made by `data/rebuild_inversions.py`.
+    """
+    return json.loads(paths.data("inversions.json").read_text(encoding="utf-8"))

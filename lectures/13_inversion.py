@@ -242,6 +242,32 @@ assert quality["fire9"][0] < 15
 # a green haze. At fire7 ears, eyes, nose and paw are in their places, on a grey fog that was green.
 #
 # What survives longest is not what covers most pixels. It is what ImageNet's classes differ by.
+#
+# But this is one photo. **Question.** Four animals, four buildings and machines: will every layer lose
+# something of each? The same descent was made once for all eight by `python data/rebuild_inversions.py`.
+
+# %% slide="subslide"
+stored = inversion.stored_ladders()["squeezenet1_1"]
+of_eight = torch.tensor([stored[name] for name in ladder])  # layers, photos, (PSNR, SSIM)
+middle = of_eight.quantile(0.5, 1)
+rows = [
+    [name, of_eight[i, :, 0].min(), of_eight[i, :, 0].max(), *middle[i]]
+    for i, name in enumerate(ladder)
+]
+show.table(["layer", "PSNR of the worst", "of the best", "median", "SSIM, median"], rows)
+
+# %%
+falls = dict(zip(ladder[1:], (middle[:-1, 0] - middle[1:, 0]).tolist(), strict=True))
+print("the median falls by", ", ".join(f"{fall:.1f} at {name}" for name, fall in falls.items()))
+pooled = ("fire2", "fire4", "fire6")
+assert min(falls[name] for name in pooled) > 2 + max(
+    fall for name, fall in falls.items() if name not in pooled
+)
+
+# %% [markdown]
+# The eight say more than the one: the photo goes in three falls, at fire2, fire4 and fire6. Before each of
+# these, and nowhere else between relu1 and fire9, a pooling throws away three of four positions. Two layers
+# of one size give nearly the same: what the convolutions between two poolings do can mostly be undone.
 
 # %% [markdown]
 # ## VGG and the names of its layers

@@ -338,3 +338,16 @@ def test_frames_are_scrubbed_without_a_run(squeezenet, monkeypatch):
     controls["weight"].value = 1e-3
     assert len(runs) == 3
     assert "from relu1, weight 0.001" in explorer.text
+
+
+def test_the_stored_ladder_is_what_the_descent_gives(squeezenet):
+    stored = inversion.stored_ladders()
+    found = stored["squeezenet1_1"]
+    assert tuple(found) == inversion.SQUEEZENET_LADDER
+    assert all(len(values) == len(stored["photos"]) == 8 for values in found.values())
+    name = stored["photos"][0]
+    photo = images.square(images.photo(name).pixels(), 128)
+    made = inversion.invert(squeezenet, photo, "fire3", keep=0, progress=None).image
+    psnr, ssim = found["fire3"][0]
+    assert inversion.psnr(made, photo).item() == pytest.approx(psnr, abs=1.5)
+    assert inversion.ssim(made, photo).item() == pytest.approx(ssim, abs=0.1)
