@@ -136,6 +136,35 @@ def slides(
 
 
 @app.command()
+def html(
+    only: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LECTURE]...", help="e.g. 06 or saliency; all else."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("build", "html"),
+    decks: Annotated[bool, typer.Option("--slides", help="Decks of slides, too.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run also what has not changed since it ran.")
+    ] = False,
+    device: DeviceOption = None,
+) -> None:
+    """Write the course as pages that need no server and no network: docs/site.md explains it."""
+    from course_utils.commands.html import site
+    from course_utils.common import lectures
+
+    if device:
+        os.environ["COURSE_DEVICE"] = device
+    try:
+        names = [lectures.find(lecture) for lecture in only or ()]
+        wrong = site.export(out, names, decks, fresh, partial(print, flush=True))
+    except (site.MissingError, ValueError) as error:
+        raise fail(error) from None
+    print(f"Open {out / 'index.html'}")
+    if wrong:
+        raise fail("\n".join(["These did not run to their end, and have no new page:", *wrong]))
+
+
+@app.command()
 def build(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on drift.")] = False,
 ) -> None:

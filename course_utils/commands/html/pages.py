@@ -9,6 +9,8 @@ from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
 
+from course_utils.commands import deck
+from course_utils.commands import slides as talk
 from course_utils.commands.html import pictures
 from course_utils.common import positions
 
@@ -32,9 +34,13 @@ def page(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
     return _rendered(HTMLExporter, "course", notebook, resources, store)
 
 
-def deck(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
-    """A lecture as slides of reveal.js. Arguments: as for `page`."""
-    return _rendered(SlidesExporter, "deck", notebook, resources, store)
+def slides(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
+    """A lecture as slides of reveal.js, cut as for a live talk. Arguments: as for `page`."""
+    made = deck.cut(notebook, talk.mistakes(resources["lecture"].name))
+    for cell in made.cells:
+        if cell.source in ("# \u200b", "## \u200b"):  # it has no title: for the ear it has one
+            cell.source = f'## <span class="unseen">{resources["lecture"].title}, continued</span>'
+    return _rendered(SlidesExporter, "deck", made, resources, store)
 
 
 def _rendered(

@@ -108,7 +108,7 @@ def _write_lecture(out: Path, name: str, here: Sequence[lectures.Lecture], decks
     writing.replace(out / f"{name}.html", text)
     if decks:
         store, site = pictures.Store(out / PICTURES, f"../{PICTURES}/"), {**site, "up": "../"}
-        text = pages.deck(executing.executed(name), {**resources, "site": site}, store)
+        text = pages.slides(executing.executed(name), {**resources, "site": site}, store)
         writing.replace(out / SLIDES / f"{name}.html", text)
 
 
