@@ -1,6 +1,6 @@
 """The zoo: ImageNet-trained networks, each with its preprocessing, labels and layer names.
 
-Three networks ship with the course and load offline; torchvision's own load through its weights API
+Four networks ship with the course and load offline; torchvision's own load through its weights API
 where there is a connection. All come frozen, in eval mode and with out-of-place ReLUs, because the
 course differentiates with respect to pixels, never weights.
 """
@@ -24,6 +24,8 @@ from torchvision.transforms.v2 import functional as tvf
 from course_utils import images
 from course_utils.common.errors import unknown
 from course_utils.common.gate import check_unit_range
+from course_utils.common.transformer import VisionTransformer
+from course_utils.common.transformer import layer_names as transformer_layers
 from course_utils.common.weights import read_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,7 +75,7 @@ class Network(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N,C) of normalised images `x` (N,3,H,W); without a classifier, feature maps."""
+        """Logits (N,C) of normalised images `x` (N,3,H,W); else feature maps or tokens."""
         return self.module(x)
 
     def get_submodule(self, target: str) -> nn.Module:
@@ -290,6 +292,12 @@ OFFLINE = {
         std=(0.5, 0.5, 0.5),
     ),
     "vgg16_hed": Offline("vgg16_hed", _vgg16_up_to_conv5_1, classifies=False, prefix="features."),
+    "vit_small_dinov2_saliency": Offline(
+        "vit_small_dinov2_saliency",
+        VisionTransformer,
+        layers=transformer_layers(12),
+        classifies=False,
+    ),
 }
 
 
@@ -297,8 +305,9 @@ def load(name: str = "squeezenet1_1", device: str | torch.device | None = None) 
     """Loads a trained network, ready to look into: eval mode, frozen, out-of-place ReLUs.
 
     Args:
-        name: "squeezenet1_1", "efficientnet_lite0" or "vgg16_hed" (VGG-16 up to conv5_1, fine-tuned
-            for edge detection, no classifier), which are offline; or one of torchvision's
+        name: "squeezenet1_1", "efficientnet_lite0", "vgg16_hed" (VGG-16 up to conv5_1, fine-tuned
+            for edge detection, no classifier) or "vit_small_dinov2_saliency" (a transformer whose
+            output is tokens (N,1+h*w,D), no classifier), which are offline; or one of torchvision's
             classification networks ("vgg19", "alexnet", "resnet18" ...), downloaded on first use.
         device: where to put it; `default_device()` where it is not given.
 
@@ -316,7 +325,7 @@ def load(name: str = "squeezenet1_1", device: str | torch.device | None = None) 
         network = _load_torchvision(name)
     else:
         known = [*OFFLINE, *_torchvision_names()]
-        raise ValueError(unknown("name", name, known, "networks (the first three are offline)"))
+        raise ValueError(unknown("name", name, known, "networks (the first four are offline)"))
     # Convolutions follow the layout of their weights; channels_last halves a forward pass on a CPU.
     network = network.to(memory_format=torch.channels_last)
     return network.to(default_device() if device is None else torch.device(device))

@@ -150,6 +150,8 @@ show.table(["photo", "first", "second", "third"], named)
 # 2. **Find the pixels that decide.** What happens to the score if they change? (05–09)
 # 3. **Let it make pictures.** Which picture would please a unit most? (10–16)
 #
+# And at the end the same questions to a network without convolutions. (17)
+#
 # Here is a first taste of each.
 
 # %% [markdown]

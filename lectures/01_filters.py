@@ -97,7 +97,8 @@ check("tile_filters", tile_filters)
 
 # %%
 tile = yours_or_ours("tile_filters", tile_filters)
-bank = {name: filters.filters_of(models.load(name)).cpu() for name in models.OFFLINE}
+cnns = ("squeezenet1_1", "efficientnet_lite0", "vgg16_hed")
+bank = {name: filters.filters_of(models.load(name)).cpu() for name in cnns}
 pictures = [tile(w, 8) for w in bank.values()]
 titles = [f"{name}\n{len(w)} filters, 3 × 3" for name, w in bank.items()]
 alt = "three grids of tiles with three by three squares each: grey and coloured, many two-sided"

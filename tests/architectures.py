@@ -19,6 +19,8 @@ from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.efficientnet import MBConvConfig
 from torchvision.models.regnet import BlockParams
 
+from course_utils import attention
+from course_utils.common.transformer import VisionTransformer, layer_names
 from course_utils.models import Network
 
 CLASSES = 5
@@ -108,6 +110,12 @@ def _vit() -> nn.Module:
     return tv.VisionTransformer(64, 16, 2, 2, 16, 32, num_classes=CLASSES)
 
 
+def _own_transformer() -> nn.Module:
+    """The course's transformer, under a linear head."""
+    body = Network(VisionTransformer(24, 2, 3, patch=8, grid=8), "body", layers=layer_names(2))
+    return attention.WithHead(body, "norm", torch.randn(CLASSES, 24), torch.zeros(CLASSES))
+
+
 ZOO = {
     "ResNet": Architecture(_resnet, "layer1", "layer2", "fc"),
     "DenseNet": Architecture(
@@ -139,6 +147,9 @@ ZOO = {
     "Swin": Architecture(_swin, "features.1", "features.3", "head"),
     "timm's Swin": Architecture(_timm_swin, "layers.0", "layers.1", "head.fc"),
     "ViT": Architecture(_vit, "conv_proj", "encoder.layers.encoder_layer_1", "heads.head"),
+    "the course's ViT": Architecture(
+        _own_transformer, "model.module.blocks.0", "model.module.blocks.1", "head"
+    ),
 }
 
 

@@ -41,9 +41,15 @@ def vgg():
 
 
 @pytest.fixture(scope="session")
-def zoo(squeezenet, efficientnet, vgg):
-    """The three networks that ship with the course, by name."""
-    return {net.name: net for net in (squeezenet, efficientnet, vgg)}
+def vit():
+    """The vision transformer; tests must leave it as it is."""
+    return models.load("vit_small_dinov2_saliency")
+
+
+@pytest.fixture(scope="session")
+def zoo(squeezenet, efficientnet, vgg, vit):
+    """The four networks that ship with the course, by name."""
+    return {net.name: net for net in (squeezenet, efficientnet, vgg, vit)}
 
 
 @pytest.fixture(scope="session")

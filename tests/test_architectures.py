@@ -30,13 +30,15 @@ LARGER = {
     "occlusion.sliding_window": lambda c: {"window": 24, "stride": 40},
     "occlusion.reached": lambda c: {"size": c.x.shape[-1]},
     "patches.fields": lambda c: {"size": c.x.shape[-1]},
+    "attention.kept_logits": lambda c: {"keep": torch.ones(2, 8, 8, dtype=torch.bool)},
+    "attention.patch_maps": lambda c: {"layer": "conv2"},
 }
 
 # Examples that bring weights of the tiny network's widths, or want only one part of a network.
 ELSEWHERE = {
     *("saliency.WithHead", "style.Task", "fast_style.stylise", "fast_style.training_step"),
     *("layers.window", "composites.recognised_composites", "style.default_layers"),
-    "fast_style.Trained",
+    *("fast_style.Trained", "attention.WithHead", "attention.decided"),
 }
 NAMES = sorted((trace.FUNCTIONS.keys() & trace.EXAMPLES.keys()) - ELSEWHERE)
 DEAR = {"trust.measure", "trust.one_by_one", "occlusion.convolution_work"}
@@ -58,8 +60,8 @@ def call(name: str, case: trace.Case) -> object:
 
 # ------------------------------------------------------------------ what a network cannot give
 
-SWINS = {"Swin", "timm's Swin"}
-SMOOTH = {"ConvNeXt", "MobileNetV3", "EfficientNet", "functional GELU", "ViT", *SWINS}
+SWINS, OURS = {"Swin", "timm's Swin"}, {"the course's ViT"}
+SMOOTH = {"ConvNeXt", "MobileNetV3", "EfficientNet", "functional GELU", "ViT", *SWINS, *OURS}
 """Networks whose activations are no ReLUs, or not all of them."""
 
 UNFOLLOWED = {"ConvNeXt", "ShuffleNet", "ViT", *SWINS}
@@ -79,8 +81,31 @@ MAPS = {
 }
 RESIZED = {"dream.dream", "dream.zoom", "style.forecast", "style.task", "style.transfer"}
 
+ATTENDING = {
+    *("class_attention", "dropped_patches", "gradient_rollout", "grid", "kept_logits", "look"),
+    *("last_attention", "patch_maps", "rolled_out", "transformer", "untrained"),
+}
+
 # (helpers, networks, the sentence); the first row that holds both says what is to be heard.
 REFUSED = [
+    (
+        {f"attention.{name}" for name in ATTENDING},
+        set(architectures.ZOO) - OURS,
+        "model: .* has no attention to look at; accepted: vit_small_dinov2_saliency",
+    ),
+    (
+        {
+            *("ascent.channel", "layers.receptive_field", "layers.trace", "occlusion.reached"),
+            *("patches.fields", "guided.unit_views", "occlusion.Incremental"),
+        },
+        OURS,
+        "WithHead cannot be traced by torch.fx",
+    ),
+    (
+        MAPS | RESIZED | {"cam.guided_grad_cam"},
+        OURS,
+        r"layer='\w+': its output \(\d, \d+, 24\) has no rows|are not for|'relu1' gives \(1, 65,",
+    ),
     (
         {"fast_style.PerceptualLoss"},
         set(architectures.ZOO) - {"SqueezeNet"},
@@ -113,7 +138,7 @@ REFUSED = [
     ),
     (
         {"cam.cam", "cam.head"},
-        {"ConvNeXt", "MobileNetV3", "ViT"},
+        {"ConvNeXt", "MobileNetV3", "ViT", *OURS},
         "has no class activation maps: its last vector comes from '\\w+'",
     ),
     ({"cam.cam", "cam.head"}, {"timm's Swin"}, "its last maps have their channels last"),

@@ -115,6 +115,26 @@ LINES: dict[str, Callable[[Values], dict]] = {
     },
     "ascent.convolved": lambda v: {"kernel": v.bank[0, 0]},
     "ascent.mean_photos": lambda v: {"groups": np.array([0, 1]), "size": 12},
+    "attention.as_maps": lambda v: {"tokens": v.vectors[None, :13], "size": (3, 4)},
+    "attention.attention_maps": lambda v: {"q": v.vectors[None], "k": v.vectors[None], "heads": 2},
+    "attention.counterpart": lambda v: {"a": v.maps[0], "b": v.maps[1], "point": (0.3, 0.7)},
+    "attention.fit_weights": lambda v: {
+        "features": v.vectors,
+        "targets": v.vectors[:, :3].argmax(1),
+    },
+    "attention.from_cls": lambda v: {"maps": v.bank[:, 0], "size": (2, 2)},
+    "attention.from_patch": lambda v: {
+        **{"maps": v.bank[:, 0], "size": (2, 2)},
+        **{"row": 1, "column": 0},
+    },
+    "attention.look_distances": lambda v: {"maps": v.bank[:, 0].abs(), "size": (2, 2)},
+    "attention.part_hits": lambda v: {"parts": [{"eye": [(0.2, 0.3)]}] * 3},
+    "attention.patch_embedding": lambda v: {
+        **{"x": v.pixels, "weight": v.bank[:, :, :4, :4]},
+        "bias": v.vectors[0, :6],
+    },
+    "attention.rollout": lambda v: {"maps": v.bank[:, :, None]},
+    "attention.shuffled": lambda v: {"side": 8},
     "batches.in_chunks": lambda v: {"function": lambda x: x.mean(1), "tensors": v.maps, "size": 2},
     "cam.class_activation_map": lambda v: {
         "weight": v.vectors[:5, :4],

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 import course_utils
-from course_utils import ascent, fast_style, images, models
+from course_utils import ascent, attention, fast_style, images, models
 from course_utils.common import composites
+from course_utils.common.transformer import layer_names
 from course_utils.trust.table import METHODS
 
 
@@ -47,7 +48,8 @@ class Example:
         kwargs: the arguments other than the network.
         graph: the docstring promises a result that can be differentiated.
         use: what to do with the result, where the function's work only happens then.
-        network: the zoo's network for functions that a tiny one would not do for.
+        network: the zoo's network for functions that a tiny one would not do for; "transformer" for
+            a tiny one with five classes.
     """
 
     kwargs: Callable[[Case], dict]
@@ -98,6 +100,12 @@ def scenes_of(case):
     classes = torch.tensor(case.classes, device="cpu")
     names = [("", "")] * 2
     return composites.Composites(case.pixels, case.pixels[:, 0] > 0.5, classes, classes, names)
+
+
+def found_scenes():
+    """Two scenes of cut-outs 1 and 3, which the tiny network may call what it likes."""
+    found = attention.scenes("test", each=1, side=16)
+    return found.picked([1, 3])
 
 
 def attack(case):
@@ -178,6 +186,35 @@ EXAMPLES: dict[str, Callable[[Case], dict] | Example] = {
     ),
     "adversarial.smallest_linear": lambda c: attack(c) | {"steps": 2},
     "adversarial.smallest_saved": Example(lambda c: attack(c) | {"steps": 2}, use=comparable),
+    "attention.WithHead": Example(
+        lambda c: {
+            "layer": "conv2",
+            "weight": torch.ones(5, 12).to(c.x),
+            "bias": torch.zeros(5).to(c.x),
+        },
+        use=forward,
+    ),
+    "attention.class_attention": Example(classify, network="transformer"),
+    "attention.decided": lambda c: {"found": found_scenes(), "with_object": 0.0, "without": 1.0},
+    "attention.dropped_patches": Example(
+        lambda c: {"x": c.x[:1], "classes": 1, "window": 2}, network="transformer"
+    ),
+    "attention.gradient_rollout": Example(classify, network="transformer"),
+    "attention.grid": Example(lambda c: {"x": c.x}, network="transformer"),
+    "attention.kept_logits": Example(
+        lambda c: {"x": c.x, "keep": torch.ones(2, 4, 4, dtype=torch.bool, device=c.x.device)},
+        network="transformer",
+    ),
+    "attention.last_attention": Example(lambda c: {"x": c.x}, network="transformer"),
+    "attention.last_vector": Example(lambda c: {"x": c.x, "layer": "conv2"}, graph=True),
+    "attention.look": Example(lambda c: {"x": c.x}, network="transformer"),
+    "attention.patch_maps": Example(lambda c: {"x": c.x}, network="transformer"),
+    "attention.rolled_out": Example(lambda c: {"x": c.x}, network="transformer"),
+    "attention.transformer": Example(
+        lambda c: {}, use=lambda found, c: found(c.x).detach(), network="transformer"
+    ),
+    "attention.untrained": Example(lambda c: {}, use=forward, network="transformer"),
+    "attention.vectors": lambda c: {"pixels": c.pixels, "layer": "conv2"},
     "cam.cam": classify,
     "cam.channel_weights": lambda c: classify(c) | {"layer": c.layer},
     "cam.grad_cam": lambda c: classify(c) | {"layer": c.layer},
@@ -406,9 +443,21 @@ def example_of(name: str) -> Example:
     return example if isinstance(example, Example) else Example(example)
 
 
+def tiny_transformer() -> models.Network:
+    """A transformer with a head of five classes, as a network of the zoo for 16 pixels."""
+    names = layer_names(3)
+    bare = models.Network(tiny.transformer(), "tiny", layers=names, resize=16, crop=16)
+    module = attention.WithHead(bare, "norm", tiny.array(7, 5, 24), tiny.array(8, 5))
+    paths = {name: f"model.module.{path}" for name, path in names.items()} | {"head": "head"}
+    labels = [f"class {i}" for i in range(5)]
+    return models.Network(module, "tiny", labels=labels, layers=paths, resize=16, crop=16)
+
+
 def make_case(name: str, frozen=True, training=False, inplace=False, grad=False) -> Case:
     """Networks and images for one example, on the CPU, in the wanted state."""
-    if example_of(name).network:
+    if example_of(name).network == "transformer":
+        model = tiny_transformer()
+    elif example_of(name).network:
         model = models.load(example_of(name).network, "cpu")
     else:
         labels = [f"class {i}" for i in range(5)]

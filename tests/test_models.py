@@ -108,7 +108,7 @@ def test_networks_come_frozen_in_eval_mode_with_outofplace_relus(zoo, name):
     assert not any(part.training for part in net.modules())
     assert not any(p.requires_grad for p in net.parameters())
     assert not any(getattr(part, "inplace", False) for part in net.modules())
-    assert any(isinstance(part, nn.ReLU | nn.ReLU6) for part in net.modules())
+    assert any(isinstance(part, nn.ReLU | nn.ReLU6 | nn.GELU) for part in net.modules())
     tensors = [*net.parameters(), *net.buffers()]
     assert all(t.device.type == net.device.type for t in tensors)
     assert all(t.dtype in (torch.float32, torch.int64) for t in tensors)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from course_utils import layers, models, patches, widgets
+from course_utils import layers, patches, widgets
 from course_utils.widgets.patches import mosaic
 
 # ------------------------------------------------------------------ receptive-field arithmetic
@@ -129,7 +129,7 @@ def watch(net, layer, x, unit, pixels, nudge=40):
     return (seen[0] - seen[0][-1]).abs().amax(1)[:-1].tolist()
 
 
-@pytest.mark.parametrize("name", models.OFFLINE)
+@pytest.mark.parametrize("name", DEPTHS)
 @pytest.mark.parametrize("size", [64, (75, 112)])
 def test_whole_fields_are_the_cut_ones_continued(zoo, name, size):
     height, width = (size, size) if isinstance(size, int) else size

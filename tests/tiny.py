@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from course_utils.common.transformer import VisionTransformer
+
 
 def array(seed: int, *shape: int) -> Tensor:
     """Standard normal numbers, float32, the same on every machine and version."""
@@ -41,6 +43,15 @@ def network(seed: int = 0, classes: int = 5, inplace: bool = False) -> nn.Sequen
     for name, part in parts.items():
         model.add_module(name, part)
     return fill(model, seed)
+
+
+def transformer(seed: int = 0, **sizes: int) -> VisionTransformer:
+    """Three blocks of three heads for patches of 4 pixels; weights that differ everywhere."""
+    usual = {"width": 24, "depth": 3, "heads": 3, "patch": 4, "grid": 5}
+    made = VisionTransformer(**usual | sizes)
+    for i, weight in enumerate(made.parameters()):
+        weight.data = 0.3 * array(1000 * seed + i, *weight.shape)
+    return made.eval().requires_grad_(False)
 
 
 def batch(seed: int = 0, n: int = 2, side: int = 16) -> Tensor:

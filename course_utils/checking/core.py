@@ -40,6 +40,7 @@ MODULES = (
     "texture",
     "style",
     "fast_style",
+    "attention",
 )
 """The lectures with exercises, in the syllabus' order: a module of this package each."""
 

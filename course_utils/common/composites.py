@@ -1,6 +1,7 @@
 """Pictures of which it is known where the object is, and that the object is what decides."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +83,16 @@ class Composites:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def first(self, n: int) -> "Composites":
+        """The first n of them."""
+        return self.picked(range(n))
+
+    def picked(self, which: Iterable[int]) -> "Composites":
+        """Some of them, by their numbers."""
+        order = [i for i in which if i < len(self)]
+        parts = (self.pixels, self.masks, self.classes, self.confidence)
+        return Composites(*(part[order] for part in parts), names=[self.names[i] for i in order])
+
 
 def recognised_composites(
     model: Network,
@@ -115,7 +126,7 @@ def recognised_composites(
     kept: list[tuple] = []
     for _ in range(40):
         picks = [(draw.choice(objects), draw.choice(backgrounds)) for _ in range(max(8, n))]
-        scenes = [_scene(o, b, model.crop, draw) for o, b in picks]
+        scenes = [scene(o, b, model.crop, draw) for o, b in picks]
         bare = torch.stack([images.square(b.pixels(), model.crop) for _, b in picks])
         with_it = _probabilities(model, torch.stack([p for p, _ in scenes]))
         without_it = _probabilities(model, bare)
@@ -132,9 +143,10 @@ def recognised_composites(
     raise ValueError(f"only {len(kept)} of {n} composites found that {model.name} recognises so")
 
 
-def _scene(
+def scene(
     cutout: images.Cutout, background: images.Picture, side: int, draw: random.Random
 ) -> tuple[Tensor, Tensor]:
+    """A cut-out at a random size and place of a background: pixels (3,S,S) in 0-1, mask (S,S)."""
     place = (draw.uniform(0.5, 0.8), (draw.random(), draw.random()))
     return images.composite(cutout, background, side, *place)
 

@@ -7,6 +7,7 @@ widgets, runs a network only when a control is let go of, and says in red what w
 from course_utils.widgets.activations import activations_explorer
 from course_utils.widgets.adversarial import adversarial_explorer
 from course_utils.widgets.ascent import ascent_explorer
+from course_utils.widgets.attention import attention_explorer
 from course_utils.widgets.cam import cam_explorer
 from course_utils.widgets.dream import dream_explorer
 from course_utils.widgets.fast_style import fast_style_explorer, training_dial
@@ -34,6 +35,7 @@ __all__ = [
     "activations_explorer",
     "adversarial_explorer",
     "ascent_explorer",
+    "attention_explorer",
     "cam_explorer",
     "choice",
     "coloured",

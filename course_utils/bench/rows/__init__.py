@@ -7,7 +7,7 @@ from course_utils.common.errors import unknown
 
 MODULES = (
     *("last_layer", "occlusion", "saliency", "guided", "cam"),
-    *("ascent", "adversarial", "style", "fast_style"),
+    *("ascent", "adversarial", "style", "fast_style", "attention"),
 )
 """The lectures with rows, in the syllabus' order."""
 

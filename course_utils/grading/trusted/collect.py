@@ -27,7 +27,7 @@ from course_utils.grading.trusted.judge import clean
 from course_utils.grading.trusted.submission import SubmissionError
 
 MOST = 40
-"""Notebooks of one student: the whole course is 17 of them, and perhaps a newer copy of each."""
+"""Notebooks of one student: the whole course is 18 of them, and perhaps a newer copy of each."""
 
 _MEMBERS, _OWN_MEMBERS, _DEPTH = 50_000, 1_000, 12  # of a class's zip, of a student's; folders
 _NAME = 200  # characters of a name that are looked at
