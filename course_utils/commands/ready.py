@@ -12,9 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from course_utils.commands.saving import WIDGET
 from course_utils.common import paths, projection
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def place(notebook: Path) -> Path:

@@ -128,6 +128,25 @@ def test_a_typed_class_and_a_misspelt_one(page, explorer, screenshot):
     screenshot("misspelt")
 
 
+def test_an_untouched_notebook_is_not_changed_and_nbgrader_stays_away(page, lab):
+    opened(page, lab)
+    page.wait_for_function(f"() => {PANEL}.context.model.getMetadata('language_info').version")
+    page.wait_for_timeout(500)
+    assert not page.evaluate(f"() => {PANEL}.context.model.dirty")
+    menus = page.locator(".lm-MenuBar-itemLabel").all_inner_texts()
+    assert "Kernel" in menus
+    assert not [name for name in menus if "grader" in name.lower()]
+
+
+def test_what_is_saved_holds_no_widgets(page, lab, explorer):
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    text = (lab.work / NOTEBOOK).read_text("utf-8")
+    assert "widget-view" not in text
+    assert "course-static" in text
+    assert not page.evaluate(f"() => {PANEL}.context.model.dirty")
+    assert explorer.is_visible(), "the live explorer went with the saved one"
+
+
 def test_when_the_kernel_dies_a_picture_and_advice_remain(page, explorer, screenshot):
     static = page.locator(".course-static img[alt]")
     assert not static.is_visible(), "the plain picture is shown beside the live one"

@@ -1,4 +1,5 @@
-// A federated extension written by hand: no build step. It does nothing outside slide pages.
+// A federated extension written by hand: no build step. On slide pages it lays out the slides; in the
+// lab it only keeps notebooks that nobody has touched from counting as changed.
 (() => {
   const config = document.getElementById("jupyter-config-data");
   const slides = /\/rise\/?$/.test(JSON.parse(config?.textContent ?? "{}").frontendUrl ?? "");
@@ -326,8 +327,31 @@
     now();
   }
 
+  // The kernel writes its version into a notebook's metadata. That is no change of the student's.
+  async function untouched(panel) {
+    await panel.context.ready;
+    const model = panel.context.model, opened = Date.now();
+    const cells = () => JSON.stringify(model.toJSON().cells);
+    const first = cells();
+    const check = () => {
+      if (model.dirty && Date.now() - opened < 60000 && cells() === first) model.dirty = false;
+    };
+    model.stateChanged.connect((_, change) => { if (change.name === "dirty") queueMicrotask(check); });
+    check();
+  }
+
+  function watch(app) {
+    const seen = new WeakSet();
+    app.shell.currentChanged?.connect((_, { newValue }) => {
+      if (!newValue?.content?.widgets || !newValue.context || seen.has(newValue)) return;
+      seen.add(newValue);
+      void untouched(newValue);
+    });
+  }
+
+  const lab = { id: "course-slides:untouched", autoStart: true, activate: watch };
   const plugin = { id: "course-slides:deck", autoStart: true, activate: (app) => void activate(app) };
-  const module = { __esModule: true, default: slides ? [plugin] : [] };
+  const module = { __esModule: true, default: slides ? [plugin] : [lab] };
   globalThis._JUPYTERLAB ??= {};
   globalThis._JUPYTERLAB["course-slides"] = { init, get: async () => () => module };
 })();
