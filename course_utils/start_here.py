@@ -158,7 +158,8 @@ class Listing:
 def course_map() -> Listing:
     """All lectures: a picture of each, its question, what comes before it, and the minutes."""
     every, covers = lectures.every(), _covers()
-    head = "".join(f"<th>{name}</th>" for name in ("", "lecture", "after", "minutes"))
+    left = ' style="text-align:left"'
+    head = "".join(f"<th{left}>{name}</th>" for name in ("", "lecture", "after", "minutes"))
     rows = "".join(_row(lecture, covers.get(lecture.name)) for lecture in every)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return Listing(table, "\n".join(f"{e.number} {e.title}: {e.question}" for e in every))
@@ -194,11 +195,12 @@ def _thumbnail(file: object, alt: str, width: int = 176) -> str:
 def glossary() -> Listing:
     """All key terms in both languages, in the order of the lectures, folded until it is opened."""
     terms = lectures.glossary()
-    head = "".join(f"<th>{name}</th>" for name in ("English", "中文", "meaning", "lecture"))
+    left, names = ' style="text-align:left"', ("English", "中文", "meaning", "lecture")
+    head = "".join(f"<th{left}>{name}</th>" for name in names)
     rows = "".join(
-        f'<tr><td style="text-align:left">{html.escape(t.english)}</td>'
-        f'<td style="text-align:left" lang="zh">{html.escape(t.chinese)}</td>'
-        f'<td style="text-align:left">{html.escape(t.meaning)}</td>'
+        f"<tr><td{left}>{html.escape(t.english)}</td>"
+        f'<td{left} lang="zh">{html.escape(t.chinese)}</td>'
+        f"<td{left}>{html.escape(t.meaning)}</td>"
         f'<td><a href="{t.lecture}.ipynb">{t.lecture[:2]}</a></td></tr>'
         for t in terms
     )

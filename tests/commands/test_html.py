@@ -44,7 +44,8 @@ def lecture(name, *outputs):
     """An executed lecture of three cells; the picture in it is read from the course's data."""
     cell = new_code_cell("draw()", outputs=list(outputs))
     cell.metadata["course_reads"] = ["photos/penguin.jpg", "photos/panda.jpg"]
-    first = f"# {name[:2]} A title\n\n$x^2$ and [more](06_saliency.ipynb)\n\n## A part\n\n显著性图"
+    links = "[more](07_guided.ipynb#A-part), [other](08_cam.ipynb)"
+    first = f"# {name[:2]} A title\n\n$x^2$ and {links}\n\n## A part\n\n显著性图"
     return new_notebook(cells=[new_markdown_cell(first), cell])
 
 
@@ -198,7 +199,8 @@ def test_a_page_leads_to_its_neighbours_and_to_pages_instead_of_notebooks(run_al
     soup = BeautifulSoup((tmp_path / "06_saliency.html").read_text(encoding="utf-8"), "html.parser")
     assert soup.select_one('a[rel="prev"]')["href"] == "04_last_layer.html"
     assert soup.select_one('a[rel="next"]')["href"] == "07_guided.html"
-    assert soup.select_one(".prose a:not(.anchor-link)")["href"] == "06_saliency.html"
+    links = [link["href"] for link in soup.select(".prose a:not(.anchor-link)")]
+    assert links == ["07_guided.html#A-part"]  # and none to 08, which has no page
     assert "penguin" in soup.select_one("img + .credit").text
 
 

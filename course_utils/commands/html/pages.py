@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -28,7 +29,8 @@ def page(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
 
     Args:
         notebook: as `executing.executed` returns it; it is changed.
-        resources: for the template: `site`, `lecture`, `before`, `after`.
+        resources: for the template: `site`, `lecture`, `before`, `after`; `here`, the names of the
+            lectures that have a page: links to others become plain text.
         store: where pictures go.
     """
     return _rendered(HTMLExporter, "course", notebook, resources, store)
@@ -56,7 +58,7 @@ def _rendered(
         anchor_link_text="#",
     )
     text, _ = exporter.from_notebook_node(notebook, resources)
-    return _mended(text)
+    return _mended(text, resources["here"])
 
 
 def _prepare(cell: NotebookNode) -> None:
@@ -143,11 +145,15 @@ def _control(control: dict, name: str) -> str:
     return f'<label>{label} <select data-start="{at}">{options}</select></label>'
 
 
-def _mended(text: str) -> str:
+def _mended(text: str, here: Collection[str]) -> str:
     """Links to notebooks lead to pages; what may be wider than a telephone scrolls by itself."""
     soup = BeautifulSoup(text, "html.parser")
     for link in soup.select("a[href]"):
-        link["href"] = re.sub(r"^(?:\./)?(\d\d_\w+)\.ipynb", r"\1.html", link["href"])
+        to = re.match(r"(?:\./)?(\d\d_\w+)\.ipynb(.*)", link["href"])
+        if to and to[1] in here:
+            link["href"] = f"{to[1]}.html{to[2]}"
+        elif to:
+            link.unwrap()
     for number, table in enumerate(soup.select("table"), 1):
         table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
         table.parent["role"], table.parent["aria-label"] = "region", f"Table {number}"

@@ -97,6 +97,7 @@ def _write_lecture(out: Path, name: str, here: Sequence[lectures.Lecture], decks
     number = [lecture.name for lecture in here].index(name)
     resources = {
         "lecture": here[number],
+        "here": {lecture.name for lecture in here},
         "before": here[number - 1] if number else None,
         "after": here[number + 1] if number + 1 < len(here) else None,
     }
@@ -130,7 +131,9 @@ def _write_index(out: Path, every: Sequence[lectures.Lecture], here: set[str], d
     given = {"site": site, "lectures": cards, "minutes": sum(e.minutes for e in every)}
     index = environment.get_template("index.html.j2").render(given | {"decks": decks})
     site["maths"] = any("$" in term.english + term.meaning for term in terms)
-    glossary = environment.get_template("glossary.html.j2").render(site=site, terms=terms)
+    glossary = environment.get_template("glossary.html.j2").render(
+        site=site, terms=terms, here=here
+    )
     writing.replace(out / "index.html", index)
     writing.replace(out / "glossary.html", glossary)
 
