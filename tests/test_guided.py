@@ -610,6 +610,17 @@ def test_a_frame_lies_inside_its_box():
     assert ring.sum() == ring[4:14, 5:17].sum()
 
 
+@pytest.mark.parametrize("box", [(8, 9, 11, 12), (0, 0, 3, 3), (17, 17, 20, 20)])
+def test_the_frame_of_a_small_field_lies_around_it(box):
+    top, left, bottom, right = box
+    framed = explorers.framed(torch.zeros(3, 20, 20), box)
+    assert not framed[:, top + 2 : bottom - 2, left + 2 : right - 2].any()
+    seen = framed[0] > 0
+    assert 20 < seen.sum() < 15**2 - 11**2 + 1
+    if box == (8, 9, 11, 12):
+        assert not seen[top - 4 : bottom + 4, left - 4 : right + 4].any()
+
+
 # ------------------------------------------------------------------ only the upper ReLUs
 
 

@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 import re
+from pathlib import Path
 
 import ipywidgets
 import matplotlib
@@ -275,6 +276,21 @@ def test_what_it_does_not_show_is_under_the_live_and_the_plain_picture(monkeypat
     assert any("colours &lt; black" in getattr(c, "value", "") for c in explorer.box.children[:-1])
 
 
+def test_a_patch_of_a_few_pixels_keeps_them():
+    patch = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 2, 2)
+    strip = np.asarray(pictures.strip({"a": RED, "b": patch}))[:, 8 + pictures.GAP :]
+    assert set(strip.ravel().tolist()) == {0, 255}
+    assert (strip[:4, :4] == 0).all()
+
+
+def test_labels_fit_beside_their_controls():
+    folder = Path(widgets.__file__).parent
+    said = [re.findall(r'label="([^"]+)"', path.read_text("utf-8")) for path in folder.glob("*.py")]
+    labels = [label for some in said for label in some]
+    assert len(labels) > 20
+    assert [label for label in labels if len(label) > 15] == []  # cut to "ReLUs, from th…"
+
+
 def test_no_pictures_are_refused():
     with pytest.raises(ValueError, match="none came"):
         pictures.strip({})
@@ -470,10 +486,10 @@ def test_a_method_costs_its_passes_once(saliency, passes):
     saliency.controls["method"].value = "gradient x input"
     assert passes == [1]
     saliency.controls["method"].value = "SmoothGrad"
-    assert sum(passes) == 1 + saliency.controls["samples"].value
+    assert sum(passes) == 1 + saliency.controls["samples"].value + 1  # and the copy that is shown
     saliency.controls["method"].value = "saliency"
     saliency.controls["method"].value = "gradient x input"
-    assert sum(passes) == 1 + saliency.controls["samples"].value
+    assert sum(passes) == 1 + saliency.controls["samples"].value + 1
 
 
 def test_the_number_of_copies_counts_for_smoothgrad_only(saliency, passes):
@@ -486,10 +502,21 @@ def test_the_number_of_copies_counts_for_smoothgrad_only(saliency, passes):
     samples.value = 3
     assert sum(passes) == 3
     before = saliency.image.value
+    assert "In this copy “giant panda” has a probability of" in saliency.text
     saliency.controls["noise"].value = 30
-    assert sum(passes) == 6
+    assert sum(passes) == 3 + 3 + 1
     assert saliency.image.value != before
     assert "one noisy copy" in saliency.titles.value
+    assert float(re.search(r"probability of ([\d.e-]+)\.", saliency.text)[1]) < 0.01
+
+
+def test_a_signed_map_is_signed_on_the_photo_too(saliency):
+    saliency.controls["method"].value = "gradient x input"
+    saliency.controls["opacity"].value = 1.0
+    over = decoded(saliency)[:, 2 * (224 + pictures.GAP) :].astype(int)
+    red, blue = (over[..., c] - over[..., 2 - c] for c in (0, 2))
+    assert (red > 80).sum() > 500
+    assert (blue > 80).sum() > 500
 
 
 def test_a_new_photo_costs_one_look_and_one_map(saliency, passes):

@@ -14,6 +14,8 @@ from course_utils.widgets.kit.explorer import Explorer, explore, remember
 PHOTOS = ("lemur", "scarlet_macaw", "kitten", "butterfly")
 RANKS = 16
 SCORE = "class score"
+SMALL = 9
+"""Pixels: the frame of a smaller field lies around it."""
 
 
 def guided_explorer(
@@ -46,7 +48,7 @@ def guided_explorer(
         ),
         photo=photos,
         layer=choice(offered, "fire5" if "fire5" in offered else middle),
-        rank=slider(1, RANKS, label="channel, by strength"),
+        rank=slider(1, RANKS, label="channel rank"),
         rule=choice(list(guided.RULES), "guided"),
     )
 
@@ -88,7 +90,7 @@ def relu_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explorer:
         photo=photos,
         network=network,
         rule=choice([rule for rule in guided.RULES if rule != "backprop"], "guided"),
-        upper=slider(0, there, there // 2, label="ReLUs, from the top"),
+        upper=slider(0, there, there // 2, label="ReLUs from top"),
     )
 
 
@@ -126,8 +128,13 @@ def _views(
 
 
 def framed(pixels: Tensor, box: tuple[int, int, int, int]) -> Tensor:
-    """Pixels (3,H,W) with a frame along (top, left, bottom, right), two pixels wide."""
+    """Pixels (3,H,W) with a frame along (top, left, bottom, right), two pixels wide.
+
+    It lies within the box; around it, with some room, where the box is too small to hold it.
+    """
     top, left, bottom, right = box
+    if min(bottom - top, right - left) < SMALL:
+        top, left, bottom, right = max(top - 6, 0), max(left - 6, 0), bottom + 6, right + 6
     inside = torch.zeros(pixels.shape[1:], dtype=torch.bool, device=pixels.device)
     inside[top:bottom, left:right] = True
     inside[top + 2 : bottom - 2, left + 2 : right - 2] = False

@@ -52,7 +52,8 @@ def occlusion_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Expl
         }
         drawn["overlay"] = show.overlay(untouched, whole, top=top, signed=True)
         words = describe(network, photo, class_index, measure, before, logits)
-        return drawn, f"{words} The map's largest drop is {lost.max():.2f}."
+        most = round(lost.max().item(), 2) + 0.0  # no "-0.00"
+        return drawn, f"{words} The map's largest drop is {most:.2f}."
 
     return explore(
         draw,

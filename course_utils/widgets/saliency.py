@@ -28,10 +28,11 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
     Returns:
         The explorer. A new photo, class, method, noise or number of samples costs passes of the
         network; blur and opacity only redraw. For SmoothGrad one of the noisy copies is shown
-        instead of the photo.
+        instead of the photo, with its probability of the class.
     """
 
     heat = remember(partial(heat_map, network))
+    noisy = remember(partial(noisy_copy, network))
     copies = slider(1, 32, 8, label="noisy copies")
     level = slider(0, 40, 5, label="noise, %")
 
@@ -48,14 +49,17 @@ def saliency_explorer(network: Network, photos: Sequence[str] = PHOTOS) -> Explo
         how = (1, 0) if copies.disabled else (samples, noise)
         array = blurred(heat(photo, class_index, method, *how), blur)
         pixels = network.crop_pixels(photo.pixels)[0]
-        drawn = {"photo": pixels}
+        label, signed = network.labels[class_index], method == "gradient x input"
+        drawn, words = {"photo": pixels}, describe(label, photo.name, method, array)
         if method == "SmoothGrad":
-            x = network.preprocess(photo.pixels)
-            noisy = x + saliency.gaussian_noise(x, 1, noise / 100)[0]
-            drawn = {"one noisy copy": network.denormalize(noisy)[0].clamp(0, 1).cpu()}
-        drawn[method] = coloured(array, method == "gradient x input")
-        drawn["overlay"] = show.overlay(pixels, array, opacity)
-        return drawn, describe(network.labels[class_index], photo.name, method, array)
+            copy, probabilities = noisy(photo, noise)
+            drawn = {"one noisy copy": copy}
+            words += (
+                f" In this copy “{label}” has a probability of {probabilities[class_index]:.2g}."
+            )
+        drawn[method] = coloured(array, signed)
+        drawn["overlay"] = show.overlay(pixels, array, opacity, signed=signed)
+        return drawn, words
 
     return explore(
         draw,
@@ -87,6 +91,15 @@ def heat_map(
     gradient = method == "gradient x input"
     function = saliency.gradient_times_input if gradient else saliency.saliency_map
     return function(network, x, class_index)[0].cpu()
+
+
+def noisy_copy(network: Network, photo: Photo, noise: int) -> tuple[Tensor, Tensor]:
+    """The first of SmoothGrad's copies, (3,S,S) in 0-1, and its probabilities (C,), on the CPU."""
+    x = network.preprocess(photo.pixels)
+    x = x + saliency.gaussian_noise(x, 1, noise / 100)[0]
+    with torch.no_grad():
+        probabilities = network(x).softmax(1)[0].cpu()
+    return network.denormalize(x)[0].clamp(0, 1).cpu(), probabilities
 
 
 def blurred(array: Tensor, sigma: float) -> Tensor:

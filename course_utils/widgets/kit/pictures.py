@@ -76,7 +76,9 @@ def _pil(picture: object) -> Image.Image:
 def _as_high(panel: Image.Image, height: int) -> Image.Image:
     if panel.height == height:
         return panel
-    return panel.resize((max(1, round(panel.width * height / panel.height)), height))
+    # A patch of a few pixels keeps them: smoothed, it would show shapes that are not there.
+    how = Image.Resampling.NEAREST if height >= 4 * panel.height else Image.Resampling.BICUBIC
+    return panel.resize((max(1, round(panel.width * height / panel.height)), height), how)
 
 
 def png(image: Image.Image) -> bytes:
