@@ -317,7 +317,7 @@ show.table(
 
 # %% [markdown] slide="subslide"
 # Pixels know that tools are photographed on white, fish in the dark, buildings under a bright sky: the
-# photographer's habits, not the thing. For energy (dams, solar panels, windmills) this fails.
+# photographer's habits, not the thing. For energy (dams, solar panels, windmills) this hardly helps.
 #
 # "Object" is another matter: .24 and .28 are four times chance, but hardly more than the .20 of the pixels. Cup,
 # pillow and igloo have little in common but the word.
@@ -422,7 +422,7 @@ assert (rates["features"] > 0.9).all()
 # %% [markdown]
 # Shift a photo, and in pixel space its nearest neighbour is a stranger in 21 cases of 25. The mean colour finds
 # mirrored and turned photos, which have the same colours; of the shifted and the cropped ones .28, of the darker
-# ones .04. The untrained network is as good as blind when the light changes, .12. Only the *learned* features
+# ones .04. The untrained network mostly loses the photo when the light changes, .12. Only the *learned* features
 # find the original after every change, .96 to 1. Image search is built on this.
 
 # %% [markdown]
@@ -641,8 +641,7 @@ assert same > 0.6
 # Fish in one corner, with the dolphin and the narwhal that we call animals. Cats; birds; hoofed animals on
 # grass. Scissors, pliers, measuring tapes.
 #
-# No one told the network about these groups: it learned 1000 class names, and this is what it needed on the
-# way.
+# No one told the network about these groups: it learned 1000 class names, and they came along.
 
 # %% [markdown]
 # ## From layer to layer

@@ -210,6 +210,37 @@ assert all(abs(kept[name]) < 0.2 for name in ("occlusion", "CAM", "Grad-CAM"))
 # - **CAM, Grad-CAM and occlusion** forget. Edges and centre stay at 1.
 
 # %% [markdown]
+# All that was SqueezeNet. **Question.** Is guided backpropagation's deafness a property of the method, or of
+# one network? The same for EfficientNet-Lite0:
+
+# %%
+lite = "efficientnet_lite0"
+tables = {name: trust.stored(name) for name in (net.name, lite)}
+ends = ["none", "head", "block7", "block6", "block4", "block1", "stem"]  # of trust.STAGES[lite]
+ticks = {"xticks": steps, "xticklabels": ends}
+curves = {name: (steps, [1, *tables[lite][name]["ranks"]]) for name in asking}
+alt = "EfficientNet: guided backprop and deconvnet fall last, but end near the others"
+show.lines(curves, "random down to", "rank correlation", alt, **ticks)
+
+# %%
+of_lite = tables[lite]
+lite_first = {name: of_lite[name]["ranks"][0] for name in asking}
+lite_kept = {name: of_lite[name]["kept"][0] for name in asking}
+for name in ("guided backprop", "deconvnet", "SmoothGrad", "saliency"):
+    print(
+        f"{name:17} only the head random {lite_first[name]:.2f}, everything {lite_kept[name]:.2f}"
+    )
+assert lite_first["guided backprop"] > 0.95
+assert lite_kept["guided backprop"] < 0.5 * kept["guided backprop"]
+assert lite_first["SmoothGrad"] > lite_first["saliency"] + 0.1
+
+# %% [markdown] slide="subslide"
+# A random head it does not notice here, either. But when everything is random, little of its order is left, and
+# more of SmoothGrad's. So what holds for *both* networks is: guided backpropagation, and SmoothGrad in part, are
+# deaf to the *upper* layers, those that know the classes. That it draws the same picture with random filters holds
+# for SqueezeNet.
+
+# %% [markdown]
 # **What passing means.** Only that the map depends on the weights. Noise drawn anew for each network would
 # pass with 0 and explain nothing. And a correlation above 0 need not be a scandal: random filters, too,
 # answer more to edges than to sky, and the gradient says so rightly: Binder et al. (2023) show that from the
@@ -476,56 +507,90 @@ show.table(["24 scenes", "energy inside", "times the object's area", "hits"], ro
 # **confidence interval** (置信区间). **Corrected**: whoever asks twenty questions gets one false answer at
 # 95 %; with $k$ comparisons we take $1 - 0.05/k$.
 #
-# `course trust` measured all methods and stored every single number. So any two methods can be paired.
+# `course trust` measured all methods on two networks, each on scenes that *it* recognises, and stored every single
+# number. So any two methods can be paired.
 
 # %%
-how = trust.stored_settings(net.name)
-kinds, questions = len(set(how["objects"])), len(how["asked"])
-print(f"{how['scenes']} scenes of {kinds} objects; collages with {questions} questions", end=" ")
-print(f"of {len(set(how['asked']))} classes; {how['random networks']} random networks")
+how = {name: trust.stored_settings(name) for name in tables}
+for name, one in how.items():
+    print(f"{name}: {one['scenes']} scenes of {len(set(one['objects']))} objects;", end=" ")
+    print(
+        f"{len(one['asked'])} questions of {len(set(one['asked']))} classes in collages;", end=" "
+    )
+    print(f"{one['random networks']} random networks")
 
 # %%
 titles = {"energy": "energy inside", "grid": "right cell", "insertion": "insertion"}
 titles["deletion"] = "deletion, turned"
 others = [name for name in methods if name != "centre"]
-asked_questions = len(titles) * len(others)
+asked_questions = len(tables) * len(titles) * len(others)
 level = 1 - 0.05 / asked_questions
 print(f"{asked_questions} comparisons, intervals of {level:.2%}")
 
 
 # %%
-def gain(a: str, b: str, score: str) -> tuple[float, float, float]:
+def gain(network: str, a: str, b: str, score: str) -> tuple[float, float, float]:
     """How much better a is than b: the mean difference and its interval."""
     pair = (b, a) if score == "deletion" else (a, b)  # a small deletion score is good
-    return trust.paired(full, *pair, score, how["asked" if score == "grid" else "objects"], level)
+    groups = how[network]["asked" if score == "grid" else "objects"]
+    return trust.paired(tables[network], *pair, score, groups, level)
 
 
-ahead = {title: {n: gain(n, "centre", score) for n in others} for score, title in titles.items()}
+ahead = {
+    network: {t: {n: gain(network, n, "centre", s) for n in others} for s, t in titles.items()}
+    for network in tables
+}
 
 # %% slide="subslide"
-alt = "four panels: most methods lie right of the centre, Guided Grad-CAM farthest; noise, edges do not"
-show.interval_panels(ahead, "method minus centre: to the right is better", alt)
+alt = "SqueezeNet: most methods lie right of the centre, Guided Grad-CAM farthest; noise, edges do not"
+words = "method minus centre: to the right is better"
+show.interval_panels(ahead[net.name], words, alt, net.name)
+
+# %% slide="subslide"
+alt = "EfficientNet: CAM and Grad-CAM lie far right in the collages; noise and edges nowhere"
+show.interval_panels(ahead[lite], words, alt, lite)
 
 # %%
-for title, rows in ahead.items():
-    better = [name for name, (_, low, _) in rows.items() if low > 0]
-    print(f"{title}: above the centre are {', '.join(better)}")
-strong = {"occlusion", "guided backprop", "CAM", "Grad-CAM", "Guided Grad-CAM"}
-for title, rows in ahead.items():
-    assert strong <= {name for name, (_, low, _) in rows.items() if low > 0}, title
-    assert not {"noise", "edges"} & {name for name, (_, low, _) in rows.items() if low > 0}, title
+better = {
+    network: {t: {n for n in others if rows[n][1] > 0} for t, rows in panels.items()}
+    for network, panels in ahead.items()
+}
+for title in titles.values():
+    first, second = (better[network][title] for network in tables)
+    print(f"{title}: above the centre in both", ", ".join(n for n in others if n in first & second))
+    print("    only in SqueezeNet:", ", ".join(n for n in others if n in first - second) or "none")
+    print(
+        "    only in EfficientNet:", ", ".join(n for n in others if n in second - first) or "none"
+    )
+
+# %%
+sure = {"guided backprop", "CAM", "Grad-CAM", "Guided Grad-CAM"}
+for network, panels in better.items():
+    found = ahead[network]["right cell"]
+    told = ", ".join(f"{n} by {found[n][0]:.2f}" for n in ("saliency", "guided backprop", "CAM"))
+    print(f"right cell, {network}: {told}")
+    for title, winners in panels.items():
+        assert sure <= winners, (network, title)
+        assert not {"noise", "edges"} & winners, (network, title)
+first, second = (better[network]["energy inside"] for network in tables)
+assert "saliency" in first - second
+assert "SmoothGrad" in second - first
 
 # %% [markdown] slide="subslide"
-# A filled dot is a difference that survives all three rules. Occlusion, guided backpropagation and the class
-# activation maps are ahead of the centre by every score; the impostors by none.
+# A filled dot is a difference that survives all three rules. What *both* networks say:
 #
-# - **Energy**: SmoothGrad and gradient × input are not: they put no more on the object than a bell that never
-#   looks.
-# - **Right cell**: the gradient maps are ahead by a tenth, the class activation maps by a quarter and more.
-#   Deconvnet is at chance.
-# - **Insertion**: gradient × input is *behind* the centre.
-# - **Deletion**: all differences are small. And noise, which did so well on eight photos, is no better than the
-#   centre on sixty scenes.
+# - Guided backpropagation, CAM, Grad-CAM and their product are ahead of the centre by all four scores; the
+#   impostors by none. Noise, which did so well at deletion on eight photos, is no better than the centre on sixty
+#   scenes.
+# - **Right cell**: the gradient maps are ahead by about a tenth, CAM by a quarter in SqueezeNet and by more than a
+#   half in EfficientNet. Deconvnet is at chance.
+# - Gradient × input puts no more on the object than a bell that never looks, and at **insertion** it is *behind*
+#   the bell.
+
+# %% [markdown] slide="subslide"
+# And what only one of them says: in SqueezeNet saliency is ahead by all four scores, in EfficientNet only in the
+# collages. With SmoothGrad it is the other way round: ahead by all four in EfficientNet, which survives its noise
+# (lecture 06), but not on the object in SqueezeNet. A verdict on a method is a verdict on a method *and a network*.
 
 # %% [markdown]
 # ## Five more questions
@@ -562,25 +627,31 @@ show.images(net.denormalize(torch.cat(grey + guessed)), titles, columns=4, heigh
 # again: what deletion took for lost evidence was the damage. The head, lost in one piece, stays lost.
 #
 # Now the table of all five questions; twelve scenes of twelve objects for stability, ROAD and the other
-# class, sixty for the rest.
+# class, sixty for the rest. First SqueezeNet, then EfficientNet-Lite0:
 
 # %% slide="subslide"
 show.table(trust.CHECKS, trust.as_rows(full, trust.CHECKS))
 
+# %% slide="subslide"
+show.table(trust.CHECKS, trust.as_rows(of_lite, trust.CHECKS))
+
 # %%
 asked_too = ("stability", "other class", "road")
-value = {name: {key: row[key][0] for key in asked_too} for name, row in full.items()}
-assert value["centre"]["stability"] == 0
-assert value["centre"]["other class"] > 0.999
-assert value["guided backprop"]["other class"] > value["Grad-CAM"]["other class"] + 0.2
-assert abs(value["noise"]["road"]) < 0.2 < min(value[name]["road"] for name in asking)
-assert full["occlusion"]["infidelity"][2] < min(full[n]["infidelity"][1] for n in asking[1:])
+for table in tables.values():
+    value = {name: {key: row[key][0] for key in asked_too} for name, row in table.items()}
+    assert value["centre"]["stability"] == 0
+    assert value["centre"]["other class"] > 0.999
+    assert value["guided backprop"]["other class"] > value["Grad-CAM"]["other class"] + 0.2
+    assert abs(value["noise"]["road"]) < 0.2 < min(value[name]["road"] for name in asking)
+    assert table["occlusion"]["infidelity"][2] < min(table[n]["infidelity"][1] for n in asking[1:])
 
 # %% [markdown]
+# In both networks:
 # - The centre and noise are the most stable maps there are, and say of every class the same: stability alone
 #   rewards whoever does not look. Gradient × input moves by more than its own size.
 # - Guided backpropagation hardly cares about the class, here too, and deconvnet not at all.
-# - By ROAD noise is worth nothing: the score that deletion wanted to be. But the centre is worth half of the best.
+# - By ROAD noise is worth nothing: the score that deletion wanted to be. But the centre is worth half of the best
+#   and more.
 # - Occlusion foretells squares best. No wonder, it asked squares: the score shares the method's idea.
 # - Sparseness is no merit of its own; a single wrong pixel is as sparse as can be.
 
@@ -598,10 +669,16 @@ assert (whole > 0.5).all()
 # ## The table, in full
 #
 # Every method by every score, with its 95 % interval; "kept" is the rank correlation with everything random,
-# the mean of five random networks; ↓ marks scores that are better when small. `course trust` makes it.
+# the mean of five random networks; ↓ marks scores that are better when small. `course trust` makes it. SqueezeNet:
 
 # %% slide="subslide"
 show.table(trust.HEADER, trust.as_rows(full))
+
+# %% [markdown] slide="subslide"
+# And EfficientNet-Lite0:
+
+# %%
+show.table(trust.HEADER, trust.as_rows(of_lite))
 
 # %% [markdown]
 # ## Reading it
@@ -622,28 +699,35 @@ sentences = {
 }
 
 # %% slide="subslide"
-found = {said: gain(*asked_for) for said, asked_for in sentences.items()}
+found = {said: [gain(name, *pair) for name in tables] for said, pair in sentences.items()}
 rows = [
-    [said, f"{a} − {b}", score, f"{m:.2f} ({low:.2f} to {high:.2f})"]
-    for (said, (a, b, score)), (m, low, high) in zip(sentences.items(), found.values(), strict=True)
+    [
+        said,
+        f"{a} − {b}",
+        score,
+        *(f"{m:.2f} ({low:.2f} to {high:.2f})" for m, low, high in found[said]),
+    ]
+    for said, (a, b, score) in sentences.items()
 ]
-show.table(["one would like to say", "difference", "score", "mean and interval"], rows)
+show.table(["one would like to say", "difference", "score", "SqueezeNet", "EfficientNet"], rows)
 
 # %%
-low = {said: interval[1] for said, interval in found.items()}
-assert low["only CAM knows the cell"] > 0.05
-assert low["smoothing takes away"] > 0
-assert low["the product beats its stencil"] > 0.05
-assert abs(found["occlusion is worth its price"][0]) < 0.08
+lows = {said: [low for _, low, _ in both] for said, both in found.items()}
+assert min(lows["only CAM knows the cell"]) > 0.05
+assert min(lows["the product beats its stencil"]) > 0.05
+assert lows["smoothing takes away"][0] > 0 > lows["smoothing takes away"][1]
+assert all(abs(mean) < 0.08 for mean, _, _ in found["occlusion is worth its price"])
+assert found["... in a collage, too"][1][2] < -0.05
 
 # %% [markdown] slide="subslide"
-# - **The price buys little.** CAM asks once, occlusion 170 times: no difference that we could show.
+# - **The price buys little.** CAM asks once, occlusion 170 times: no difference on the object that we could show,
+#   and in EfficientNet's collages CAM is far ahead.
 # - **"Where?" and "which?" are two questions.** Guided backpropagation puts more on the object than plain
-#   saliency; with four objects to choose from it falls far behind CAM.
-# - **SmoothGrad**, so convincing in lecture 06, puts less on the object than plain saliency: SqueezeNet does not
-#   survive its noise.
-# - **Guided Grad-CAM** leads, and yet keeps a part of its order when there is nothing to explain: its
-#   lines are guided backpropagation's.
+#   saliency; with four objects to choose from it falls far behind CAM. Both networks agree.
+# - **SmoothGrad** puts less on the object than plain saliency in SqueezeNet, which does not survive its noise. In
+#   EfficientNet it puts more, if anything: zero is in the interval.
+# - **Guided Grad-CAM** leads, and yet in SqueezeNet keeps a part of its order when there is nothing to explain:
+#   its lines are guided backpropagation's.
 
 # %% [markdown]
 # If the scores measured one thing, trust, they would put the nine methods in one order. We ask
@@ -688,10 +772,12 @@ assert abs(told["insertion and deletion"]) < bound
 # any of these numbers means something. Tomsett et al. (2020) found the same with more methods and
 # photos: such scores are unreliable and do not measure one thing. A single score proves nothing, and
 # whoever shows only one chose it.
-#
-# **What stays**, whatever we resample: guided backpropagation's deafness to the weights; CAM above it in the
-# collages; saliency above SmoothGrad on the object, for this network. **What does not**: that deletion tells
-# noise from an explanation on eight photos; that any order of the methods by one score is *the* order.
+
+# %% [markdown] slide="subslide"
+# **What stays**, whatever we resample and in both networks: guided backpropagation's deafness to the layers that
+# know the classes, and CAM far above it in the collages. **What stays in SqueezeNet only**: that its drawing
+# survives random filters; that saliency beats SmoothGrad on the object. **What does not stay**: that deletion
+# tells noise from an explanation on eight photos; that any order of the methods by one score is *the* order.
 
 # %% [markdown]
 # ## Try it
@@ -709,13 +795,13 @@ widgets.deletion_explorer(net)
 # %% [markdown]
 # ## What we saw
 #
-# - The eye likes maps that look like the photo. Edges and a bell look good and know nothing.
-# - With random weights, five draws of them, guided backpropagation still draws the bird. Occlusion and the
-#   class activation maps forget.
+# - Edges and a bell look good and know nothing.
+# - With random upper layers guided backpropagation draws on; in SqueezeNet even with nothing left to explain.
+#   Occlusion and CAM forget.
 # - In a collage of four most gradient maps hardly know which object was asked for.
-# - Nine methods are too few to say that two scores agree. A map can be stable or sparse without looking.
-# - No method wins everywhere. For "where?", CAM at one pass; for a doubt that matters, occlusion and an
-#   experiment on the photo.
+# - Nine methods are too few to say that two scores agree. A map can be stable without looking.
+# - A verdict is one on a method *and a network*: saliency and SmoothGrad change places.
+# - No method wins everywhere. For "where?", CAM; for a doubt that matters, occlusion and an experiment.
 # - A mean is an opinion until it has a baseline, and an interval that is paired, by object, and corrected.
 
 # %% [markdown]

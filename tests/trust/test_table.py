@@ -242,7 +242,7 @@ def test_a_table_is_stored_beside_the_others(tmp_path, monkeypatch):
         trust.stored("lenet")
 
 
-@pytest.mark.parametrize("network", ["squeezenet1_1"])
+@pytest.mark.parametrize("network", list(trust.STAGES))
 def test_the_stored_table_has_every_method_and_score(network):
     table = trust.stored(network)
     assert list(table) == list(METHODS)
@@ -253,8 +253,13 @@ def test_the_stored_table_has_every_method_and_score(network):
             assert low <= mean <= high
         for change in ("ranks", "sizes", "similarity"):
             assert len(row[change]) == len(trust.STAGES[network])
-    assert trust.stored_settings(network)["scenes"] >= 24
-    assert trust.stored_settings()["scenes"] >= 60
+    how = trust.stored_settings(network)
+    assert how["scenes"] == len(how["objects"]) >= 60
+    assert len(how["asked"]) == 4 * how["collages"]
+    for row in table.values():
+        assert len(row["each"]["energy"]) == how["scenes"]
+        assert len(row["each"]["grid"]) == len(how["asked"])
+        assert len(row["seeds"]) == how["random networks"] == 5
 
 
 def test_what_never_asks_the_network_is_known_beforehand():
