@@ -7,6 +7,8 @@ of its cells: where a cell has changed, they are not used.
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -60,14 +62,14 @@ def make(notebook: Path, folder: Path) -> NotebookNode:
 
     from course_utils.commands import lab
 
-    os.environ.update(lab.environment() | {projection.VARIABLE: "slides"})
     nb = nbformat.read(notebook, 4)
     resources = {"metadata": {"path": str(folder)}}
     with tqdm(total=len(nb.cells), unit="cell", desc=notebook.stem, leave=False) as bar:
         client = NotebookClient(nb, timeout=None, allow_errors=True, resources=resources)
         client.on_cell_start = lambda cell, cell_index: bar.update(cell_index - bar.n)
         try:
-            client.execute()
+            with _variables(lab.environment() | {projection.VARIABLE: "slides"}):
+                client.execute()
         except DeadKernelError as error:
             raise RuntimeError(f"{notebook.stem}: the kernel died while it ran") from error
     nb.metadata.pop("widgets", None)
@@ -76,6 +78,18 @@ def make(notebook: Path, folder: Path) -> NotebookNode:
             cell.outputs = [one for one in map(lasting, cell.outputs) if one]
     _store(nb, place(notebook))
     return nb
+
+
+@contextmanager
+def _variables(given: dict[str, str]) -> Iterator[None]:
+    """The environment with these variables, for the kernel that is started inside."""
+    before = dict(os.environ)
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _store(nb: NotebookNode, path: Path) -> None:

@@ -92,9 +92,10 @@ def table(name: str, screen: tuple[int, int], rows: list[Measured]) -> list[str]
     ]
     for number, row in enumerate(rows, 1):
         sharp = f"{row.sharpness:5.2f}" if row.sharpness < 9 else "    -"
+        letters = f"{row.letters:7.1%}" if row.letters < 0.09 else "      -"
         lines.append(
             f"{number:3} {row.kind:9} {row.picture:6.0%} {row.words:5} {row.overflow:5}"
-            f" {row.letters:7.1%} {sharp} {row.title}"
+            f" {letters} {sharp} {row.title}"
         )
     return lines
 

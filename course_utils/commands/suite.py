@@ -65,7 +65,7 @@ def steps(
         ),
         Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
         _notebooks("00_" if quick else "", only, device),
-        _browser(quick, only),
+        _browser(quick, full, only),
         _processors(full, expression),
     ]
 
@@ -103,7 +103,7 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
     return Step("notebooks", [offline.command(command)])
 
 
-def _browser(quick: bool, only: list[str]) -> Step:
+def _browser(quick: bool, full: bool, only: list[str]) -> Step:
     """The tests in a headless browser, where there are such tests, playwright and Chromium."""
     if quick:
         return Step("browser", skipped="left out by --quick")
@@ -113,7 +113,8 @@ def _browser(quick: bool, only: list[str]) -> Step:
         return Step("browser", skipped="playwright is not installed")
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
-    return Step("browser", [[sys.executable, "-m", "pytest", "-q", "tests/browser", *only]])
+    command = [sys.executable, "-m", "pytest", "-q", "tests/browser", *_marks(quick, full), *only]
+    return Step("browser", [command])
 
 
 def _processors(full: bool, expression: str) -> Step:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import nbformat
 import pytest
@@ -166,3 +167,41 @@ def test_a_photo_of_a_telephone_fits_into_one_message(monkeypatch, tmp_path):
         [g for g in lab.arguments(tmp_path, LECTURE, browser=False) if "LabApp" not in g]
     )
     assert app.tornado_settings["websocket_max_message_size"] >= 100e6
+
+
+# --- The page's colours ------------------------------------------------------------------------
+
+
+def colours(dark):
+    """The page's variables of one theme, name -> (r, g, b)."""
+    folder = os.path.join(os.path.dirname(lab.__file__), "jupyter", "labextensions")
+    with open(os.path.join(folder, "course-slides", "static", "slides.css"), encoding="utf-8") as f:
+        css = f.read()
+    selectors = ["body.rise-enabled {", "body.rise-enabled.deck-dark {"][: 2 if dark else 1]
+    blocks = [css.split(one)[1].split("}")[0] for one in selectors]
+    found = re.findall(r"--([\w-]+): #([0-9a-f]{6})", "".join(blocks))
+    return {name: tuple(int(code[i : i + 2], 16) for i in (0, 2, 4)) for name, code in found}
+
+
+def luminance(colour):
+    parts = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one, other):
+    """As WCAG 2 defines it, from 1 to 21."""
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_can_be_read_in_both_themes(dark):
+    """WCAG AA: 4.5 for text; signs of code count as text, too."""
+    page = colours(dark)
+    for ink in ("ink", "faint", "accent", "alert"):
+        assert contrast(page[f"deck-{ink}"], page["deck-paper"]) >= 4.5, ink
+    assert contrast(page["deck-ink"], page["deck-code"]) >= 4.5
+    assert contrast(page["deck-line"], page["deck-paper"]) >= 3
+    for name in page:
+        if name.startswith("jp-mirror"):
+            assert contrast(page[name], page["deck-code"]) >= 4.5, name
