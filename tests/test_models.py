@@ -6,6 +6,7 @@ import urllib.error
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from hypothesis import given
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import SqueezeNet1_1_Weights
 
-from course_utils import images, layers, models
+from course_utils import cam, images, layers, models, saliency
 from course_utils.common import paths
 from course_utils.common.weights import read_weights
 
@@ -97,6 +98,23 @@ def test_vgg_is_the_stored_weights_in_torchvisions_architecture(vgg):
     x = vgg.preprocess(images.photo("panda"))[..., :64, :64]
     expected = plain(x.cpu())
     assert torch.allclose(vgg(x).cpu(), expected, atol=1e-4 * expected.abs().max().item())
+
+
+def test_the_transformer_gives_timms_tokens_for_the_stored_weights(vit):
+    plain = timm.create_model("vit_small_patch14_dinov2", num_classes=0, dynamic_img_size=True)
+    plain.load_state_dict(read_weights("vit_small_dinov2_saliency"))
+    x = vit.preprocess(images.photo("panda"))
+    expected = plain.eval().forward_features(x.cpu())
+    assert torch.allclose(vit(x).cpu(), expected, atol=1e-4 * expected.abs().max().item())
+
+
+def test_the_transformer_has_no_classes(vit):
+    x = vit.preprocess(images.photo("panda"))
+    for ask in (saliency.saliency_map, cam.cam, cam.guided_grad_cam):
+        with pytest.raises(ValueError, match="no classifier"):
+            ask(vit, x, *([1] if ask is not cam.guided_grad_cam else [1, "patch_embed.proj"]))
+    with pytest.raises(ValueError, match="has no classifier"):
+        saliency.saliency_map(vit, x, "giant panda")
 
 
 # ------------------------------------------------------------------ the state they come in

@@ -217,6 +217,12 @@ MAP_MISTAKES = (
         "all the keys: the softmax runs over the last axis.",
     ),
     Mistake(
+        "softmax_over_heads",
+        attention_by(finish=lambda s: s.softmax(1)),
+        "Your heads compete: at each place they add up to 1. Each head shares out its own "
+        "attention among the keys, the last axis.",
+    ),
+    Mistake(
         "scale_after",
         lambda q, k, heads: (
             attention_by(scale=lambda q, heads: 1.0)(q, k, heads) / split(q, heads).shape[-1] ** 0.5
@@ -377,6 +383,14 @@ ROLLOUT_MISTAKES = (
         "heads_added",
         rolled(heads=lambda a: a.sum(1)),
         "You added the heads up, so rows add up to their number. Take their mean.",
+    ),
+    Mistake(
+        "heads_apart",
+        lambda maps: torch.stack(
+            [right_rollout(maps[:, :, h : h + 1]) for h in range(maps.shape[2])]
+        ).mean(0),
+        "You followed each head through all blocks and averaged at the end. After every block the "
+        "heads are mixed: take their mean there.",
     ),
     Mistake(
         "first_head",
