@@ -18,7 +18,7 @@
 # - put attention to lecture 09's tests, and say when it explains and when it does not;
 # - leave patches out of the input, and compare with occlusion.
 #
-# About 100 minutes with the three exercises. You need lectures 03, 04 and 09.
+# About 100 minutes with the three exercises. You need lectures 03, 04, 09 and 13.
 
 # %% slide="skip"
 import importlib.util
@@ -630,6 +630,50 @@ assert min(inside) > 1.5 * scenes.masks[1].float().mean()
 # %% [markdown]
 # Both maps say the head, and nearly alike: for this network grey is about as good as nothing. In lecture 05 the
 # colour of the square mattered; here we could ask without one.
+
+# %% [markdown]
+# ## Back to the photo
+#
+# Lecture 13 looked for a photo with given features, and found that deep layers of a CNN keep little of the
+# pixels. **Question.** A transformer never pools: it has a token for every patch in the first block and in the
+# last. Does it keep the photo?
+#
+# The same descent, 30 steps at 112 pixels, was run beforehand for both networks (`data/rebuild_attention.py`).
+
+# %%
+from course_utils.common import paths
+
+sheet = images.read(paths.data("attention_inversions.webp"))
+alt = "a red panda from ever deeper layers; the transformer keeps it longer; both end in grey"
+show.images(
+    [sheet],
+    ["photo, then ever deeper; above the transformer, below SqueezeNet"],
+    height=2.8,
+    alt=alt,
+)
+
+# %%
+results = attention.stored("inversions")["results"]
+rows = [[*name.split(", "), kind["psnr"], kind["ssim"]] for name, kind in results.items()]
+show.table(["network", "from layer", "PSNR, dB", "SSIM"], rows)
+
+# %%
+ours, theirs = ([row[2] for row in rows if row[0].startswith(n)] for n in ("vit", "squeeze"))
+steps = range(1, 6)
+alt = (
+    "both curves fall from about 31 dB to 11; the transformer's lies above from the second step on"
+)
+curves = {"transformer": (steps, ours), "SqueezeNet": (steps, theirs)}
+show.lines(curves, "step of the ladder, from the first layer to the last", "PSNR, dB", alt)
+
+# %%
+assert all(a > b for a, b in zip(ours[1:-1], theirs[1:-1], strict=True))
+
+# %% [markdown]
+# For longer than the CNN: halfway, after block 6, face and fur are all there, where SqueezeNet's are smeared; the
+# layout is still seen after block 9. But not to the end. The last tokens have the places and have lost the
+# picture: 30 steps of descent find nothing but grey. Keeping the *number* of tokens does not mean keeping what was in
+# them. (One photo, one length of descent: a longer one may find more.)
 
 # %% [markdown]
 # ## Try it

@@ -328,6 +328,43 @@ def test_scenes_show_every_cutout_and_keep_backgrounds_apart():
         attention.scenes("train")
 
 
+def test_the_stored_heads_name_the_cutouts_on_new_backgrounds():
+    scenes = attention.scenes("test", each=1, seed=3).picked(range(0, 46, 4))
+    for name in attention.LAST:
+        model = attention.with_head(name, "cpu")
+        assert model.labels == [c.name.replace("_", " ") for c in images.cutouts()]
+        assert model.index("pink_flamingo") == model.labels.index("pink flamingo")
+        with torch.no_grad():
+            given = model(model.normalize(scenes.pixels)).argmax(1)
+        assert (given == scenes.classes).float().mean() > 0.6
+    with pytest.raises(ValueError, match="accepted: vit_small_dinov2_saliency"):
+        attention.with_head("vgg16_hed")
+
+
+def test_decided_scenes_are_those_whose_object_is_named():
+    model = attention.with_head("squeezenet1_1", "cpu")
+    found = attention.decided(model, attention.scenes("test", each=1, seed=3).picked(range(12)))
+    assert 3 <= len(found) <= 12
+    assert found.confidence.min() > 0.5
+    for c, (name, _) in zip(found.classes.tolist(), found.names, strict=True):
+        assert model.labels[c] == name.replace("_", " ")
+
+
+def test_what_is_stored_is_found_by_its_name():
+    assert attention.stored("inversions")["side"] == 112
+    with pytest.raises(ValueError, match="Did you mean 'inversions'"):
+        attention.stored("inversion")
+
+
+def test_every_marked_part_lies_in_its_picture():
+    pixels, parts = attention.animals(56)
+    assert pixels.shape == (15, 3, 56, 56)
+    assert len(parts) == 15
+    for animal in parts:
+        assert {"eye", "nose"} <= animal.keys()
+        assert all(0 < number < 1 for points in animal.values() for p in points for number in p)
+
+
 # ------------------------------------------------------------------ the explorer
 
 
