@@ -5,7 +5,6 @@ import datetime
 import io
 import json
 import re
-from pathlib import Path
 
 import ipywidgets
 import matplotlib
@@ -284,9 +283,12 @@ def test_a_patch_of_a_few_pixels_keeps_them():
 
 
 def test_labels_fit_beside_their_controls():
-    folder = Path(widgets.__file__).parent
-    said = [re.findall(r'label="([^"]+)"', path.read_text("utf-8")) for path in folder.glob("*.py")]
-    labels = [label for some in said for label in some]
+    labels = []
+    for path in (paths.package() / "widgets").glob("*.py"):
+        calls = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        calls = [node for node in calls if isinstance(node, ast.Call)]
+        told = [c for c in calls if ast.unparse(c.func) in ("slider", "stops", "choice")]
+        labels += [k.value.value for c in told for k in c.keywords if k.arg == "label"]
     assert len(labels) > 20
     assert [label for label in labels if len(label) > 15] == []  # cut to "ReLUs, from th…"
 
