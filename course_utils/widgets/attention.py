@@ -68,6 +68,10 @@ def attention_explorer(
 
     return explore(
         draw,
+        cannot=(
+            "What the network made of what it took: attention says how much comes from where, not "
+            "what came, nor whether the answer needed it."
+        ),
         photo=photos,
         block=slider(1, depth, block or depth - 1, live=True),
         head=choice(heads, head),
