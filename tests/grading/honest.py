@@ -307,7 +307,8 @@ def notebooks() -> dict[str, Honest]:
     """All of them by name."""
     found = {name: Honest(change(solution())) for name, change in EDITORS.items()}
     found["pasted"].name = "Untitled.ipynb"
-    kinds = (of_editors(), of_places(), of_scopes(), of_forms(), of_lectures(), of_faults())
+    kinds = (of_editors(), of_places(), of_scopes(), of_forms(), of_oddities())
+    kinds += (of_lectures(), of_faults())
     for kind in kinds:
         found |= {name: c if isinstance(c, Honest) else Honest(c) for name, c in kind.items()}
     return found
@@ -453,6 +454,89 @@ def of_forms() -> dict:
             WHOLE.replace(
                 "    score", "    print('x')\n    import warnings; warnings.warn('w')\n    score", 1
             )
+        ),
+    }
+
+
+def of_oddities() -> dict:
+    """What Python and notebooks allow, and few people write."""
+    indented = "".join(f"    {line}\n" for line in WHOLE.splitlines())
+    lines = WHOLE.splitlines()
+    prompts = "\n".join((">>> " if n == 0 else "... ") + line for n, line in enumerate(lines))
+    inner = "".join(f"    {line}\n" for line in WHOLE.replace("amax(1)", "amax(axis)").splitlines())
+    return {
+        "a decorator of torch": with_map("@torch.enable_grad()\n" + WHOLE),
+        "made by a function": with_map(
+            f"def make(axis):\n{inner}    return saliency_map\n\nsaliency_map = make(1)"
+        ),
+        "a partial": with_map(
+            "from functools import partial\n"
+            + WHOLE.replace("def saliency_map(", "def general(axis, ").replace(
+                "amax(1)", "amax(axis)"
+            )
+            + "\nsaliency_map = partial(general, 1)"
+        ),
+        "an object that can be called": with_map(
+            "class Map:\n"
+            + indented.replace("def saliency_map(model", "def __call__(self, model")
+            + "\nsaliency_map = Map()"
+        ),
+        "all arguments in one": with_map(
+            WHOLE.replace("(model, x, classes):", "(*given):\n    model, x, classes = given", 1)
+        ),
+        "arguments by other names": with_map(
+            WHOLE.replace("model", "net").replace("classes", "labels")
+        ),
+        "a constant only in a notebook": with_map(
+            'if __name__ == "__main__":\n    AXIS = 1\n' + WHOLE.replace("amax(1)", "amax(AXIS)")
+        ),
+        "magic and the shell's own function in the cell": with_map(
+            "%matplotlib inline\nget_ipython().run_line_magic('precision', '3')\n" + WHOLE
+        ),
+        "an assertion below": with_map(
+            WHOLE + "\nassert saliency_map(net, x, classes).shape == x[:, 0].shape, 'shape'"
+        ),
+        "in a with": with_map("with torch.enable_grad():\n" + indented),
+        "by version": with_map(
+            f'if torch.__version__ < "1":\n    def saliency_map(*given):\n        return None\nelse:\n{indented}'
+        ),
+        "attributes of the function": with_map(
+            WHOLE.replace("    score", "    saliency_map.calls += 1\n    score", 1)
+            + "\nsaliency_map.calls = 0"
+        ),
+        "a named tuple and an enumeration": with_map(
+            "from enum import Enum\nfrom typing import NamedTuple\n\n\nclass Axis(Enum):\n    COLOUR = 1\n\n\n"
+            "class Pair(NamedTuple):\n    axis: int = Axis.COLOUR.value\n\n\n"
+            + WHOLE.replace("amax(1)", "amax(Pair().axis)")
+        ),
+        "a stub in its docstring": with_map(
+            WHOLE.replace(
+                "):\n",
+                '):\n    """Was:\n    raise NotImplementedError()\n    ### BEGIN SOLUTION\n    """\n',
+                1,
+            )
+        ),
+        "pasted with prompts": with_map(prompts),
+        "the cell indented": with_map(indented),
+        "awaited below": with_map(WHOLE, "import asyncio\nawait asyncio.sleep(0)\nawaited = 1"),
+        "awaited in the cell": with_map(WHOLE + "\nimport asyncio\nawait asyncio.sleep(0)"),
+        "matched": with_map(
+            WHOLE.replace(
+                "    return g.abs().amax(1)",
+                "    match g.dim():\n        case 4:\n            return g.abs().amax(1)",
+            )
+        ),
+        "a name deleted": with_map(
+            "AXIS = 2\ndel AXIS\nAXIS = 1\n" + WHOLE.replace("amax(1)", "amax(AXIS)")
+        ),
+        "a semicolon and tabs": with_map(WHOLE.replace("    ", "\t") + ";saliency_map;"),
+        "a photo of the course": with_map(
+            WHOLE.replace("    score", "    assert images.photo('koala') is not None\n    score", 1)
+        ),
+        "deleted afterwards": with_map(WHOLE, "del saliency_map"),
+        "a helper that is a lambda in a dictionary": with_map(
+            'ENDS = {"max": lambda g: g.abs().amax(1)}\n'
+            + WHOLE.replace("g.abs().amax(1)", 'ENDS["max"](g)')
         ),
     }
 

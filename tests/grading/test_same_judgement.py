@@ -42,7 +42,7 @@ def own_file(tmp_path, monkeypatch):
 class InProcess:
     """A worker without walls: the same messages, the same answers, in this process."""
 
-    def __init__(self, walls, limits):
+    def __init__(self, walls, limits, start=None):
         self.ready, self.peak, self.log = {"versions": {}}, 0, ""
         self.worker = worker.Worker()
 
