@@ -6,6 +6,7 @@ A name that a function only uses as its own variable is none that it needs from 
 import ast
 import re
 import symtable
+import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _MUTATORS = frozenset(
 )
 _LONG = 20_000  # characters of a statement that none of a lecture has
 _MAGIC = re.compile(r"^(\s*)([%!?].*|[^#'\"]*\?{1,2}\s*)$")
+_PROMPT = re.compile(r"^\s*(?:>>>(?: |$)|In \[\d+\]: )", re.MULTILINE)
+_ANY_PROMPT = re.compile(r"^\s*(?:(?:>>>|\.\.\.)(?: |$)|In \[\d+\]: |\.{3,}: ?)")
 _ASSIGNED_MAGIC = re.compile(r"^(\s*)([\w, ]+?)\s*=\s*([%!].*)$")
 
 
@@ -85,8 +88,15 @@ def plain(source: str) -> str:
     try:
         ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return "\n".join(map(_quiet, source.split("\n")))
+        return "\n".join(map(_quiet, _unpasted(source).split("\n")))
     return source
+
+
+def _unpasted(source: str) -> str:
+    """Without prompts and common indentation, which a kernel takes away as well."""
+    if _PROMPT.search(source):
+        source = "\n".join(_ANY_PROMPT.sub("", line) for line in source.split("\n"))
+    return textwrap.dedent(source)
 
 
 def _quiet(line: str) -> str:

@@ -498,25 +498,29 @@ def of_oddities() -> dict:
         ),
         "in a with": with_map("with torch.enable_grad():\n" + indented),
         "by version": with_map(
-            f'if torch.__version__ < "1":\n    def saliency_map(*given):\n        return None\nelse:\n{indented}'
+            f'if torch.__version__ < "1":\n    def saliency_map(*given): pass\nelse:\n{indented}'
         ),
         "attributes of the function": with_map(
             WHOLE.replace("    score", "    saliency_map.calls += 1\n    score", 1)
             + "\nsaliency_map.calls = 0"
         ),
         "a named tuple and an enumeration": with_map(
-            "from enum import Enum\nfrom typing import NamedTuple\n\n\nclass Axis(Enum):\n    COLOUR = 1\n\n\n"
+            "from enum import Enum\nfrom typing import NamedTuple\n\n\n"
+            "class Axis(Enum):\n    COLOUR = 1\n\n\n"
             "class Pair(NamedTuple):\n    axis: int = Axis.COLOUR.value\n\n\n"
             + WHOLE.replace("amax(1)", "amax(Pair().axis)")
         ),
         "a stub in its docstring": with_map(
             WHOLE.replace(
                 "):\n",
-                '):\n    """Was:\n    raise NotImplementedError()\n    ### BEGIN SOLUTION\n    """\n',
+                '):\n    """Was:\n    raise NotImplementedError()\n    ### BEGIN SOLUTION"""\n',
                 1,
             )
         ),
         "pasted with prompts": with_map(prompts),
+        "pasted with the shell's prompts": with_map(
+            "\n".join(("   ...: " if n else "In [3]: ") + line for n, line in enumerate(lines))
+        ),
         "the cell indented": with_map(indented),
         "awaited below": with_map(WHOLE, "import asyncio\nawait asyncio.sleep(0)\nawaited = 1"),
         "awaited in the cell": with_map(WHOLE + "\nimport asyncio\nawait asyncio.sleep(0)"),
@@ -529,7 +533,7 @@ def of_oddities() -> dict:
         "a name deleted": with_map(
             "AXIS = 2\ndel AXIS\nAXIS = 1\n" + WHOLE.replace("amax(1)", "amax(AXIS)")
         ),
-        "a semicolon and tabs": with_map(WHOLE.replace("    ", "\t") + ";saliency_map;"),
+        "a semicolon and tabs": with_map(WHOLE.replace("    ", "\t") + "saliency_map;"),
         "a photo of the course": with_map(
             WHOLE.replace("    score", "    assert images.photo('koala') is not None\n    score", 1)
         ),
