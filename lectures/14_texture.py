@@ -151,9 +151,12 @@ print(f"error met by the best straight line: {straight:.2f}, by the seam: {cheap
 assert cheapest < straight
 
 # %% slide="subslide"
-quilted = [texture.quilt(simple, 256, 40), texture.quilt(complex_, 256, 60, seed=3)]
-alt = "strokes without end; arms and tips, bunches of them more than once"
-show.images([q.pixels for q in quilted], ["256 x 256"] * 2, height=4.6, alt=alt)
+stones = texture.SAMPLES["stones"].pixels()
+quilted = [texture.quilt(stones, 256, 48), texture.quilt(complex_, 256, 60, seed=3)]
+pictures = [stones, quilted[0].pixels, complex_, quilted[1].pixels]
+titles = ["stones of a pyramid", "256 x 256 of them", "anemone", "256 x 256 of it"]
+alt = "courses of stone without end; arms and tips, bunches of them more than once"
+show.images(pictures, titles, columns=4, height=3.4, alt=alt)
 
 # %% [markdown]
 # Both are convincing at a glance, also the complex one: shapes are copied whole. Look longer and you
@@ -381,39 +384,50 @@ widgets.scrub(run, ["texture"])
 # %% [markdown]
 # ## Deeper layers, larger structures
 #
+# We take all layers *up to* one, and go deeper. A fair ladder must not stop the deep rungs early, for they
+# need more steps: each took 200 here. That is minutes, so the pictures are stored; `python
+# data/rebuild_textures.py` makes them again.
+#
+# **Question.** What will come with depth: finer grain, or larger things?
+
+# %%
+by_fire = [texture.stored(f"squeezenet1_1_{deepest}") for deepest in names]
+titles = ["sample, 128 pixels", *(f"up to {name}, 256" for name in names)]
+alt = "up to relu1 grain and large patches of colour, up to fire2 short strands, then longer and smoother arms with blue tips"
+show.images([complex_, *by_fire], titles, columns=3, height=3.3, alt=alt)
+
+# %% [markdown] slide="subslide"
 # VGG is the usual choice here. Ours ends at conv5_1 and was fine-tuned for finding edges (HED), so it is
 # not quite the network of the paper; being stored in 8 bits moves its Gram matrices by another 1 to 2 %.
-# We take all layers *up to* one, and go deeper. Low frequencies get a smaller lead here (`decay`); with
-# the whole lead, one corner of the picture ends up white.
+# Low frequencies get a smaller lead here (`decay`); with the whole lead, one corner of the picture ends up
+# white.
 
 # %%
-vgg = models.load("vgg16_hed")
 depths = texture.LAYERS["vgg16_hed"]
-little = texture.SAMPLES["anemone"].pixels(96)
-ladder = [
-    texture.synthesise(vgg, little, 96, depths[: i + 1], 16, decay=0.5, keep=0).image[0]
-    for i in range(len(depths))
-]
-
-# %%
+by_vgg = [texture.stored(f"vgg16_hed_{deepest}") for deepest in depths]
 titles = ["sample", *(f"up to {name}" for name in depths)]
-alt = "its colours with dark specks; then worms; then arms that end in round tips"
-show.images([little, *ladder], titles, height=2.3, alt=alt)
+alt = "up to relu1_1 pitted grain in patches of colour; then arms, the deeper the rounder their blue tips"
+show.images([complex_, *by_vgg], titles, columns=5, height=2.6, alt=alt)
+
+# %% slide="subslide"
+losses = {name: cost["losses"] for name, cost in texture.costs().items()}
+rows = [
+    [name, f"{found[16] / found[0]:.2%}", f"{found[-1] / found[0]:.2%}"]
+    for name, found in losses.items()
+]
+show.table(["all layers up to", "left of the loss after 16 steps", "after 200"], rows)
 
 # %%
-fires = [
-    texture.synthesise(net, little, 96, names[: i + 1], 20, keep=0).image[0]
-    for i in range(len(names))
-]
-titles = ["sample", *(f"up to {name}" for name in names)]
-show.images(
-    [little, *fires], titles, height=2.1, alt="SqueezeNet: clouds, then feathers, then arms"
-)
+assert max(found[-1] / found[0] for found in losses.values()) < 0.002
 
 # %% [markdown]
-# One shallow layer gives colours and grain; with deeper ones come round tips (VGG) or strands
-# (SqueezeNet). What grows is the **structure** that one position can see, never the layout: where the arms
-# come from, and that they bend around one centre, is lost at every depth.
+# After 16 steps SqueezeNet's rungs were far from finished; after 200 at most a tenth of a percent is left of any
+# loss. So what you see is what the layers ask for, not how far the descent came.
+#
+# The first one asks for colours and grain, in patches of any size, for it sees none of them whole. With the
+# next come strands, and then arms that end in blue tips; with VGG the tips are round. What grows is the
+# **structure** that one position can see, never the layout: where the arms come from, and that they bend
+# around one centre, is lost at every depth.
 
 # %% [markdown]
 # ## Gram against covariance
@@ -421,6 +435,7 @@ show.images(
 # The same layers, the same steps, but matching $\Sigma$ in place of $G$. What will be missing?
 
 # %%
+little = texture.SAMPLES["anemone"].pixels(96)
 statistics = {"Gram": texture.gram, "covariance": texture.covariance}
 matched = [
     texture.synthesise(net, little, 96, names, 20, statistic=one, keep=0).image[0]
@@ -448,19 +463,16 @@ assert max(off) < 0.1
 # The rim, where the network sees its own zero padding, is cut off.
 
 # %%
-little = texture.SAMPLES["anemone"].pixels(80)
-made = texture.synthesise(vgg, little, 184, depths, 16, decay=0.5, keep=0).image[0]
-large = made[:, 12:-12, 12:-12]
-patched = texture.quilt(little, 160, 40, seed=3).pixels
-pictures = {"tiles": little.tile(1, 2, 2), "quilt": patched, "Gram": large.cpu().clamp(0, 1)}
-alt = "four times the sample; arms in many places; tips and arms, none of them like another"
+large = by_fire[-1][:, 12:-12, 12:-12]
+pictures = {"tiles": complex_.tile(1, 2, 2), "quilt": quilted[1].pixels, "Gram": large}
+alt = "four times the sample; arms in many places; strands and tips, none of them like another"
 show.images(list(pictures.values()), list(pictures), height=3.2, alt=alt)
 
 # %%
 similar = [texture.autocorrelation(p) for p in pictures.values()]
-repeats = [texture.repetition(p, 40) for p in pictures.values()]
+repeats = [texture.repetition(p, 64) for p in pictures.values()]
 titles = [f"{name}: {r:.2f} at most" for name, r in zip(pictures, repeats, strict=True)]
-alt = "tiles: red again at the borders; quilt and Gram: red in the middle only"
+alt = "tiles: red again at the borders; quilt: faint spots off the middle; Gram: red in the middle only"
 show.maps(similar, titles, signed=True, height=2.6, alt=alt)
 
 # %%
@@ -468,7 +480,7 @@ assert repeats[0] > 0.99
 assert max(repeats[1:]) < 0.7
 
 # %% [markdown]
-# The numbers are the largest values at shifts of 40 pixels or more. Tiles repeat perfectly. The quilt
+# The numbers are the largest values at shifts of 64 pixels or more. Tiles repeat perfectly. The quilt
 # repeats its pieces too, but at many different shifts, and the autocorrelation averages over the whole
 # picture: it finds *regular* repetition, not copies.
 
@@ -479,30 +491,28 @@ assert max(repeats[1:]) < 0.7
 # sample is nearest? We paint the pixel in the colour of that place: a piece that was copied comes out as a
 # smooth patch of the colour chart.
 #
+# The four methods made textures of 160 pixels from the same 128, each of which we ask for the upper left 96.
+#
 # **Question.** Which of the four methods will show the largest pieces? Is any free of them?
 
 # %% slide="subslide"
-by_method = {
-    "pixels": texture.by_pixels(little, 96, 11, progress=None).pixels,
-    "quilt": texture.quilt(little, 96, 40, seed=3).pixels,
-    "histograms": texture.by_statistics(little, 96),
-    "Gram": large[:, :96, :96].cpu().clamp(0, 1),
-}
-sources = {name: texture.nearest_source(p, little) for name, p in by_method.items()}
+methods = dict(zip(texture.METHODS, ("pixels", "quilt", "histograms", "Gram"), strict=True))
+by_method = {n: texture.stored(f"anemone_{m}")[:, :96, :96] for m, n in methods.items()}
+sources = {name: texture.nearest_source(p, complex_) for name, p in by_method.items()}
 
 
 # %%
 def painted_by_place(source: torch.Tensor) -> torch.Tensor:
     """Red by row, blue by column, green towards the upper left."""
-    place = source / 79
+    place = source / 127
     return torch.stack([place[0], 0.8 * (1 - place.mean(0)), place[1]])
 
 
-chart = torch.stack(torch.meshgrid(torch.arange(80), torch.arange(80), indexing="ij"))
+chart = torch.stack(torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij"))
 alt = (
     "pixels and quilt: large patches of smooth colour; histograms and Gram: confetti, Gram coarser"
 )
-pictures = [little, *by_method.values(), *map(painted_by_place, [chart, *sources.values()])]
+pictures = [complex_, *by_method.values(), *map(painted_by_place, [chart, *sources.values()])]
 titles = ["sample", *by_method, "colour chart", *(f"{name}: from" for name in by_method)]
 show.images(pictures, titles, columns=5, height=2.0, alt=alt)
 
@@ -513,7 +523,7 @@ def continued(source: torch.Tensor) -> float:
 
 
 noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
-sources["white noise"] = texture.nearest_source(noise, little)
+sources["white noise"] = texture.nearest_source(noise, complex_)
 copied = {name: continued(source) for name, source in sources.items()}
 show.bars(list(copied), copied.values(), "share of places that continue both neighbours")
 
@@ -522,9 +532,9 @@ assert min(copied["pixels"], copied["quilt"]) > 3 * copied["Gram"]
 assert copied["Gram"] < 0.3
 
 # %% [markdown]
-# Copying shows: long runs of pixels whose sources are neighbours too. The Gram texture has hardly more of
-# them than white noise, which copies nothing. It does resemble the sample everywhere; it does not cut
-# pieces out of it.
+# Copying shows: long runs of pixels whose sources are neighbours too. White noise, which copies nothing,
+# has some by chance, and the Gram texture only a little more. It does resemble the sample everywhere; it
+# does not cut pieces out of it.
 
 # %% [markdown]
 # ## One network, three sizes
@@ -557,16 +567,23 @@ assert far[2] < far[1]
 # %% [markdown]
 # ## All four, side by side
 
+#
+# The same size from the same sample, the Gram matrices those of one network (SqueezeNet) after up to 200
+# steps; 128 of 160 pixels are shown. **Question.** The stones look the same all over, the anemone does not.
+# Which method will mind?
+
 # %%
-rows = [
-    [sample, one, quilt.pixels[:, :128, :128], linear, learned]
-    for sample, one, quilt, linear, learned in zip(
-        (simple, complex_), by_pixel, quilted, pair, (leaves[1], ladder[-1]), strict=True
-    )
-]
-flat = [picture for row in rows for picture in row]
+flat = []
+for name, sample in (("stones", stones), ("anemone", complex_)):
+    flat += [sample, *(texture.stored(f"{name}_{method}")[:, :128, :128] for method in methods)]
 titles = ["sample", "pixel by pixel", "quilt", "linear filters", "Gram matrices"] * 2
-show.images(flat, titles, columns=5, height=2.3, alt="two samples, four textures each")
+alt = "two samples and four textures of each: the linear filters lose courses and arms, pixel by pixel makes stairs of the anemone"
+show.images(flat, titles, columns=5, height=2.6, alt=alt)
+
+# %% [markdown]
+# The linear filters mind most, even with the stones: grain, but no courses. The Gram matrices keep the courses,
+# and of the anemone arms and tips, not their order. The copies keep what fits into a patch or a window: pixel by
+# pixel paints stones, but the arms are wider than its 11 pixels, and once a wrong piece is there it goes on.
 
 # %% [markdown] slide="subslide"
 # | | copies | describes | keeps shapes | new content | any size |

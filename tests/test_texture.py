@@ -9,6 +9,8 @@ import torch
 from torch.nn import functional
 
 from course_utils import images, layers, models, texture
+from course_utils.common import paths
+from course_utils.texture import converged
 from course_utils.widgets import texture as explorer
 
 
@@ -485,3 +487,53 @@ def test_the_step_of_the_explorer_runs_no_network(squeezenet, monkeypatch):
 def test_the_explorer_knows_the_layers_of_two_networks():
     with pytest.raises(ValueError, match="network: tiny; accepted: vgg16_hed, squeezenet1_1"):
         explorer.texture_explorer(tiny_net())
+
+
+# ------------------------------------------------------------------ what is stored
+
+
+def test_every_stored_texture_is_there_and_no_other():
+    ladder = [name for network in texture.LAYERS for name in converged.names_of_ladder(network)]
+    names = ladder + converged.names_compared()
+    files = {path.name for path in paths.data("textures").iterdir()}
+    assert files == {f"{name}.webp" for name in names} | {"ladder.json"}
+    assert set(texture.costs()) == set(ladder)
+    for name in names:
+        side = converged.COMPARED_SIDE
+        if name in ladder:
+            side = next(v for k, v in converged.LADDER_SIDES.items() if name.startswith(k))
+        assert texture.stored(name).shape == (3, side, side), name
+
+
+def test_each_rung_has_converged_the_deep_ones_no_less():
+    for name, cost in texture.costs().items():
+        losses = cost["losses"]
+        assert len(losses) == 1 + converged.STEPS, name
+        assert losses[-1] < 0.002 * losses[0], name
+
+
+@pytest.mark.parametrize("deepest", ["relu1", "fire3", "fire5"])
+def test_a_stored_rung_is_nearer_to_the_sample_than_the_rung_above(squeezenet, deepest):
+    """In the statistics of its own layers; a compressed file has lost some of it."""
+    names = texture.LAYERS["squeezenet1_1"]
+    names = names[: names.index(deepest) + 1]
+    sample = texture.SAMPLES[converged.LADDER_SAMPLE].pixels()
+    noise = torch.rand(3, 256, 256, generator=torch.manual_seed(0))
+    found = [
+        texture.describe(squeezenet, picture[None], names)
+        for picture in (sample, texture.stored(f"squeezenet1_1_{deepest}"), noise)
+    ]
+    gaps = [
+        sum(((one[k] - found[0][k]).norm() / found[0][k].norm()).item() for k in names)
+        for one in found[1:]
+    ]
+    assert gaps[0] < 0.3 * gaps[1]
+
+
+def test_unknown_rungs_and_textures_are_named(squeezenet):
+    with pytest.raises(ValueError, match="deepest='fire6'"):
+        texture.rung(squeezenet, "fire6")
+    with pytest.raises(ValueError, match="name='anemone_grams'.*'anemone_gram'"):
+        texture.stored("anemone_grams")
+    with pytest.raises(ValueError, match="method='grams'"):
+        texture.compared(squeezenet, torch.rand(3, 32, 32), "grams")

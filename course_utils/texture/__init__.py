@@ -4,10 +4,12 @@
     copying.py         pixel by pixel, and patch by patch
     statistics.py      by the histograms of linear filters' answers
     gram_matrices.py   by the Gram matrices of a network's feature maps
+    converged.py       large textures that took minutes, stored
 
 Samples and results are pixels (3,H,W) in 0-1.
 """
 
+from course_utils.texture.converged import METHODS, compared, converge, costs, rung, stored
 from course_utils.texture.copying import (
     Copy,
     autocorrelation,
@@ -42,6 +44,7 @@ from course_utils.texture.statistics import (
 __all__ = [
     "Copy",
     "LAYERS",
+    "METHODS",
     "SAMPLES",
     "Sample",
     "Statistic",
@@ -50,6 +53,9 @@ __all__ = [
     "breaks",
     "by_pixels",
     "by_statistics",
+    "compared",
+    "converge",
+    "costs",
     "covariance",
     "describe",
     "features",
@@ -63,6 +69,8 @@ __all__ = [
     "quilt",
     "repetition",
     "responses",
+    "rung",
+    "stored",
     "style_loss",
     "synthesise",
 ]

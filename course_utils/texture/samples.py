@@ -39,7 +39,7 @@ SAMPLES = {
     "leaves": Sample("painting", "painter_on_his_way_to_work", 350, 8, 128),
     "anemone": Sample("photo", "fish9", 106, 50, 128),
     "spines": Sample("photo", "hedgehog", 105, 140, 100),
-    "stones": Sample("photo", "great_pyramid_of_giza", 165, 150, 128),
+    "stones": Sample("photo", "great_pyramid_of_giza", 104, 136, 128),
     "cobbles": Sample("painting", "cafe_terrace_at_night", 410, 275, 84),
     "squiggles": Sample("photo", "pillow", 95, 75, 72),
 }
