@@ -1,6 +1,7 @@
 """What the pages say: of the lectures, what the lectures say; of files, what is there."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 
 import grimp
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 LECTURES = sorted((ROOT / "lectures").glob("[0-9]*.py"))
@@ -179,3 +181,26 @@ def test_the_functions_that_the_story_names_exist():
         found = [one for one in homes if importlib.util.find_spec(one)]
         assert found, f"{module}.{name}: no such module"
         assert hasattr(importlib.import_module(found[0]), name), f"{module}.{name}"
+
+
+# ------------------------------------------------------------------ the lectures' pictures
+
+COVERS = ROOT / "docs" / "pictures" / "lectures"
+RECIPES = json.loads((COVERS / "covers.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
+def test_a_lecture_has_a_picture_of_the_size_of_all_with_an_alternative(path):
+    with Image.open(COVERS / f"{path.stem}.webp") as picture:
+        assert picture.size == (480, 270)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    alt = RECIPES[path.stem]["alt"]
+    assert f'<img src="docs/pictures/lectures/{path.stem}.webp" width="180" alt="{alt}">' in readme
+
+
+def test_the_pictures_are_of_photos_without_conditions_and_thank_their_makers():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for recipe in RECIPES.values():
+        assert not re.search(r"BY|GPL", recipe["credit"])
+        for maker in re.findall(r"(?:Photos?: |and |; )([A-Z]\w+(?: \w+)?),", recipe["credit"]):
+            assert maker in readme
