@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 COMMENT, LEAD, TEXT = 45, 40, 75
 """Words: of a comment beside a picture, of what may stand above it, and of a slide of text."""
 
-ROWS = 9
+ROWS = 8
 """Of a table of words."""
 
 ROLE = "deck"
@@ -112,19 +112,24 @@ def blocks(source: str) -> list[str]:
     return [one for one in found if one.strip()]
 
 
-def cut(notebook: NotebookNode, mistakes: dict[str, list[str]] | None = None) -> NotebookNode:
+def cut(
+    notebook: NotebookNode,
+    mistakes: dict[str, list[str]] | None = None,
+    drawn: Iterable[str] = (),
+) -> NotebookNode:
     """The slides of a notebook, as a notebook in which each slide begins with its title's cell.
 
     Args:
         notebook: a lecture, with or without outputs; it is not changed.
         mistakes: exercise -> what to say about known mistakes; into the notes.
+        drawn: the exercises whose check draws a picture, which needs a slide of its own.
 
     Returns:
         A notebook for jupyterlab-rise: `slideshow` metadata, and `deck` metadata with a cell's
         role, on the first cell of a slide also its kind, its notes and its minutes. Every code
         cell of the notebook is in it once, in the same order.
     """
-    made = _Cutter(mistakes or {}).slides(notebook.cells)
+    made = _Cutter(mistakes or {}, set(drawn)).slides(notebook.cells)
     _time(made, notebook)
     metadata = copy.deepcopy(notebook.metadata)
     metadata.pop("widgets", None)
@@ -138,8 +143,9 @@ def cut(notebook: NotebookNode, mistakes: dict[str, list[str]] | None = None) ->
 class _Cutter:
     """Goes through a notebook's cells once; `here` is the slide that is being filled."""
 
-    def __init__(self, mistakes: dict[str, list[str]]) -> None:
-        self.mistakes, self.made, self.title, self.waiting = mistakes, [], "", []
+    def __init__(self, mistakes: dict[str, list[str]], drawn: set[str]) -> None:
+        self.mistakes, self.drawn = mistakes, drawn
+        self.made, self.title, self.waiting = [], "", []
         self.here = Slide("")
 
     def slides(self, cells: Iterable[NotebookNode]) -> list[Slide]:
@@ -304,9 +310,10 @@ class _Cutter:
             self.here.notes.append("What often goes wrong:\n" + "\n".join(f"- {s}" for s in told))
 
     def check(self, cell: NotebookNode) -> None:
-        """The verdict, and what the answer should look like, on a slide of their own."""
-        self.new("picture", title=self.here.title)
-        self.here.minutes = 0.0
+        """The verdict; with what the answer should look like on a slide of its own."""
+        if cell.metadata["nbgrader"]["grade_id"].removesuffix("-check") in self.drawn:
+            self.new("picture", title=self.here.title)
+            self.here.minutes = 0.0
         self.put(cell, "check")
         self.here.closed = True
 

@@ -163,7 +163,7 @@ def test_slides_show_the_lecture_and_a_slider_changes_the_picture(page, serve, s
     screenshot("first")
     page.get_by_role("button", name="Run all cells").click()
     page.get_by_role("button", name=re.compile(r"Stop: cell \d+ of \d+")).wait_for()
-    page.wait_for_selector("#course-run-all[data-done]", timeout=180_000)
+    page.wait_for_selector("#course-run-all[data-done]", timeout=400_000)
     explorer = page.locator(".course-explorer")
     explorer.wait_for(state="attached")
     slide = explorer.evaluate(SLIDE)

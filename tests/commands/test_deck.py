@@ -76,7 +76,7 @@ def test_an_exercise_has_its_code_hints_and_known_mistakes():
     asked = "**Exercise 1 (easy, 5 minutes).** Write it.\n\n"
     asked += "<details><summary>Hint</summary>x*x</details>"
     nb = nbformat.v4.new_notebook(cells=[text("## Squares"), text(asked), stub, check])
-    found = grouped(deck.cut(nb, {"area": ["You took the circumference."]}))
+    found = grouped(deck.cut(nb, {"area": ["You took the circumference."]}, ["area"]))
     assert kinds(found)[-2:] == ["code", "picture"]
     told, title, cells = found[-2]
     assert title == "Exercise 1 (easy, 5 minutes)"
@@ -84,6 +84,8 @@ def test_an_exercise_has_its_code_hints_and_known_mistakes():
     assert "circumference" in told["notes"]
     assert "x*x" in told["notes"]
     assert told["minutes"] == 5
+    plain = grouped(deck.cut(nb))
+    assert [role for role, _ in plain[-1][2]] == ["lead", "code", "check"], "a slide of one line"
 
 
 def test_what_is_marked_for_the_speaker_or_skipped_is_on_no_slide():
@@ -100,7 +102,7 @@ class TestEveryLecture:
     @pytest.fixture
     def made(self, name):
         notebook = nbformat.read(paths.root() / "notebooks" / f"{name}.ipynb", 4)
-        return notebook, deck.cut(notebook, slides.mistakes(name))
+        return notebook, deck.cut(notebook, slides.mistakes(name), slides.drawn(name))
 
     def test_no_code_is_lost(self, made):
         notebook, nb = made
