@@ -22,6 +22,7 @@ import types
 REAL = {"", "images", "models", "layers", "exercises", "grading", "grading.sandboxed"} | {
     *("common", "checking"),
     *(f"common.{name}" for name in ("decoding", "errors", "gate", "paths")),
+    *(f"common.{name}" for name in ("transformer", "weights")),
     *(f"checking.{name}" for name in ("core", "networks", "scopes", "sources", "running")),
     *(f"grading.sandboxed.{name}" for name in ("landlock", "wire", "warm", "worker", "outline")),
 }

@@ -29,7 +29,7 @@ import psutil
 import tqdm
 
 from course_utils.common import paths
-from course_utils.grading.trusted import collect, judge, marker, sandbox
+from course_utils.grading.trusted import collect, judge, marker, processes, sandbox
 from course_utils.grading.trusted.journal import Journal
 
 if TYPE_CHECKING:
@@ -463,7 +463,7 @@ class _Crew:
 
     def __init__(self, pending: list[Task], settings: Settings, run: Run, journal: Journal) -> None:
         self.waiting, self.settings, self.run, self.journal = deque(pending), settings, run, journal
-        self.left, self.judges, self.looked = len(pending), {}, 0.0
+        self.left, self.judges, self.looked, self.highest = len(pending), {}, 0.0, 0
         limits = settings.limits
         self.seconds = limits.total + limits.start * (1 + limits.restarts) + _PATIENCE
         self.listening = selectors.DefaultSelector()
@@ -559,8 +559,11 @@ class _Crew:
         """Adds up the memory of all processes of the run."""
         if now - self.looked > _TICK:
             self.looked = now
-            used = sum(map(sandbox.memory, sandbox.family(os.getpid())))
-            self.run.peak_memory_mib = max(self.run.peak_memory_mib, used >> 20)
+            members = sandbox.family(os.getpid())
+            used = sum(map(sandbox.memory, members))
+            if used > self.highest:  # workers share most of theirs with their parent
+                self.highest, used = used, sum(map(processes.shared, members))
+                self.run.peak_memory_mib = max(self.run.peak_memory_mib, used >> 20)
 
 
 def _ending(process: subprocess.Popen) -> str:

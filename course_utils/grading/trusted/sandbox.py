@@ -35,6 +35,7 @@ COURSE_FILES = (
     *("__init__.py", "images.py", "models.py", "layers.py"),
     *("exercises/__init__.py", "grading/__init__.py"),
     *(f"common/{name}.py" for name in ("__init__", "decoding", "errors", "gate", "paths")),
+    *(f"common/{name}.py" for name in ("transformer", "weights")),
     *(f"checking/{name}.py" for name in ("__init__", "core", "networks", "running")),
     *(f"checking/{name}.py" for name in ("scopes", "sources")),
     *(f"grading/sandboxed/{n}.py" for n in ("__init__", "landlock", "wire", "warm")),
