@@ -133,7 +133,7 @@ titles = [name.replace("_", "\n", 1).replace("_", " ") for name in names]
 show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower and a panda like it")
 
 # %% [markdown]
-# Above all more of the photo: the small networks emboss the cat's eyes and the bars of the tower, the wide
+# Above all more of the photo: the small network embosses the cat's eyes and the bars of the tower, the wide
 # ones draw them. Kandinsky is known by thin black lines on cream, Hokusai by his blue and sand. But no network
 # takes over what makes the pictures *theirs*: no circle, no wave. Gram matrices know strokes and colours, not
 # things.
