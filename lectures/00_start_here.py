@@ -314,13 +314,13 @@ print("largest change of any colour of any pixel:", f"{change.abs().max():.3f} o
 # | frozen weights | 冻结的权重 | weights that are not changed |
 # | adversarial example | 对抗样本 | a picture changed so little that we see nothing, misclassified |
 
-# %% [markdown]
+# %% [markdown] slide="skip"
 # ## The map of the course
 #
 # Start anywhere whose prerequisites you have; the shortest ways to a painting of your own and to the test
 # that maps must pass are 00, 06, 10, 14, 13, 15 and 00, 05 to 09.
 
-# %%
+# %% slide="skip"
 start_here.course_map()
 
 # %% [markdown] slide="skip"

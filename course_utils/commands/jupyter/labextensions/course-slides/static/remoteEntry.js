@@ -112,7 +112,7 @@
       scale(value);
       const ratio = shown.length && proportion(shown[0]);
       let found = null;
-      for (const share of [1, 0.74, 0.68, 0.6, 0.52]) {
+      for (const share of code.length ? [1] : [1, 0.74, 0.68, 0.6, 0.52]) {
         const room = words(share);
         if (!room) continue;
         show.style.width = `${room[0]}px`;
