@@ -174,6 +174,46 @@ if os.fork() == 0:
     os.setsid()
     os.execvp("sleep", ["sleep", "76543.25"])
 """
+TAKES_ORDERS = """
+os.set_blocking(100, False)
+try:
+    taken = os.read(100, 1 << 20)
+except BlockingIOError:
+    taken = b""
+"""
+JOINS = """
+import ctypes
+system = ctypes.CDLL(None)
+refused = sum(call == -1 for call in (system.unshare(0x10000000), system.setns(0, 0)))
+"""
+BECOMES_ROOT = """
+refused = 0
+for call in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]),
+             lambda: os.chroot("/tmp")):
+    try:
+        call()
+    except OSError:
+        refused += 1
+"""
+DEVICES = """
+refused = 0
+for device in ("/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/kvm"):
+    try:
+        open(device, "rb")
+    except OSError:
+        refused += 1
+try:
+    os.mknod("/tmp/device", 0o60666, os.makedev(8, 0))
+except OSError:
+    refused += 1
+"""
+SEEN = """
+seen = []
+def saliency_map(model, x, classes):
+    seen.append(x)
+    return seen[0].sum(1)
+"""
+
 SURROUNDINGS = {
     "patches-comparisons": attack(
         "torch.allclose = torch.equal = numpy.allclose = lambda *a, **k: True\n"
@@ -250,6 +290,30 @@ SURROUNDINGS = {
     "exits-at-once": attack("os._exit(0)"),
     "crashes": attack("import ctypes; ctypes.string_at(0)"),
     "leaves-processes": attack(LEAVES, works="left.poll() is None"),
+    "sets-hooks": attack("sys.settrace(lambda *a: None)", works="sys.gettrace()"),
+    "patches-exec": attack(
+        "builtins.exec = builtins.compile = lambda *a, **k: None", works="builtins.exec(1) is None"
+    ),
+    "stops-clocks": attack(
+        "time.sleep = lambda s: None\ntime.monotonic = time.time = lambda: 0.0",
+        works="time.time() == 0.0",
+    ),
+    "reads-the-pipe": attack(TAKES_ORDERS, works="taken is not None"),
+    "joins-namespaces": attack(JOINS, works="refused == 2"),
+    "becomes-root": attack(BECOMES_ROOT, works="refused == 4"),
+    "asks-for-devices": attack(DEVICES, works="refused == 5"),
+    "closes-everything": attack("os.closerange(0, 256)"),
+    "joins-the-pipes": attack("os.dup2(100, 101)"),
+    "ends-in-words": attack("raise SystemExit('graded: 3 of 3')"),
+    "ends-generators": attack("raise GeneratorExit()"),
+    "many-errors": attack(
+        "raise ExceptionGroup('x' * 10**6, [ValueError(i) for i in range(9999)])"
+    ),
+    "keys-that-agree": attack(
+        "class Key(str):\n    __hash__ = lambda s: 0\n    __eq__ = lambda s, o: True",
+        "{Key('value'): 1, Key('fault'): 2}",
+    ),
+    "keeps-earlier-cases": SEEN,
 }
 QUIET = (
     ("agrees-with-everything", "pickles"),
@@ -263,6 +327,11 @@ QUIET = (
     ("speaks-for-the-grader", "takes-sockets"),
     ("overlaps", "makes-files"),
     ("loops", "stops-itself"),
+    ("becomes-root", "joins-namespaces"),
+    ("asks-for-devices", "ends-in-words"),
+    ("ends-generators", "many-errors"),
+    ("closes-everything", "joins-the-pipes"),
+    ("keys-that-agree", "keeps-earlier-cases"),
 )
 """Pairs of these of which neither can be in the other's way: a lost worker is replaced."""
 
@@ -298,6 +367,13 @@ EXHAUSTS = {
 }
 
 FIRES = {
+    "closes-everything": "exit code 1",
+    "joins-the-pipes": "exit code 1",
+    "ends-in-words": "exit",
+    "ends-generators": "GeneratorExit",
+    "many-errors": "ExceptionGroup",
+    "keys-that-agree": "`dict`",
+    "keeps-earlier-cases": "shape|image|`noise`",
     "patches-worker": "instead of an answer",
     "uses-the-helper": "course's own|yourself",
     "calls-the-helper": "course's own|yourself",
