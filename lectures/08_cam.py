@@ -358,7 +358,7 @@ curves = {
 }
 
 # %% slide="subslide"
-alt = "left shares of all classes lie near one half up to block 6 and part at block 7"
+alt = "the left shares of all classes wander between .4 and .8 up to block 6 and part at block 7"
 show.lines(
     {name: (range(9), values) for name, values in curves.items()},
     "layer, from the stem (0) to the head (8)",
@@ -435,7 +435,7 @@ assert apart["Grad-CAM"][:, 7:].min() > 0.6
 # %% [markdown] slide="subslide"
 # Place by place the gradient knows something of the question early on: little at the stem, half of all at
 # block 6. With the mean it is luck what happens before block 7: at block 6 one pair
-# comes apart nearly as well as at the end and another not at all, at block 4 the map tends to the
+# comes apart nearly as well as at the end and another not at all, at block 4 one tends to the
 # *wrong* animal. That is the mean's fault. At the stem there is little to lose: the picture is finer, but
 # the question is hardly in it. A sharp map of an early layer is mostly a picture of the layer.
 
@@ -670,7 +670,7 @@ assert off.abs().mean() > 10
 # %% [markdown]
 # Seven places along a side cost a fifth of the overlap before the network makes any mistake: the map
 # is **coarse**. A side is off by half a cell and more, mostly outwards: a cell that the object only
-# touches lights up as a whole. Below, boxes end too early: the legs of the cock and of the Eskimo dog
+# touches lights up as a whole. Below, boxes end too early: the feet of the cock, the bear and the gorilla
 # carry little of the evidence. Evidence for a class is not the same as the object.
 
 # %% [markdown]
