@@ -318,7 +318,7 @@ print("largest change of any colour of any pixel:", f"{change.abs().max():.3f} o
 # ## The map of the course
 #
 # Start anywhere whose prerequisites you have; the shortest ways to a painting of your own and to the test
-# that maps must pass are 00, 06, 10, 14, 13, 15 and 00, 05 to 09.
+# that maps must pass are 00, 02, 06, 10, 13, 14, 15 and 00, 05 to 09.
 
 # %% slide="skip"
 start_here.course_map()

@@ -173,3 +173,17 @@ def test_the_talk_takes_eighty_minutes():
     text = (paths.root() / "docs" / "instructor.md").read_text(encoding="utf-8")
     talk = text.split("## One talk of 80 minutes")[1].split("## ")[0]
     assert sum(map(int, re.findall(r"^\| (\d+) \|", talk, re.MULTILINE))) == 80
+
+
+def test_the_shortest_ways_on_the_map_hold_all_that_is_needed():
+    first = (paths.root() / "lectures" / f"{onward.START}.py").read_text(encoding="utf-8")
+    said = re.search(r"that maps must pass are ([\d, ]+) and (\d\d), (\d\d) to (\d\d)\.", first)
+    painting, test = said[1].split(", "), [said[2]]
+    test += [f"{n:02d}" for n in range(int(said[3]), int(said[4]) + 1)]
+    needs = {lecture.number: lecture.needs for lecture in lectures.every()}
+    for way, last in ((painting, "15"), (test, "09")):
+        assert way[-1] == last
+        for place, number in enumerate(way):
+            assert set(needs[number]) <= set(way[:place])
+        wanted = {last}.union(*(needs[number] for number in way))
+        assert set(way) == wanted
