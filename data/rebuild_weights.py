@@ -31,13 +31,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from course_utils.common.weights import decode
+from course_utils.common.weights import decode, in_8_bits
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
 STEP = 0.05  # of a row's root mean square: 1.4 % of it is lost, and 6.4 bits are left of a weight
-FEW = 5000  # values: smaller tensors are not worth any loss
 
 # torchvision's position of each layer of SqueezeNet 1.1 in `features`
 SQUEEZENET_FIRES = dict(zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True))
@@ -118,7 +117,7 @@ def vgg16_hed(package: Path) -> dict[str, Tensor]:
                 layer = file[f"block{block}/layers/conv2d{f'_{i}' if i else ''}/vars"]
                 convolutions[str(position)] = from_keras(layer["0"][:], layer["1"][:])
     convolutions["0"] = fold_preprocessing(*convolutions["0"])
-    return in_8_bits(named_tensors(convolutions))
+    return in_8_bits(named_tensors(convolutions), STEP)
 
 
 def efficientnet_lite0(package: Path) -> dict[str, Tensor]:
@@ -169,33 +168,7 @@ def vit_small(package: Path) -> dict[str, Tensor]:
                 ours[f"{block}.{name}.{part}"] = theirs[f"{layer}.{name}.{part}"]
             for k in (1, 2):
                 ours[f"{block}.ls{k}.gamma"] = theirs[f"{layer}.layer_scale{k}.lambda1"]
-    return in_8_bits(ours, keep="pos_embed")
-
-
-def in_8_bits(weights: dict[str, Tensor], keep: str = "") -> dict[str, Tensor]:
-    """Matrices and kernels as whole numbers of steps, one length of step a row; the rest float16.
-
-    A step is `STEP` of the row's root mean square, or 1/127 of its largest weight, if that is more.
-
-    Args:
-        weights: float32 (...), by name.
-        keep: a large tensor that gets 16 bits nevertheless.
-
-    Returns:
-        NAME int8 (R,...) and NAME.scale float32 (R,) for tensors of `FEW` values and more with two
-        axes or more; NAME float16 for the others.
-    """
-    stored = {}
-    for name, tensor in weights.items():
-        if tensor.ndim < 2 or tensor.numel() < FEW or name == keep:
-            stored[name] = tensor.half()
-            continue
-        rows = tensor.flatten(1)
-        step = (STEP * rows.square().mean(1).sqrt()).maximum(rows.abs().amax(1) / 127)
-        step = step.clamp(min=torch.finfo(step.dtype).tiny)  # a row of zeros
-        stored[name] = (rows / step[:, None]).round().to(torch.int8).view(tensor.shape)
-        stored[f"{name}.scale"] = step
-    return stored
+    return in_8_bits(ours, STEP, keep="pos_embed")
 
 
 def packed(tensors: dict[str, Tensor]) -> bytes:

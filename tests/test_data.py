@@ -332,7 +332,9 @@ def test_a_matrix_in_8_bits_is_off_by_half_a_step_at_most(rebuild):
     rows = torch.randn(30, 20, 3, 3, generator=torch.manual_seed(0))
     rows *= torch.logspace(-3, 2, 30).view(-1, 1, 1, 1)  # each row has a step of its own
     rows[4, 0, 0, 0] = 50 * rows[4].std()  # with steps of rms / 20 this one would not fit 8 bits
-    stored = rebuild.in_8_bits({"w": rows, "kept": rows, "b": rows[:, 0, 0, 0]}, keep="kept")
+    stored = rebuild.in_8_bits(
+        {"w": rows, "kept": rows, "b": rows[:, 0, 0, 0]}, rebuild.STEP, keep="kept"
+    )
     assert stored["w"].dtype == torch.int8
     assert {name: t.dtype for name, t in stored.items() if name in ("kept", "b")} == {
         "kept": torch.float16,
@@ -350,7 +352,7 @@ def test_a_matrix_in_8_bits_is_off_by_half_a_step_at_most(rebuild):
 def test_a_row_of_zeros_stays_zero(rebuild):
     rows = torch.randn(80, 80, generator=torch.manual_seed(0))
     rows[3] = 0
-    found = opened(rebuild, rebuild.in_8_bits({"w": rows}))["w"]
+    found = opened(rebuild, rebuild.in_8_bits({"w": rows}, rebuild.STEP))["w"]
     assert found.isfinite().all()
     assert not found[3].any()
 

@@ -4,7 +4,7 @@ A matrix that may lose a little is stored in 8 bits: whole numbers (int8) and, a
 one step is worth in each row (one row: all weights that make one output channel). What has to keep
 its value is stored as its bytes, all first bytes before all second ones (uint8, with an axis of 2
 for float16 and of 4 for float32 in front): signs and exponents, side by side, are what gzip can
-shorten. `data/rebuild_weights.py` writes such files.
+shorten. `data/rebuild_weights.py` writes such files; the painters of lecture 16 are in 8 bits, too.
 """
 
 import gzip
@@ -17,6 +17,7 @@ from torch import Tensor
 from course_utils.common import paths
 
 BY_BYTES = {2: torch.float16, 4: torch.float32}
+FEW = 5000  # values: smaller tensors are not worth any loss
 
 
 def read_weights(name: str) -> dict[str, Tensor]:
@@ -65,6 +66,32 @@ def decode(stored: dict[str, Tensor]) -> dict[str, Tensor]:
         elif not name.endswith(".scale"):
             weights[name] = tensor.float() if tensor.is_floating_point() else tensor
     return weights
+
+
+def in_8_bits(weights: dict[str, Tensor], step: float = 0, keep: str = "") -> dict[str, Tensor]:
+    """Matrices and kernels as whole numbers of steps, one length of step a row; the rest float16.
+
+    Args:
+        weights: float32 (...), by name; whole numbers stay as they are.
+        step: of a row's root mean square: the coarser, the better gzip shortens it. It is at least
+            1/127 of the row's largest weight, and that where none is given.
+        keep: a large tensor that gets 16 bits nevertheless.
+
+    Returns:
+        NAME int8 (R,...) and NAME.scale float32 (R,) for tensors of `FEW` values and more with two
+        axes or more; NAME float16 for the others. `decode` turns it back.
+    """
+    stored = {}
+    for name, tensor in weights.items():
+        if tensor.ndim < 2 or tensor.numel() < FEW or name == keep:
+            stored[name] = tensor.half() if tensor.is_floating_point() else tensor
+            continue
+        rows = tensor.flatten(1)
+        length = (step * rows.square().mean(1).sqrt()).maximum(rows.abs().amax(1) / 127)
+        length = length.clamp(min=torch.finfo(length.dtype).tiny)  # a row of zeros
+        stored[name] = (rows / length[:, None]).round().to(torch.int8).view(tensor.shape)
+        stored[f"{name}.scale"] = length
+    return stored
 
 
 def _joined(planes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from course_utils import models
-from course_utils.common import paths
+from course_utils.common import paths, weights
 from course_utils.common.errors import unknown
 from course_utils.fast_style.loss import Recipe
 from course_utils.fast_style.network import TransformNetwork
@@ -21,7 +21,7 @@ from course_utils.images import Picture
 
 
 def save(trained: Trained, folder: str | Path, name: str) -> Path:
-    """Writes NAME.safetensors (16-bit weights, the recipe with them) and NAME.json (the log).
+    """Writes NAME.safetensors (kernels in 8 bits, the recipe with them) and NAME.json (the log).
 
     Returns:
         The path of the former. Existing files are replaced.
@@ -29,7 +29,7 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = trained.network.state_dict()
-    half = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in state.items()}
+    stored = weights.in_8_bits({k: v.cpu() for k, v in state.items()})
     recipe = dataclasses.asdict(trained.recipe)
     facts = {"steps done": trained.steps, "seconds": round(trained.seconds, 1)}
     facts["processor seconds"] = round(trained.processor_seconds, 1)
@@ -43,7 +43,7 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
         "facts": json.dumps(facts),
     }
     path = folder / f"{name}.safetensors"
-    save_file({k: v.contiguous() for k, v in half.items()}, path, metadata)
+    save_file({k: v.contiguous() for k, v in stored.items()}, path, metadata)
     log = {"recipe": recipe, "facts": facts, "photos": trained.photos, "log": trained.log}
     (folder / f"{name}.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     return path
@@ -144,9 +144,7 @@ def load(style: str | Path, device: str | torch.device | None = None) -> Transfo
             f"style: {path.name} does not fit its own description {metadata['architecture']}: "
             f"{odd[0]} is {found.get(odd[0], 'missing')}, expected {wanted.get(odd[0], 'nothing')}"
         )
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    network.load_state_dict(tensors)
     network.eval().requires_grad_(False)
     return network.to(models.default_device() if device is None else torch.device(device))
 
@@ -181,7 +179,7 @@ def _opened(path: Path) -> tuple[TransformNetwork, dict[str, str], dict[str, Ten
         )
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
         network = TransformNetwork(**json.loads(metadata["architecture"]))
-    return network, metadata, tensors
+    return network, metadata, weights.decode(tensors)
 
 
 def training_log(style: str | Path) -> dict:
