@@ -2,10 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-import timm
 import torch
-from timm.layers import set_fused_attn
-from timm.utils import AttentionExtract
 from torch import Tensor, nn
 
 from course_utils import attention, images, models
@@ -25,6 +22,9 @@ def transformer() -> Scene:
 
 def timms(scene: Scene, fused: bool) -> nn.Module:
     """timm's own network with the same weights; the switch counts while it is built."""
+    import timm
+    from timm.layers import set_fused_attn
+
     set_fused_attn(fused)
     try:
         made = timm.create_model("vit_small_patch14_dinov2", num_classes=0, dynamic_img_size=True)
@@ -41,6 +41,8 @@ def course_look(scene: Scene) -> Callable[[], Tensor]:
 
 def timm_extract(scene: Scene) -> Callable[[], Tensor]:
     """Hooks at the dropout after each softmax, which timm finds by name."""
+    from timm.utils import AttentionExtract
+
     extract = AttentionExtract(timms(scene, fused=False), method="hook")
 
     def call() -> Tensor:
