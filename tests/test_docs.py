@@ -198,6 +198,15 @@ def test_a_lecture_has_a_picture_of_the_size_of_all_with_an_alternative(path):
     assert f'<img src="docs/pictures/lectures/{path.stem}.webp" width="180" alt="{alt}">' in readme
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_figure_that_a_picture_is_cut_out_of_is_still_in_its_lecture(name):
+    recipe = RECIPES[name]
+    source = (ROOT / "lectures" / f"{recipe.get('from', name)}.py").read_text(encoding="utf-8")
+    source = re.sub(r'"\s*f?"', "", source)  # texts that go on in the next line
+    made = " of “" in recipe["figure"]  # an explorer's own words
+    assert ("widgets." if made else recipe["figure"]) in source
+
+
 def test_the_pictures_are_of_photos_without_conditions_and_thank_their_makers():
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     for recipe in RECIPES.values():

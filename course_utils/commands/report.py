@@ -1,6 +1,7 @@
 """How the slides of a deck look in a room: measured in a browser, slide by slide.
 
-`course slides --report` prints it; the browser tests hold decks to `LIMITS`.
+`course slides --report` prints it; `complaints` says what breaks a limit, and the browser
+tests hold decks to it.
 """
 
 import json
