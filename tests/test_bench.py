@@ -376,6 +376,13 @@ def test_the_verb_fails_where_results_disagree(monkeypatch, wrong, code):
     assert CliRunner().invoke(cli.app, ["bench", "--rows", "x"]).exit_code == 1
 
 
+def test_the_page_is_written_where_the_other_libraries_are_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(run, "bench", lambda chosen, *_: seen.append(chosen) or [])
+    assert CliRunner().invoke(cli.app, ["bench", "--page"]).exit_code == 0
+    assert seen == [[]]
+
+
 # --- The machine and its memory ----------------------------------------------------------------
 
 

@@ -213,6 +213,13 @@ def test_bench_has_an_environment_of_its_own(bench_machine):
     assert verb[-3:] == ["course_utils.commands.cli", "bench", "--quick"]
 
 
+def test_the_page_of_benchmarks_needs_no_environment_of_its_own(machine):
+    assert course.main(["bench", "--page"]) == 7
+    assert not (machine.root / ".venv-bench").exists()
+    (verb,) = machine.handed_over
+    assert verb[0] == str(course.venv_python(machine.root / ".venv"))
+
+
 def test_another_peer_updates_only_the_environment_of_the_benchmarks(bench_machine):
     root = bench_machine.root
     course.main(["bench"])

@@ -275,10 +275,9 @@ def bench(
     from course_utils.common import paths
 
     root = paths.root()
-    if Path(sys.prefix).name != ".venv-bench":
+    if not page and Path(sys.prefix).name != ".venv-bench":
         # The libraries compared with live in an environment of their own; course.py makes it.
-        flags = {"--quick": quick, "--page": page}
-        given = [*(["--rows", rows] if rows else []), *(name for name in flags if flags[name])]
+        given = [*(["--rows", rows] if rows else []), *(["--quick"] if quick else [])]
         command = [sys.executable, str(root / "course.py"), "bench", *given]
         raise typer.Exit(subprocess.run(command).returncode)
     from course_utils.bench import rows as known
