@@ -8,6 +8,7 @@ other studies stand.
 """
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from course_utils import (
     style,
     trust,
 )
-from course_utils.common import batches, paths, writing
+from course_utils.common import batches, composites, paths, writing
 from course_utils.trust.table import METHODS, Method
 
 VIT = "vit_small_dinov2_saliency"
@@ -85,14 +86,20 @@ def correct(model: models.Network, pixels: Tensor, classes: Tensor) -> Tensor:
     return given == classes
 
 
-def explanations(number: int = 8) -> dict:
-    """What of the name's probability is left when a map's first pixels go, or come back.
+def decided(number: int) -> tuple[models.Network, composites.Composites]:
+    """The transformer with its head, and scenes that it names by the object.
 
-    In each scene the head names the object, and would not on the bare background.
+    It names the object in each of them, and would not on the bare background.
     """
     model = attention.with_head(VIT, "cpu")
-    some = attention.scenes("test", each=1, seed=1).picked(range(0, 46, 3))
-    scenes = attention.decided(model, some).first(number)
+    some = attention.scenes("test", each=1, seed=1)
+    some = some.picked([*range(0, 46, 3), *range(1, 46, 3)])
+    return model, attention.decided(model, some).first(number)
+
+
+def explanations(number: int = 20) -> dict:
+    """What of the name's probability is left when a map's first pixels go, or come back."""
+    model, scenes = decided(number)
     x, classes, table = model.normalize(scenes.pixels), scenes.classes, {}
     for name, method in EXPLANATIONS.items():
         maps = method.explain(model, x, classes).float()
@@ -105,6 +112,35 @@ def explanations(number: int = 8) -> dict:
         **{"scenes": len(scenes), "objects": objects, "whole": rounded(scenes.confidence)},
         **{"shares": EXCHANGED, "methods": table},
     }
+
+
+def forgetting(number: int = 8, networks: int = 3) -> dict:
+    """Rank correlation of maps with those of networks that have forgotten their last blocks.
+
+    For each scene, over `networks` random networks. "two of them": between two networks that have
+    nothing in common, everything random in both. What two such maps share comes from the method.
+    """
+    model, scenes = decided(number)
+    x, classes = model.normalize(scenes.pixels), scenes.classes
+    last, *others = (f"block{i}" for i in range(12, 0, -1))
+    steps = {"block 12": [last], "12 to 7": [last, *others[:5]], "12 to 1": [last, *others]}
+    ways = {n: EXPLANATIONS[n] for n in ("last attention", "rollout", "class attention")}
+    trained = {n: way.explain(model, x, classes).float() for n, way in ways.items()}
+    found = {n: {step: torch.zeros(number) for step in steps} for n in ways}
+    blank = {n: [] for n in ways}
+    for seed in range(networks):
+        for step, blocks in steps.items():
+            forgetful = trust.randomised(model, ["head", *blocks], seed)
+            for n, way in ways.items():
+                maps = way.explain(forgetful, x, classes).float()
+                found[n][step] += trust.rank_correlation(trained[n], maps) / networks
+                if step == "12 to 1":
+                    blank[n].append(maps)
+    for n, maps in blank.items():
+        pairs = [trust.rank_correlation(a, b) for a, b in itertools.combinations(maps, 2)]
+        found[n]["two of them"] = torch.stack(pairs).mean(0)
+    kept = {n: {step: rounded(v) for step, v in kinds.items()} for n, kinds in found.items()}
+    return {"scenes": len(scenes), "networks": networks, "kept": kept}
 
 
 def pieces(each: int = 1) -> dict:
@@ -158,7 +194,16 @@ def neighbours(k: int = 5) -> dict:
     return {"k": k, "chance": round(last_layer.chance_precision(labels), 3), "precision": found}
 
 
-SURFACES = ("zebra", "tiger", "peacock", "strawberry", "corn", "broccoli", "iguana", "pineapple")
+SURFACES = (
+    "zebra",
+    "tiger",
+    "rainbow_lorikeet",
+    "strawberry",
+    "corn",
+    "broccoli",
+    "iguana",
+    "pineapple",
+)
 SHAPES = (
     "elephant",
     "horse",
@@ -184,7 +229,7 @@ def surface(name: str, side: int = 160) -> Tensor:
     return nnf.interpolate(part[None], side, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def conflicts(steps: int = 30, side: int = 196) -> tuple[dict, Image.Image]:
+def conflicts(steps: int = 30, side: int = 160) -> tuple[dict, Image.Image]:
     """Whose name is given to the shape of one thing with the surface of another?
 
     Every shape gets two surfaces, by style transfer with the features of VGG-HED, which is none
@@ -199,7 +244,7 @@ def conflicts(steps: int = 30, side: int = 196) -> tuple[dict, Image.Image]:
             other = SURFACES[(i + 3 * j) % len(SURFACES)]
             made = style.transfer(vgg, photo, surface(other), steps, size=side, progress=None)
             before.append(photo)
-            after.append(torch.where(mask, made.image.clamp(0, 1), photo))
+            after.append(torch.where(mask, made.pixels, photo))
             pairs.append([shape, other])
     found = {}
     for name in NETWORKS:
@@ -255,7 +300,7 @@ def inversions(side: int = 112, steps: int = 30) -> tuple[dict, Image.Image]:
 # ------------------------------------------------------------------ writing
 
 ARRAYS = (heads, vectors)
-STUDIES = (neighbours, pieces, missing, explanations, inversions, conflicts)
+STUDIES = (neighbours, pieces, missing, explanations, forgetting, inversions, conflicts)
 
 
 def keep_arrays(folder: Path, new: dict[str, np.ndarray]) -> None:
