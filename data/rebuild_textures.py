@@ -15,7 +15,36 @@ from torch import Tensor
 
 from course_utils import images, models, texture
 from course_utils.common import writing
+from course_utils.common.optimise import Result
 from course_utils.texture import converged
+
+
+def converge(model: models.Network, sample: Tensor, size: int, names: tuple[str, ...]) -> Result:
+    """`synthesise`, with as many steps as the deepest layers need."""
+    decay = 0.5 if model.name == "vgg16_hed" else 1.0
+    return texture.synthesise(model, sample, size, names, converged.STEPS, decay=decay, keep=2)
+
+
+def rung(model: models.Network, deepest: str) -> Result:
+    """One texture of the ladder: all of `texture.LAYERS` up to the deepest."""
+    names = texture.LAYERS[model.name]
+    sample = texture.SAMPLES[converged.LADDER_SAMPLE].pixels()
+    side = converged.LADDER_SIDES[model.name]
+    return converge(model, sample, side, names[: names.index(deepest) + 1])
+
+
+def compared(
+    model: models.Network, sample: Tensor, method: str, side: int = converged.COMPARED_SIDE
+) -> Tensor:
+    """A texture (3,side,side) in 0-1 by one of the methods; only "gram" asks the network."""
+    if method == "gram":
+        return converge(model, sample, side, texture.LAYERS[model.name]).image[0]
+    made = {
+        "pixels": lambda: texture.by_pixels(sample, side, 11).pixels,
+        "quilt": lambda: texture.quilt(sample, side, 48, seed=3).pixels,
+        "statistics": lambda: texture.by_statistics(sample, side),
+    }
+    return made[method]()
 
 
 def make(name: str, nets: dict[str, models.Network]) -> tuple[Tensor, dict | None]:
@@ -23,12 +52,12 @@ def make(name: str, nets: dict[str, models.Network]) -> tuple[Tensor, dict | Non
     for network in nets:
         if name.startswith(network):
             began = time.perf_counter()
-            run = texture.rung(nets[network], name.removeprefix(f"{network}_"))
+            run = rung(nets[network], name.removeprefix(f"{network}_"))
             took = {"evaluations": run.evaluations, "seconds": round(time.perf_counter() - began)}
             return run.image[0], {"losses": [round(v, 6) for v in run.losses], **took}
     sample, method = name.rsplit("_", 1)
     pixels = texture.SAMPLES[sample].pixels()
-    return texture.compared(nets[converged.COMPARED_NETWORK], pixels, method), None
+    return compared(nets[converged.COMPARED_NETWORK], pixels, method), None
 
 
 def rebuild(names: list[str], folder: Path) -> None:
@@ -46,9 +75,11 @@ def rebuild(names: list[str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    every = [n for network in texture.LAYERS for n in converged.names_of_ladder(network)]
+    every = converged.names_of_ladders() + converged.names_compared()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all by default")
     parser.add_argument("--out", type=Path, default=Path("build/textures"))
     given = parser.parse_args()
-    rebuild(given.names or every + converged.names_compared(), given.out)
+    if odd := set(given.names) - set(every):
+        parser.error(f"{', '.join(sorted(odd))}; accepted: {', '.join(every)}")
+    rebuild(given.names or every, given.out)

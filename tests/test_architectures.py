@@ -126,7 +126,11 @@ REFUSED = [
     ({"ascent.channel"}, GATED, r"size=64: a unit of this layer sees \d{3} pixels"),
     (RESIZED, {"ViT", "timm's Swin"}, r"x: images of \d+ x \d+ pixels are not for .*64"),
     ({"texture.describe", "texture.synthesise"}, {"ViT"}, r"x: images of \d+ x \d+ pixels are not"),
-    (MAPS, SWINS, r"layer='\w+': its output \(.*\) has its channels last"),
+    (
+        MAPS | {"attention.last_vector", "attention.vectors"},
+        SWINS,
+        r"layer='\w+': its output \(.*\) has its channels last",
+    ),
     ({"cam.guided_grad_cam"}, SWINS, "has its channels last"),
     (
         {
@@ -157,6 +161,7 @@ REFUSED = [
         set(architectures.ZOO) - {"ResNet", "SqueezeNet", "timm's ResNet"},
         r"model: how far a change reaches through \w+( \(.*\))? is not known",
     ),
+    ({"occlusion.convolution_work"}, OURS, "WithHead cannot be traced by torch.fx"),
     (
         {"occlusion.convolution_work"},
         {"ConvNeXt", "ShuffleNet", "timm's MNASNet"},

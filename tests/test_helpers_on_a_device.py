@@ -265,6 +265,10 @@ LINES: dict[str, Callable[[Values], dict]] = {
     **dict.fromkeys(
         ("trust.rank_correlation", "trust.similarity"), lambda v: {"a": v.heat, "b": v.heat.flip(0)}
     ),
+    "weights.decode": lambda v: {
+        "stored": {"w": (9 * v.vectors).to(torch.int8), "w.scale": v.vectors[:, 0]}
+    },
+    "weights.in_8_bits": lambda v: {"weights": {"w": v.vectors.repeat(400, 1), "b": v.vectors[0]}},
 }
 
 

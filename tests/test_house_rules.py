@@ -15,6 +15,7 @@ import pytest
 
 from course_utils.checking import scopes
 from course_utils.commands import build
+from course_utils.common import paths
 
 ROOT = Path(__file__).resolve().parent.parent
 LECTURES = sorted((ROOT / "lectures").glob("*.py"))
@@ -297,3 +298,9 @@ def test_places_are_lines_with_a_pattern(tmp_path):
 )
 def test_index_options_are_recognised(line, named):
     assert bool(re.search(INDEX, line)) is named
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by it, from whatever folder."""
+    names = [path.name for path in (paths.root() / "tests").rglob("*.py")]
+    assert sorted(n for n in set(names) if names.count(n) > 1) in ([], ["conftest.py"])

@@ -44,9 +44,14 @@ class WithHead(nn.Module):
 
 
 def last_vector(model: nn.Module, x: Tensor, layer: str) -> Tensor:
-    """[CLS] of a layer's tokens (N,T,D), or the mean of its maps (N,D,h,w): (N,D), with graph."""
+    """[CLS] of a layer's tokens (N,T,D), or the mean of its maps (N,D,h,w): (N,D), with graph.
+
+    Raises:
+        ValueError: a network that is in training mode or not float32; a layer that is not there, or
+            whose output is neither.
+    """
     with layers.capture(model, layer) as seen:
-        model(x)
+        gate.run(model, x, layer)
     output = layers.taken(seen, layer)
     if output.ndim == 3:
         return output[:, 0]

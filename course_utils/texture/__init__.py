@@ -9,7 +9,7 @@
 Samples and results are pixels (3,H,W) in 0-1.
 """
 
-from course_utils.texture.converged import METHODS, compared, converge, costs, rung, stored
+from course_utils.texture.converged import METHODS, costs, stored
 from course_utils.texture.copying import (
     Copy,
     autocorrelation,
@@ -53,8 +53,6 @@ __all__ = [
     "breaks",
     "by_pixels",
     "by_statistics",
-    "compared",
-    "converge",
     "costs",
     "covariance",
     "describe",
@@ -69,7 +67,6 @@ __all__ = [
     "quilt",
     "repetition",
     "responses",
-    "rung",
     "stored",
     "style_loss",
     "synthesise",

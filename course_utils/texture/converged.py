@@ -16,12 +16,7 @@ from torch import Tensor
 from course_utils import images
 from course_utils.common import paths
 from course_utils.common.errors import unknown
-from course_utils.common.optimise import Result
-from course_utils.models import Network
-from course_utils.texture.copying import by_pixels, quilt
-from course_utils.texture.gram_matrices import LAYERS, synthesise
-from course_utils.texture.samples import SAMPLES
-from course_utils.texture.statistics import by_statistics
+from course_utils.texture.gram_matrices import LAYERS
 
 LADDER_SAMPLE = "anemone"
 LADDER_SIDES = {"squeezenet1_1": 256, "vgg16_hed": 128}
@@ -35,42 +30,9 @@ STEPS = 200
 """After so many, less than a thousandth of the loss of noise is left, whatever the depth."""
 
 
-def converge(model: Network, sample: Tensor, size: int, names: tuple[str, ...]) -> Result:
-    """`synthesise`, with as many steps as the deepest layers need."""
-    decay = 0.5 if model.name == "vgg16_hed" else 1.0
-    return synthesise(model, sample, size, names, STEPS, decay=decay, keep=2)
-
-
-def rung(model: Network, deepest: str) -> Result:
-    """One texture of the ladder: all of `LAYERS` up to the deepest."""
-    names = LAYERS[model.name]
-    if deepest not in names:
-        raise ValueError(unknown("deepest", deepest, names, f"layers for {model.name}"))
-    sample = SAMPLES[LADDER_SAMPLE].pixels()
-    side = LADDER_SIDES[model.name]
-    return converge(model, sample, side, names[: names.index(deepest) + 1])
-
-
-def compared(model: Network, sample: Tensor, method: str, side: int = COMPARED_SIDE) -> Tensor:
-    """A texture (3,side,side) in 0-1 by one of `METHODS`; only "gram" asks the network."""
-    if method == "gram":
-        return converge(model, sample, side, LAYERS[model.name]).image[0]
-    made = {
-        "pixels": lambda: by_pixels(sample, side, 11).pixels,
-        "quilt": lambda: quilt(sample, side, 48, seed=3).pixels,
-        "statistics": lambda: by_statistics(sample, side),
-    }
-    if method not in made:
-        raise ValueError(unknown("method", method, METHODS, "methods"))
-    return made[method]()
-
-
-# ------------------------------------------------------------------ what is stored
-
-
-def names_of_ladder(network: str) -> list[str]:
-    """The stored textures of a network's ladder, shallow to deep."""
-    return [f"{network}_{deepest}" for deepest in LAYERS[network]]
+def names_of_ladders() -> list[str]:
+    """The stored textures of the ladders, network by network, shallow to deep."""
+    return [f"{network}_{deepest}" for network, names in LAYERS.items() for deepest in names]
 
 
 def names_compared() -> list[str]:
@@ -88,7 +50,7 @@ def stored(name: str, folder: Path | None = None) -> Tensor:
     Raises:
         ValueError: an unknown name.
     """
-    known = [*(n for network in LAYERS for n in names_of_ladder(network)), *names_compared()]
+    known = [*names_of_ladders(), *names_compared()]
     if name not in known:
         raise ValueError(unknown("name", name, known, "stored textures"))
     return images.read((folder or paths.data("textures")) / f"{name}.webp")

@@ -315,12 +315,12 @@ def test_a_worker_ends_with_its_parent(walls, parent):
     with started(walls, True) as start, Worker(walls, slow, start) as worker:
         inner = worker._program.members()[-1]
         os.kill(start.__self__._process.pid, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while Path("/proc", str(inner)).exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not Path("/proc", str(inner)).exists()
         with pytest.raises(sandbox.Gone):
             ask(worker, "look")
-    end = time.monotonic() + 10
-    while Path("/proc", str(inner)).exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not Path("/proc", str(inner)).exists()
 
 
 @pytest.mark.parametrize(
