@@ -123,6 +123,7 @@ def _child(orders: dict, given: list[int]) -> int:
         os.dup2(pipe, number)
     if orders["namespaces"]:
         _call("setns", given[3], orders["namespaces"])
+        _end_with_parent()  # a user namespace of its own has undone it
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if orders["namespaces"]:  # numbers of processes are the next child's, not one's own
         inner = os.fork()

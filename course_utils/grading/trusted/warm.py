@@ -332,7 +332,9 @@ class Child:
         """All processes that belong to it, the student's last."""
         if not self._wrapped:
             return family(self.pid)
-        return [n for n in family(self._holder.pid, self.pid) if n != self.pid]
+        around = family(self._holder.pid)
+        own = [n for n in family(self.pid) if n != self.pid]
+        return [*(n for n in around if n not in own), *own]
 
     def inside(self) -> int | None:
         """A process that sees what the worker sees."""
