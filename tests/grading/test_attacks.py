@@ -184,7 +184,7 @@ def tell(*words): os.write(2, (" ".join(map(str, words)) + "\\n").encode())
 READING = {
     "saliency_map": """
 def saliency_map(model, x, classes):
-    tell("FILES", seen("saliency.", ".ipynb", "judg"), len(seen("wire")))
+    tell("FILES", seen("saliency.py", "saliency.cpython", ".ipynb", "judg"), len(seen("wire")))
     tell("HOME", [p for p in HIDDEN if os.path.exists(p)])
     import importlib
     module = importlib.import_module("course_utils.saliency")
