@@ -172,6 +172,11 @@ def project_files():
     return sorted(p for p in found if p.is_file())
 
 
+def test_all_files_together_stay_small():
+    sizes = {path: path.stat().st_size for path in project_files()}
+    assert sum(sizes.values()) < 64e6, sorted(sizes, key=sizes.get)[-10:]
+
+
 def _is_hidden(path):
     return any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 
