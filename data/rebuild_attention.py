@@ -254,12 +254,8 @@ def conflicts(steps: int = 30, side: int = 160) -> tuple[dict, Image.Image]:
                 p = model(seen_at(model, pictures)).softmax(1)
                 found[f"{name}, {when}"] = {
                     "named": [names[c] for c in p.argmax(1).tolist()],
-                    "shape": rounded(
-                        torch.stack([q[names.index(a)] for q, (a, _) in zip(p, pairs, strict=True)])
-                    ),
-                    "surface": rounded(
-                        torch.stack([q[names.index(b)] for q, (_, b) in zip(p, pairs, strict=True)])
-                    ),
+                    "shape": rounded(given_to(p, [names.index(shape) for shape, _ in pairs])),
+                    "surface": rounded(given_to(p, [names.index(other) for _, other in pairs])),
                 }
     sheet = torch.cat([torch.cat(after[r::2], 2) for r in range(2)], 1)
     return {"pairs": pairs, "answers": found}, images.to_pil(sheet)

@@ -32,9 +32,9 @@ def stored(study: str) -> dict:
 
 
 def stored_arrays() -> dict[str, np.ndarray]:
-    """Heads ("NETWORK.weight" (46,D) and "NETWORK.bias") and "cls" (227,384), float16.
+    """Heads ("NETWORK.weight" (46,D) and "NETWORK.bias"), "cls" and "mean" (N,384), float16.
 
-    "cls" are the [CLS] tokens of `images.photos()`.
+    "cls" are the [CLS] tokens of `images.photos()`, "mean" the means of their patches' tokens.
     """
     with np.load(paths.data("attention.npz"), allow_pickle=False) as file:
         return dict(file)

@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.commands.saving import WIDGET
-from course_utils.common import paths, projection
+from course_utils.common import paths, projection, writing
 
 
 def place(notebook: Path) -> Path:
@@ -76,7 +76,7 @@ def make(notebook: Path, folder: Path) -> NotebookNode:
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs = [one for one in map(lasting, cell.outputs) if one]
-    _store(nb, place(notebook))
+    writing.replace(place(notebook), nbformat.writes(nb))
     return nb
 
 
@@ -90,13 +90,6 @@ def _variables(given: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _store(nb: NotebookNode, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    nbformat.write(nb, part)
-    part.replace(path)
 
 
 def lasting(output: NotebookNode) -> NotebookNode | None:
