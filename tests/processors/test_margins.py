@@ -97,7 +97,7 @@ def test_little_room_is_a_margin_of_less_than_three_times_what_the_rows_differ_b
     assert one(-0.1, -0.1).is_tight
 
 
-def test_risky_is_what_was_near_its_bound_in_the_first_row():
+def test_risky_is_what_was_near_its_bound_in_a_recorded_row():
     def one(where, test, value, bound, margin, row="new"):
         return matrix.Assert(where, test, "text", {row: (value, bound, margin)})
 
@@ -107,12 +107,13 @@ def test_risky_is_what_was_near_its_bound_in_the_first_row():
         one("tests/a.py", "test_near[x]", 9.0, 1.0, 8.0),
         one("tests/a.py", "test_tiny", 1e-9, 1e-4, 1e-4),
         one("tests/a.py", "test_below_zero", -1.0, -0.9, 0.1),
-        one("tests/a.py", "test_elsewhere", 1.0, 0.9, 0.1, row="old"),
+        one("tests/a.py", "test_of_old", 1.0, 0.9, 0.1, row="old"),
         one("tests/b.py", "test_failed", 0.4, 0.5, -0.1),
         one("solutions/c.ipynb", "", 5.0, 4.0, 1.0),
     ]
     files = ["tests/a.py", "tests/b.py", "solutions/c.ipynb"]
     found = ["solutions/c.ipynb", "tests/a.py::test_below_zero", "tests/a.py::test_near[x]"]
+    found += ["tests/a.py::test_of_old"]
     assert matrix.risky(asserts, files) == [*found, "tests/b.py::test_failed"]
     assert matrix.risky(asserts, ["tests/b.py"]) == ["tests/b.py::test_failed"]
 
