@@ -60,9 +60,8 @@ def make_ready(notebooks: list[Path], again: bool) -> None:
         if ready.stored(notebook) is not None:
             continue
         if again:
-            print(f"{notebook.stem}: run once, so that it opens with its pictures", flush=True)
-            with tempfile.TemporaryDirectory(prefix="course-ready-") as folder:
-                ready.make(notebook, Path(folder))
+            print(f"{notebook.stem}: run once (a minute or so) to have its pictures", flush=True)
+            ready.make(notebook)
         else:
             print(f"{notebook.stem} opens without pictures: `--ready` runs it first.", flush=True)
 

@@ -22,7 +22,7 @@ def test_a_deck_keeps_to_the_limits(name, tmp_path, monkeypatch):
         pytest.skip("no Chromium found; COURSE_CHROMIUM can name one")
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
     notebook = paths.root() / "notebooks" / f"{name}.ipynb"
-    ready.make(notebook, tmp_path)
+    ready.make(notebook)
     found = report.measured(notebook)
     assert set(found) == set(report.SCREENS)
     for screen, rows in found.items():

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from course_utils.commands import runs
 from course_utils.commands.html import executing, pages, pictures, site
 from course_utils.common import lectures, paths, positions
 from course_utils.widgets.kit import explorer
@@ -261,7 +262,7 @@ def course(tmp_path, monkeypatch):
     """A course whose notebooks are ours, and a place for what is kept."""
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setattr(executing.paths, "root", lambda: tmp_path)
-    monkeypatch.setattr(executing, "_surroundings", lambda: "the same")
+    monkeypatch.setattr(runs, "_surroundings", lambda: "the same")
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
 
     def write(*sources):

@@ -76,10 +76,10 @@ def small(tmp_path, monkeypatch):
     return path
 
 
-def test_a_deck_opens_with_the_outputs_of_an_earlier_run(small, tmp_path):
+def test_a_deck_opens_with_the_outputs_of_an_earlier_run(small):
     assert ready.stored(small) is None
     before = small.read_bytes()
-    ready.make(small, tmp_path)
+    ready.make(small)
     assert small.read_bytes() == before
     outputs = [c.outputs for c in slides.prepared(small).cells if c.cell_type == "code"]
     assert outputs[0] == [], "a warning is kept"
@@ -87,8 +87,8 @@ def test_a_deck_opens_with_the_outputs_of_an_earlier_run(small, tmp_path):
     assert outputs[2][0].ename == "ZeroDivisionError"
 
 
-def test_stored_outputs_are_not_used_for_other_code(small, tmp_path):
-    ready.make(small, tmp_path)
+def test_stored_outputs_are_not_used_for_other_code(small):
+    ready.make(small)
     nb = nbformat.read(small, 4)
     nb.cells[0].source = "# 07 Small\n\nOther words change no picture."
     nbformat.write(nb, small)

@@ -1,26 +1,18 @@
-"""Run the students' notebooks; one that ran and has not changed since is taken as it was kept."""
+"""Run the students' notebooks for pages; what ran and has not changed is taken as it was kept."""
 
-import hashlib
 import json
-import os
 import tempfile
 from contextlib import suppress
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from traitlets.config import Config
 
-from course_utils.commands import lab
-from course_utils.common import paths, positions, writing
+from course_utils.commands import runs
+from course_utils.common import paths, positions
 
 CELL_SECONDS = 600
-_NOT_READ = ("bench", "commands", "grading")  # rooms of course_utils that no notebook reads
-_FORM = 1  # of what is kept; another number makes all that is kept be run again
+PURPOSE = "html"
 
 # Runs before the first cell: notes which pictures of the course are read, and by which cell.
 _LISTEN = """
@@ -62,63 +54,35 @@ def executed(name: str, fresh: bool = False) -> NotebookNode:
     Raises:
         LectureError: a cell failed, took too long, or the kernel died. Nothing is kept then.
     """
-    path = paths.root() / "notebooks" / f"{name}.ipynb"
-    kept = paths.state() / "html" / f"{name}-{_key(path)}.ipynb"
-    if kept.is_file() and not fresh:
-        return nbformat.read(kept, as_version=4)
-    notebook = _run(path)
-    for old in kept.parent.glob(f"{name}-*.ipynb"):
-        old.unlink()
-    writing.replace(kept, nbformat.writes(notebook))
-    return notebook
+    path = _path(name)
+    kept = None if fresh else runs.kept(path, PURPOSE)
+    return _run(path) if kept is None else kept
 
 
 def is_kept(name: str) -> bool:
     """Whether `executed` would not have to run anything."""
-    path = paths.root() / "notebooks" / f"{name}.ipynb"
-    return (paths.state() / "html" / f"{name}-{_key(path)}.ipynb").is_file()
+    return runs.kept(_path(name), PURPOSE) is not None
 
 
-def _key(notebook: Path) -> str:
-    """Changes with the notebook, and with everything that it may read."""
-    return hashlib.sha256(notebook.read_bytes() + _surroundings().encode()).hexdigest()[:16]
-
-
-@cache
-def _surroundings() -> str:
-    """A hash of the course's code and data, and of the libraries that pictures depend on."""
-    code, data, digest = paths.root() / "course_utils", paths.data(), hashlib.sha256()
-    digest.update(str(_FORM).encode())
-    for package in ("torch", "torchvision", "matplotlib", "ipywidgets"):
-        digest.update(f"{package} {metadata.version(package)}\n".encode())
-    for folder, pattern in ((code, "*.py"), (data, "*")):
-        for file in sorted(folder.rglob(pattern)):
-            inside = file.relative_to(folder)
-            if file.is_file() and not (folder == code and inside.parts[0] in _NOT_READ):
-                digest.update(inside.as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
+def _path(name: str) -> Path:
+    return paths.root() / "notebooks" / f"{name}.ipynb"
 
 
 def _run(path: Path) -> NotebookNode:
-    notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="course-html-") as folder:
         notes = Path(folder) / "reads.jsonl"
         notes.touch()
-        listen = nbformat.v4.new_code_cell(_LISTEN.format(file=str(notes)))
-        notebook.cells.insert(0, listen)
-        settings = Config(KernelManager={"transport_encryption": "auto"})  # as in `course lab`
-        client = NotebookClient(
-            notebook, timeout=CELL_SECONDS, kernel_name="python3", config=settings
-        )
-        os.environ.update(lab.environment())  # the course's kernel, whatever the user's are
-        paths.state().mkdir(parents=True, exist_ok=True)
         try:
-            client.execute(cwd=folder, env=os.environ | {positions.VARIABLE: "1"})
+            return runs.run(
+                path,
+                PURPOSE,
+                {positions.VARIABLE: "1"},
+                first=_LISTEN.format(file=str(notes)),
+                finish=lambda nb: _note(nb, notes.read_text(encoding="utf-8")),
+                timeout=CELL_SECONDS,
+            )
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise LectureError(f"{path.stem}: {_said(error)}") from None
-        _note(notebook, notes.read_text(encoding="utf-8"))
-    notebook.cells.pop(0)
-    return notebook
 
 
 def _said(error: Exception) -> str:
@@ -136,4 +100,4 @@ def _note(notebook: NotebookNode, notes: str) -> None:
                 reads.setdefault(source, {})[file.resolve().relative_to(data).as_posix()] = None
     for cell in notebook.cells:
         if cell.source in reads:
-            cell.metadata["course_reads"] = list(reads[cell.source])
+            cell.metadata[runs.READS] = list(reads[cell.source])
