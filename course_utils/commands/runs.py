@@ -21,6 +21,7 @@ from course_utils.common import paths, writing
 
 KEY, READS = "course_key", "course_reads"
 _NOT_READ = ("bench", "commands", "grading")  # rooms of course_utils that no notebook reads
+START_SECONDS = 300  # nbclient's 60 are too few on a machine that is busy
 _FORM = 2  # of what is kept; another number makes all that is kept be run again
 
 
@@ -93,7 +94,7 @@ def run(
         settings: for `nbclient.NotebookClient`.
 
     Raises:
-        nbclient's errors; nothing is kept then.
+        nbclient's errors, and RuntimeError if the kernel does not start; nothing is kept then.
     """
     from nbclient import NotebookClient
     from tqdm import tqdm
@@ -105,7 +106,8 @@ def run(
     now = key(nb)
     nb.cells.insert(0, nbformat.v4.new_code_cell(first))
     config = Config(KernelManager={"transport_encryption": "auto"})  # as in `course lab`
-    client = NotebookClient(nb, kernel_name="python3", config=config, **settings)
+    settings |= {"config": config, "startup_timeout": START_SECONDS}
+    client = NotebookClient(nb, kernel_name="python3", **settings)
     bar = tqdm(total=len(nb.cells), unit="cell", desc=notebook.stem, leave=False, disable=None)
     client.on_cell_start = lambda cell, cell_index: bar.update(cell_index - bar.n)
     with bar, _environment(lab.environment() | dict(variables)), _folder() as folder:

@@ -292,3 +292,13 @@ def test_a_lecture_that_changed_is_run_again_and_one_that_fails_is_named_and_not
     with pytest.raises(executing.LectureError, match="01_one: .*half way"):
         executing.executed("01_one")
     assert not executing.is_kept("01_one")
+
+
+@pytest.mark.slow
+def test_a_kernel_that_does_not_start_is_that_lecture_s_failure_and_not_the_end(
+    course, monkeypatch
+):
+    course("1 + 1")
+    monkeypatch.setattr(runs, "START_SECONDS", 0)
+    with pytest.raises(executing.LectureError, match="01_one: Kernel didn't respond"):
+        executing.executed("01_one")

@@ -5,7 +5,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 from course_utils.commands import runs
@@ -52,7 +52,8 @@ def executed(name: str, fresh: bool = False) -> NotebookNode:
         paths below `data/`.
 
     Raises:
-        LectureError: a cell failed, took too long, or the kernel died. Nothing is kept then.
+        LectureError: a cell failed or took too long, or the kernel died or did not start; nothing
+            is kept then.
     """
     path = _path(name)
     kept = None if fresh else runs.kept(path, PURPOSE)
@@ -81,7 +82,7 @@ def _run(path: Path) -> NotebookNode:
                 finish=lambda nb: _note(nb, notes.read_text(encoding="utf-8")),
                 timeout=CELL_SECONDS,
             )
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
             raise LectureError(f"{path.stem}: {_said(error)}") from None
 
 
