@@ -2,8 +2,11 @@
 
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from course_utils.checking import core, judging, reading, running, sources
@@ -89,6 +92,47 @@ def one(wanted: str, work: Path) -> Path:
     return found[0]
 
 
+def chosen(wanted: Sequence[str], work: Path) -> list[Path]:
+    """The notebooks meant, to be handed in together, one for each lecture.
+
+    Args:
+        wanted: files or lectures, as `notebooks` takes them; none: all of the student's folder in
+            which an answer is begun.
+        work: the student's folder.
+
+    Raises:
+        HandInError: as `one`; or nothing is begun; or two are of one lecture, or of one name.
+    """
+    if wanted:
+        found = list(dict.fromkeys(one(name, work).resolve() for name in wanted))
+    else:
+        found = [path for path in notebooks("", work) if _is_begun(path)]
+    if not found:
+        raise HandInError(f"nothing is begun in {work}. To hand in a notebook as it is, name it.")
+    twins = Counter(_lecture(path) for path in found) + Counter(path.name for path in found)
+    for shared in (name for name, number in twins.items() if number > 1):
+        listed = ", ".join(str(p) for p in found if shared in (_lecture(p), p.name))
+        raise HandInError(f"several are {shared}: {listed}. Name those that count, one for each.")
+    return found
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a notebook has an answer, or cannot be read, which a student should be told."""
+    try:
+        lecture, cells = read(path)
+    except HandInError as error:
+        return not isinstance(error, NoExercisesError)
+    return not all(reading.assembled(cells, e).stub for e in core.all_(lecture))
+
+
+def _lecture(path: Path) -> str:
+    """A notebook's lecture; the file itself stands for one that cannot be read."""
+    try:
+        return read(path)[0]
+    except HandInError:
+        return str(path)
+
+
 def _quoted(path: Path) -> str:
     return f'"{path}"' if " " in str(path) else str(path)
 
@@ -163,30 +207,29 @@ def unfinished(rows: Sequence[Row]) -> list[str]:
     return [row.exercise.name for row in rows if not _right(row)]
 
 
-def pack(path: Path) -> Path:
-    """Puts a notebook into a new zip file beside it, and never replaces an earlier one.
+def pack(found: Sequence[Path]) -> Path:
+    """Puts notebooks into a new zip file beside the first, and never replaces an earlier one.
 
     Args:
-        path: the notebook.
+        found: the notebooks, each of another name.
 
     Returns:
-        The zip: 06_saliency.zip, or 06_saliency-2.zip where that exists, and so on.
+        The zip: 06_saliency.zip for one, lectures.zip for several; 06_saliency-2.zip where that
+        exists, and so on.
 
     Raises:
         HandInError: the zip cannot be written.
     """
+    name = found[0].stem if len(found) == 1 else "lectures"
     try:
-        content = path.read_bytes()
-        number = 1
-        while True:
-            target = path.with_name(f"{path.stem}{'' if number == 1 else f'-{number}'}.zip")
-            try:
-                with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as file:
-                    file.writestr(path.name, content)
+        contents = {path.name: path.read_bytes() for path in found}
+        for number in count(1):
+            target = found[0].with_name(f"{name}{'' if number == 1 else f'-{number}'}.zip")
+            with suppress(FileExistsError), zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as z:
+                for inside, content in contents.items():
+                    z.writestr(inside, content)
                 return target
-            except FileExistsError:
-                number += 1
     except OSError as error:
         raise HandInError(
-            f"cannot write the zip beside {path}: {error.strerror or error}"
+            f"cannot write the zip beside {found[0]}: {error.strerror or error}"
         ) from error

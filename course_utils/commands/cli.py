@@ -210,28 +210,47 @@ def check(
 
 @app.command()
 def submit(
-    notebook: Annotated[str, typer.Argument(help="A lecture, e.g. 06, or a notebook anywhere.")],
+    notebooks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NOTEBOOK]...",
+            help="Lectures, e.g. 06 07, or notebooks anywhere; all that are begun else.",
+        ),
+    ] = None,
 ) -> None:
-    """Pack a notebook into a zip to hand in, and say what is in it."""
+    """Pack notebooks into a zip to hand in, and say what is in it."""
     from course_utils.checking import handin
     from course_utils.common import paths
 
     try:
-        path = handin.one(notebook, paths.work())
-        zipped = handin.pack(path)
+        files = handin.chosen(notebooks or (), paths.work())
+        zipped = handin.pack(files)
     except (handin.HandInError, ValueError) as error:
         raise fail(error) from None
     # Before the check: whatever the student's code does to this process, the zip is there.
-    print(f"Hand in {zipped}\nIn it: {path.name}, as it was last saved.", flush=True)
+    names, were = (
+        ", ".join(file.name for file in files),
+        "it was" if len(files) == 1 else "they were",
+    )
+    print(f"Hand in {zipped}\nIn it: {names}, as {were} last saved.", flush=True)
+    if wrong := [words for words in map(_as_packed, files) if words]:
+        raise fail("\n".join(wrong))
+
+
+def _as_packed(path: Path) -> str:
+    """Prints how a notebook stands that is in a zip by now; returns why it cannot be graded."""
+    from course_utils.checking import handin
+
     try:
         rows = handin.table(path)
     except handin.HandInError as error:
-        raise fail(f"The zip is made, but it cannot be graded as it is: {error}") from None
+        return f"The zip is made, but it cannot be graded as it is: {error}"
     except BaseException as error:
         raise fail(f"The zip is made. The check did not come to an end: {error!r}") from None
-    print("\n".join(handin.lines(path, rows)))
+    print("\n".join(handin.lines(path, rows)), flush=True)
     if missing := handin.unfinished(rows):
-        print(f"Not right yet: {', '.join(missing)}. You can go on and pack it again.")
+        print(f"Not right yet: {', '.join(missing)}. You can go on and pack it again.", flush=True)
+    return ""
 
 
 @app.command()

@@ -112,6 +112,44 @@ def test_of_several_notebooks_the_student_says_which_counts(work):
     assert f"In it: {copied.name}" in course("submit", "saliency").output
 
 
+def inside(zipped):
+    with zipfile.ZipFile(zipped) as file:
+        return sorted(file.namelist())
+
+
+def test_several_lectures_in_one_zip(work):
+    said = course("submit", "06", "00", "saliency").output
+    assert said.startswith(f"Hand in {work / 'lectures.zip'}")
+    assert inside(work / "lectures.zip") == ["00_start_here.ipynb", "06_saliency.ipynb"]
+    assert "06_saliency.ipynb: 3 of 3 points" in said
+    assert "Not right yet: capture_layer, top_classes." in said
+
+
+def test_without_a_name_all_that_is_begun_is_handed_in(work):
+    """An untouched notebook and one's own notes stay; a damaged one is packed, and it is said."""
+    notes = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+    (work / "Untitled.ipynb").write_text(json.dumps(notes), encoding="utf-8")
+    course("submit")
+    assert inside(work / "06_saliency.zip") == ["06_saliency.ipynb"]
+    (work / "05_occlusion.ipynb").write_text("{")
+    result = course("submit")
+    assert inside(work / "lectures.zip") == ["05_occlusion.ipynb", "06_saliency.ipynb"]
+    assert result.exit_code == 1
+    assert "3 of 3 points" in result.output
+    assert "05_occlusion.ipynb cannot be read" in result.output
+    shutil.copy(work / "06_saliency.ipynb", work / "again.ipynb")
+    assert "several are 06_saliency" in course("submit").output
+    assert not (work / "lectures-2.zip").exists()
+
+
+def test_where_nothing_is_begun_nothing_is_packed(work):
+    (work / "06_saliency.ipynb").unlink()
+    refused = course("submit")
+    assert refused.exit_code == 1
+    assert "nothing is begun" in refused.output
+    assert not list(work.glob("*.zip"))
+
+
 def test_a_notebook_elsewhere_under_any_name(work, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("downloads") / "Untitled 3.ipynb"
     content = json.loads((work / "06_saliency.ipynb").read_text(encoding="utf-8"))

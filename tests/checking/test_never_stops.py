@@ -42,7 +42,7 @@ def test_a_notebook_is_told_about_and_zipped(stumbling, tmp_path):
     rows = handin.table(path)
     assert {row.verdict.state for row in rows} == {NOT_JUDGED}
     assert all("not judged" in line for line in handin.lines(path, rows)[1:])
-    assert handin.pack(path).is_file()
+    assert handin.pack([path]).is_file()
     json.dumps(handin.lines(path, rows))
 
 
