@@ -80,7 +80,7 @@ class Figure:
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         # A plain image/png output loses its alt text in JupyterLab; an <img> element keeps it.
-        kind, content = ("webp", self._slide()) if projection.wanted() else ("png", self.png(120))
+        kind, content = self._slide() if projection.wanted() else ("png", self.png(120))
         data = base64.b64encode(content).decode()
         width = round(self.canvas.get_figwidth() * 80)
         text = html.escape(self.alt, quote=True)
@@ -90,9 +90,9 @@ class Figure:
             "text/plain": self.alt,
         }
 
-    def _slide(self) -> bytes:
+    def _slide(self) -> tuple[str, bytes]:
         with matplotlib.rc_context(STYLE):
-            return projection.webp(self.canvas)
+            return projection.file(self.canvas)
 
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
@@ -588,7 +588,7 @@ def _panels(
     if not panels:
         raise ValueError("pictures: an empty list; one or more are needed")
     aspect = float(np.median([a.shape[1] / a.shape[0] for a, _ in panels]))
-    if columns is None and projection.wanted():
+    if projection.wanted() and (columns or len(panels)) >= len(panels):  # one row: no order is lost
         columns = projection.columns(len(panels), aspect)
     columns = min(columns or 6, len(panels))
     rows = -(-len(panels) // columns)

@@ -160,7 +160,7 @@ show.table(header, [[name, *row] for name, row in zip(depths, said, strict=True)
 # outside its field, and pixels in the outermost row of the field.
 
 
-# %%
+# %% slide="slide"
 def change(unit: tuple[int, int], pixel: tuple[int, int]) -> float:
     """Largest change over a unit's channels, when one pixel becomes white, then black."""
     with_white, with_black = x[:1].clone(), x[:1].clone()

@@ -267,7 +267,7 @@ assert 90 <= centre[1] <= 200
 # **Question.** The panda's probability is 1.00. What will its map look like?
 
 
-# %% slide="subslide"
+# %% slide="slide"
 def occlusion_maps(x, window=48, stride=16, fill="dataset mean"):
     """The maps (224,224) of probability and score, for the class the network names."""
     with torch.no_grad():

@@ -434,7 +434,7 @@ assert difference < 1e-4 * by_rule["guided"].abs().max()
 # `torch.relu(x)` in its forward pass, as many do?
 
 
-# %%
+# %% slide="slide"
 class Called(torch.nn.Module):
     """Two convolutions of SqueezeNet; the ReLUs are calls, not modules."""
 

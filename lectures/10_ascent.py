@@ -135,7 +135,7 @@ assert mess > 5 * share
 # of lectures 10 to 16, `optimise`, minimises; to climb, we minimise minus the score.
 
 
-# %%
+# %% slide="slide"
 def minus_score(x: torch.Tensor) -> torch.Tensor:
     return -ascent.score(net, "goldfish")(x).sum()
 

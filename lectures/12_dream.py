@@ -99,7 +99,7 @@ assert largest_difference < 1e-4
 # Ten steps with either gradient therefore give the same picture.
 
 
-# %%
+# %% slide="slide"
 def ten_steps(gradient):
     now = x
     for _ in range(10):

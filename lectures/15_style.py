@@ -114,7 +114,7 @@ check("content_loss", content_loss)
 # we vary are the picture's **frequencies**, and how is left to **L-BFGS**, a descent that learns the
 # curvature as it goes. Below, both have to justify themselves.
 
-# %%
+# %% slide="slide"
 find_content = yours_or_ours("content_loss", content_loss)
 photo = style.fit(castle, 160)
 kept = texture.features(net, net.normalize(photo), [content])[content]
@@ -256,7 +256,7 @@ known = (task.photo, task.grams, task.weights, task.alpha, task.beta, task.gamma
 print(f"80 evaluations: about {style.forecast(net, castle, 80, size=192):.1f} s")
 
 
-# %%
+# %% slide="slide"
 def loss(pixels: torch.Tensor) -> torch.Tensor:
     x = net.normalize(pixels)
     return find_total(x, texture.features(net, x, task.wanted), *known)

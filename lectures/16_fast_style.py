@@ -566,7 +566,7 @@ assert max(boil[4], boil[8]) < min(boil[n] for n in (1, 2, 3, 5, 6, 7))
 # A remedy that films use: blend each frame with the *last painted one*, moved along with the camera.
 
 
-# %%
+# %% slide="slide"
 def steadied(frames: list[torch.Tensor], step: int, share: float = 0.7) -> list[torch.Tensor]:
     done = [frames[0]]
     for frame in frames[1:]:

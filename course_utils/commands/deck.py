@@ -4,18 +4,19 @@ The notebook stays the only source. Rules do the cutting; a mark `slide="slide"`
 begins a slide where they would not, `slide="skip"` keeps a cell off the slides, `slide="notes"` is
 for the speaker alone.
 
-- A question stands alone, and what answers it comes with the next slide.
+- A question stands alone, or beside the picture that it is about; what answers it comes with the
+  next slide.
 - One figure, table or explorer a slide, with the lines printed about it and the beginning of the
   comment that follows it. The rest of the comment is in the speaker's notes.
-- Code is hidden, unless it defines a function: that is the lesson, and stands large. A key shows
-  the rest.
+- Code is hidden, and a key shows it. Large stands what is written in an exercise, and what the
+  lecture marks `slide="slide"`, because it is the lesson.
 - Notes: minutes, the question to ask, the hints of an exercise and the mistakes that are known.
 """
 
 import ast
 import copy
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
@@ -33,7 +34,7 @@ _WEIGHTS = {"question": 1.0, "text": 1.0, "picture": 1.5, "code": 1.5, "widget":
 _QUESTION = re.compile(r"\*\*Question")
 _EXERCISE = re.compile(r"\*\*Exercise [^*]*\*\*")
 _MINUTES = re.compile(r"(\d+) minutes")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"*(])")
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!et al\.)\s+(?=[A-Z“\"*(])")
 _HEADING = re.compile(r"(#+) +(.+)")
 
 
@@ -71,7 +72,7 @@ def role(cell: NotebookNode) -> str:
     """What a code cell is on a slide.
 
     Returns:
-        "exercise", "check", "picture", "widget", "code" (it defines a function and draws nothing),
+        "exercise", "check", "picture", "widget", "code" (it begins a slide and draws nothing),
         "print" or "quiet" (nothing is seen of it).
     """
     graded = cell.metadata.get("nbgrader", {})
@@ -88,7 +89,7 @@ def role(cell: NotebookNode) -> str:
         return "widget"
     if last.startswith("show"):
         return "picture"
-    if any(isinstance(one, ast.FunctionDef | ast.ClassDef) for one in body):
+    if cell.metadata.get("slideshow", {}).get("slide_type") == "slide":
         return "code"
     printing = (isinstance(n, ast.Call) and ast.unparse(n.func) == "print" for n in _walk(body))
     return "print" if last or any(printing) else "quiet"
@@ -148,8 +149,8 @@ class _Cutter:
         self.made, self.title, self.waiting = [], "", []
         self.here = Slide("")
 
-    def slides(self, cells: Iterable[NotebookNode]) -> list[Slide]:
-        for cell in cells:
+    def slides(self, cells: Sequence[NotebookNode]) -> list[Slide]:
+        for number, cell in enumerate(cells):
             mark = cell.metadata.get("slideshow", {}).get("slide_type", "-")
             if mark == "notes":
                 self.here.notes.append(cell.source)
@@ -160,8 +161,10 @@ class _Cutter:
                 heading = _HEADING.match(cell.source)
                 if mark == "slide" and not heading:
                     self.new()
-                for block in blocks(cell.source):
+                *before, last = blocks(cell.source)
+                for block in before:
                     self.block(block)
+                self.block(last, _seen_next(cells[number + 1 :]), alone=not before)
             elif cell.cell_type == "code":
                 getattr(self, role(cell))(cell)
         self.here.cells += self.waiting
@@ -178,7 +181,13 @@ class _Cutter:
 
     # ------------------------------------------------------------------ text
 
-    def block(self, text: str) -> None:
+    def block(self, text: str, follows: str = "", alone: bool = False) -> None:
+        """A paragraph.
+
+        Args:
+            follows: of the last of its cell, the role of what is seen next.
+            alone: whether it is the only one of its cell.
+        """
         heading = _HEADING.match(text)
         if heading:
             self.title = heading[2]
@@ -186,7 +195,7 @@ class _Cutter:
             self.new("cover" if cover else "text", starts=True)
             rest = text[heading.end() :].strip()
             if rest:
-                self.block(rest)
+                self.block(rest, follows)
         elif text.startswith("<details"):
             self.here.notes.append(_plain(text))
         elif _EXERCISE.match(text):
@@ -197,8 +206,10 @@ class _Cutter:
             self.cover(text)
         elif len(self.made) == 2 and _MINUTES.search(text):  # still the lecture's first cell
             self.here.notes.append(text)
+        elif self.here.has_body and words(text) <= LEAD and _leads(follows, alone):
+            self.paragraph(text, fresh=True)
         elif self.here.has_body:
-            self.comment(text)
+            self.comment(text, follows)
         else:
             self.paragraph(text)
 
@@ -213,11 +224,18 @@ class _Cutter:
             self.new().write(rest or text)
 
     def question(self, text: str) -> None:
-        if self.here.kind != "text" or self.here.words > LEAD:
+        """Alone; but what is asked right below a picture is about it, and stands beside it."""
+        about = self.here.kind == "picture" and not (self.here.words or self.here.closed)
+        printed = any(cell.metadata[ROLE]["role"] == "print" for cell in self.here.cells)
+        crowded = self.here.kind != "text" or self.here.words > LEAD or printed
+        if crowded and not about:
             self.new()
         self.here.write(text, "question")
-        self.here.kind = "question"
         self.here.notes.append("Ask, and wait for guesses before you turn the page.")
+        if about:
+            self.here.closed = True
+        else:
+            self.here.kind = "question"
 
     def exercise_text(self, text: str) -> None:
         name = _EXERCISE.match(text)[0]
@@ -231,14 +249,26 @@ class _Cutter:
         if hints:
             self.here.notes.append(_plain("<details" + hints))
 
-    def comment(self, text: str) -> None:
-        """Beside a figure: as many sentences as the eye takes in. The rest is said."""
+    def comment(self, text: str, follows: str = "") -> None:
+        """Beside a figure: as many sentences as the eye takes in. The rest is said.
+
+        Only the first paragraph is cut. What ends in a colon announces the next slide.
+        """
+        text, announced = (text, "") if follows == "print" else _parted(text)
+        if announced and self.here.words and words(text) + words(announced) <= LEAD:
+            text, announced = "", f"{text} {announced}".strip()
+        if announced:
+            if text:
+                self.comment(text)
+            return self.paragraph(announced, fresh=True)
         room = COMMENT - self.here.words
         if self.here.closed or "$$" in text or (is_whole(text) and words(text) > room):
             return self.paragraph(text, fresh=True)
         if is_whole(text):
             return self.here.write(text)
         first, rest = shortened(text, room)
+        if rest and self.here.words:
+            first, rest = "", text
         if not first and self.here.words and words(text) > 25 and self.here.kind != "widget":
             return self.paragraph(text, fresh=True)
         if first:
@@ -316,6 +346,27 @@ class _Cutter:
             self.here.minutes = 0.0
         self.put(cell, "check")
         self.here.closed = True
+
+
+def _seen_next(cells: Sequence[NotebookNode]) -> str:
+    """The role of the next cell of which something is seen; "text" for Markdown, "" at the end."""
+    roles = (role(c) if c.cell_type == "code" else "text" for c in cells)
+    return next((one for one in roles if one != "quiet"), "")
+
+
+def _leads(follows: str, alone: bool) -> bool:
+    """Whether a paragraph is about what follows, and not about the picture before it."""
+    return follows == "widget" or (follows == "picture" and not alone)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A paragraph without what announces the next figure: a question, and what ends in a colon."""
+    if is_whole(text) or not text.rstrip().endswith(":"):
+        return text, ""
+    *first, last = _SENTENCE.split(text)
+    while first and first[-1].endswith("?"):
+        last = f"{first.pop()} {last}"
+    return " ".join(first), last
 
 
 def is_whole(text: str) -> bool:

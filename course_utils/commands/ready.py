@@ -3,6 +3,7 @@
 How a run is kept, and when it is out of date: `runs`.
 """
 
+from functools import partial
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -29,16 +30,42 @@ def make(notebook: Path) -> NotebookNode:
     """
     from nbclient.exceptions import DeadKernelError
 
-    variables = {projection.VARIABLE: "slides"}
+    variables, settings = {projection.VARIABLE: "slides"}, {"timeout": None, "allow_errors": True}
+    finish = partial(_lasting, lecture=notebook.stem)
     try:
-        return runs.run(
-            notebook, PURPOSE, variables, finish=_lasting, timeout=None, allow_errors=True
-        )
+        return runs.run(notebook, PURPOSE, variables, finish=finish, **settings)
     except DeadKernelError as error:
         raise RuntimeError(f"{notebook.stem}: the kernel died while it ran") from error
 
 
-def _lasting(nb: NotebookNode) -> None:
+def told(nb: NotebookNode, lecture: str) -> tuple[dict[str, list[str]], list[str]]:
+    """What a deck says of the exercises, as kept with a run: to ask them takes PyTorch.
+
+    Args:
+        nb: as `stored` returns it, or any other notebook.
+        lecture: e.g. "06_saliency".
+
+    Returns:
+        Exercise -> what a tutor says about its known mistakes, and the exercises whose check
+        draws a picture.
+    """
+    kept = nb.metadata.get(runs.TOLD) or asked(lecture)
+    return kept["mistakes"], kept["drawn"]
+
+
+def asked(lecture: str) -> dict[str, dict | list]:
+    """The same, from the exercises themselves."""
+    from course_utils import exercises
+
+    each = exercises.all_(lecture)
+    return {
+        "mistakes": {e.name: [m.sentence for m in e.mistakes] for e in each},
+        "drawn": [e.name for e in each if e.picture is not None],
+    }
+
+
+def _lasting(nb: NotebookNode, lecture: str) -> None:
+    nb.metadata[runs.TOLD] = asked(lecture)
     nb.metadata.pop("widgets", None)
     for cell in nb.cells:
         if cell.cell_type == "code":

@@ -19,7 +19,9 @@ from nbformat import NotebookNode
 
 from course_utils.common import paths, writing
 
-KEY, READS = "course_key", "course_reads"
+KEY, READS, TOLD = "course_key", "course_reads", "course_told"
+"""Metadata: of a notebook its key, of a cell the pictures that it read, of a notebook what its run
+found out beside outputs."""
 _NOT_READ = ("bench", "commands", "grading")  # rooms of course_utils that no notebook reads
 START_SECONDS = 300  # nbclient's 60 are too few on a machine that is busy
 _FORM = 2  # of what is kept; another number makes all that is kept be run again
@@ -66,6 +68,7 @@ def kept(notebook: Path, purpose: str) -> NotebookNode | None:
         return None
     if run.metadata.get(KEY) != key(nb):
         return None
+    nb.metadata[TOLD] = run.metadata.get(TOLD, {})
     code = (cell for cell in run.cells if cell.cell_type == "code")
     for cell in nb.cells:
         if cell.cell_type == "code":

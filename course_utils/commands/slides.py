@@ -45,7 +45,7 @@ def start(folder: Path, notebook: str, port: int | None = None, browser: bool = 
 def prepared(notebook: Path) -> NotebookNode:
     """The deck of a notebook, with the outputs of an earlier run where they are stored."""
     nb = ready.stored(notebook) or nbformat.read(notebook, 4)
-    made = deck.cut(nb, mistakes(notebook.stem), drawn(notebook.stem))
+    made = deck.cut(nb, *ready.told(nb, notebook.stem))
     made.metadata["rise"] = RISE
     return made
 
@@ -71,20 +71,6 @@ def measure(notebooks: list[Path]) -> int:
     from course_utils.commands import report
 
     return report.run(notebooks)
-
-
-def mistakes(lecture: str) -> dict[str, list[str]]:
-    """Exercise -> what a tutor says about each of its known mistakes."""
-    from course_utils import exercises
-
-    return {e.name: [m.sentence for m in e.mistakes] for e in exercises.all_(lecture)}
-
-
-def drawn(lecture: str) -> set[str]:
-    """The exercises of a lecture whose check draws a picture."""
-    from course_utils import exercises
-
-    return {e.name for e in exercises.all_(lecture) if e.picture is not None}
 
 
 def present(notebook: Path, port: int | None = None, browser: bool = True) -> None:

@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import combinations
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+if TYPE_CHECKING:  # a deck is opened without matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
 VARIABLE = "COURSE_FIGURES"
 """Set to "slides" in the kernels of a slide show."""
@@ -19,8 +21,11 @@ PIXELS = 1800
 ROOM = (1150, 540)
 """What a 1280 x 720 slide leaves for a figure, in pixels."""
 
-LETTERS = 17
+LETTERS = 24
 """Smallest letters on such a slide, in pixels, where there is room for them."""
+
+DRAWING = 300_000
+"""Bytes of a drawing; one of more is a picture."""
 
 
 def wanted() -> bool:
@@ -43,29 +48,44 @@ def columns(panels: int, aspect: float) -> int:
     return panels if size(panels) > 0.9 * size(best) else best
 
 
-def webp(canvas: Figure) -> bytes:
-    """The figure as a WebP file for a slide; the canvas is left as it was.
+def file(canvas: "Figure") -> tuple[str, bytes]:
+    """The figure as a file for a slide; the canvas is left as it was.
 
+    A plot is an SVG, sharp on any screen; what holds photos or maps, or too many marks, is a WebP.
     Letters that would be smaller than `LETTERS` on a slide grow as far as titles do not run into
     one another or out of the figure.
+
+    Returns:
+        What follows "image/" in the file's type, and its content.
     """
+    from matplotlib.image import AxesImage
+
     width, height = canvas.get_size_inches()
-    dpi = min(max(PIXELS / width, 120), 300)
     scale = min(ROOM[0] / width, ROOM[1] / height)
     small = min((t.get_fontsize() for t in _texts(canvas)), default=10)
-    most = min(max(1.0, LETTERS * 72 / (small * scale)), 1.8)
-    for factor in sorted({round(1 + share * (most - 1), 3) for share in (0, 0.5, 1)})[::-1]:
+    most = min(max(1.0, LETTERS * 72 / (small * scale)), 2.2)
+    for factor in sorted({round(1 + part * (most - 1) / 3, 3) for part in range(4)})[::-1]:
         with _larger(canvas, factor):
             if factor == 1 or _is_clear(canvas):
-                with io.BytesIO() as file:
-                    settings = {"quality": 90, "method": 2}
-                    canvas.savefig(file, format="webp", dpi=dpi, pil_kwargs=settings)
-                    return file.getvalue()
+                drawing = b"" if canvas.findobj(AxesImage) else _saved(canvas, format="svg")
+                if 0 < len(drawing) <= DRAWING:
+                    return "svg+xml", drawing
+                settings = {"quality": 90, "method": 2}
+                dpi = min(max(PIXELS / width, 120), 300)
+                return "webp", _saved(canvas, format="webp", dpi=dpi, pil_kwargs=settings)
     raise AssertionError("a factor of 1 is always tried")
 
 
-def _texts(canvas: Figure) -> list[Text]:
+def _saved(canvas: "Figure", **settings: object) -> bytes:
+    with io.BytesIO() as written:
+        canvas.savefig(written, **settings)
+        return written.getvalue()
+
+
+def _texts(canvas: "Figure") -> list["Text"]:
     """Titles, names and notes; of axes that are switched off nothing else is seen."""
+    from matplotlib.text import Text
+
     found = list(canvas.findobj(Text, include_self=False))
     for axes in canvas.axes:
         if not axes.axison:
@@ -75,8 +95,10 @@ def _texts(canvas: Figure) -> list[Text]:
 
 
 @contextmanager
-def _larger(canvas: Figure, factor: float) -> Iterator[None]:
+def _larger(canvas: "Figure", factor: float) -> Iterator[None]:
     """All letters by a factor larger, ticks included; what had grown shrinks again."""
+    from matplotlib.text import Text
+
     sizes = [(text, text.get_fontsize()) for text in canvas.findobj(Text)]
     try:
         for text, size in sizes:
@@ -87,8 +109,10 @@ def _larger(canvas: Figure, factor: float) -> Iterator[None]:
             text.set_fontsize(size)
 
 
-def _is_clear(canvas: Figure) -> bool:
+def _is_clear(canvas: "Figure") -> bool:
     """Whether no texts overlap, none leaves the figure, and none of its own lies on axes."""
+    from matplotlib.transforms import Bbox
+
     canvas.draw_without_rendering()
     boxes = [text.get_window_extent() for text in _texts(canvas)]
     whole = canvas.bbox.padded(1)
@@ -102,5 +126,5 @@ def _is_clear(canvas: Figure) -> bool:
     return inside and not any(map(_is_area, [*on_axes, *touching]))
 
 
-def _is_area(box: Bbox | None) -> bool:
+def _is_area(box: "Bbox | None") -> bool:
     return box is not None and box.width > 1 and box.height > 1

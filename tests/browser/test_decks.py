@@ -1,6 +1,8 @@
 """Decks on real screens: pictures fill slides, nothing stands outside, letters can be read."""
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils.commands import ready, report, suite
 from course_utils.common import lectures, paths
@@ -34,3 +36,84 @@ def test_a_deck_keeps_to_the_limits(name, tmp_path, monkeypatch):
 def median_picture(rows):
     shares = sorted(row.picture for row in rows if row.kind == "picture")
     return shares[len(shares) // 2]
+
+
+# --- Between two classes -------------------------------------------------------------------------
+
+DRAW = """
+def drawn(x):
+    return {"grey": torch.full((3, 8, 8), x / 10)}, f"grey of {x}"
+"""
+CELLS = [
+    new_markdown_cell("# 07 Small\n\n**How grey?**"),
+    new_code_cell(
+        "import torch\nfrom course_utils import show\n"
+        "from course_utils.widgets.kit import controls\n"
+        "from course_utils.widgets.kit import explorer as widgets\n" + DRAW
+    ),
+    new_markdown_cell("## A plot"),
+    new_code_cell("show.lines({'cats': ([0, 1], [0, 1])}, 'x', 'y', 'it rises')"),
+    new_markdown_cell("## Try it\n\nMove it."),
+    new_code_cell("widgets.explore(drawn, x=controls.slider(0, 10, 3, live=True))"),
+    new_code_cell("print('told', 'x' in globals())\nx = 1"),
+]
+STATIC, LIVE = ".course-static img", ".course-explorer"
+"""The explorer's stored picture, and the explorer while its kernel lives."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The address of a deck of three slides that has been run once."""
+    folder = tmp_path_factory.mktemp("deck")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_STATE", str(folder / "state"))
+        notebook = folder / "07_guided.ipynb"
+        spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(new_notebook(cells=CELLS, metadata=spec), notebook)
+        ready.make(notebook)
+        with report.served(notebook) as url:
+            yield url
+
+
+def opened(page, url):
+    page.goto(url)
+    page.wait_for_function("() => globalThis.courseSlides !== undefined")
+    page.wait_for_selector("section.deck.present")
+
+
+def turn(page, title):
+    slide = page.locator(f"section.deck:has(h2:text-is('{title}'))").get_attribute("id")
+    page.evaluate("(id) => { location.hash = '#/' + id; }", slide)
+    page.wait_for_selector(f"#{slide}.present")
+
+
+def test_a_key_puts_everything_back_for_the_next_class(page, small, screenshot):
+    opened(page, small)
+    turn(page, "Try it")
+    stored = page.locator(STATIC)
+    stored.wait_for()
+    before = stored.get_attribute("src")
+    page.click("#course-run-all")
+    page.wait_for_selector("#course-run-all[data-done='1']")
+    live = page.locator(LIVE)
+    live.wait_for()
+    handle = live.locator(".noUi-handle")
+    handle.focus()
+    for _ in range(4):
+        handle.press("ArrowRight")
+    live.get_by_text("grey of 7").first.wait_for()
+    screenshot("moved")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.keyboard.press("0")
+    page.wait_for_function(f"() => !document.querySelector('{LIVE}')")
+    page.wait_for_selector(".deck-of-cover.present")
+    turn(page, "Try it")
+    stored.wait_for()
+    assert stored.get_attribute("src") == before
+    screenshot("reset")
+    page.click("#course-run-all")
+    page.wait_for_selector("#course-run-all[data-done='2']")
+    live.get_by_text("grey of 3").first.wait_for()
+    assert "told False" in page.locator(".jp-OutputArea").last.inner_text(), (
+        "an old variable is there"
+    )

@@ -421,6 +421,12 @@ def test_yours_or_ours(capsys):
     assert said[1].startswith("From here on: the course's own saliency_map")
 
 
+def test_on_slides_nobody_is_told_whose_function_goes_on(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_FIGURES", "slides")
+    exercises.yours_or_ours("saliency_map", lambda model, x, classes: None)
+    assert capsys.readouterr().out == ""
+
+
 def test_points_under_nbgrader(monkeypatch, capfd):
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     space = {}

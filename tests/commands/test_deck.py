@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from course_utils.commands import deck, slides
+from course_utils.commands import deck, ready
 from course_utils.common import lectures, paths
 
 text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
@@ -40,6 +40,38 @@ def test_a_question_stands_alone_and_its_answer_comes_after():
     assert found[1][1] == "Cats"
 
 
+def test_what_is_asked_right_below_a_picture_stands_beside_it():
+    figure = code("show.images([x], alt='six photos')")
+    asked, told = text("**Question.** What do they share?"), text("Their eyes.")
+    found = cut(text("## Cats"), figure, asked, told, figure)
+    assert kinds(found) == ["picture", "picture"]
+    assert [role for role, _ in found[0][2]] == ["picture", "question"]
+    assert found[1][2][0] == ("lead", "Their eyes.")
+    found = cut(text("## Cats"), figure, text("All have eyes.\n\n" + asked.source), told)
+    assert kinds(found) == ["picture", "question", "text"]
+
+
+def test_what_is_about_the_next_figure_stands_with_it():
+    figure = code("show.images([x], alt='six photos')")
+    found = cut(text("## Cats"), figure, text("One.\n\nNow others."), code("y = 2"), figure)
+    assert [cells[-1] for _, _, cells in found] == [("text", "One."), ("picture", figure.source)]
+    assert found[1][2][0] == ("lead", "Now others.")
+    found = cut(text("## Cats"), figure, text("One. In numbers:"), figure)
+    assert [source for _, source in found[1][2]] == ["In numbers:", figure.source]
+    moved = code("widgets.explorer()")
+    found = cut(text("## Cats"), figure, text("Move the slider."), moved)
+    assert [source for _, source in found[1][2]] == ["Move the slider.", moved.source]
+
+
+def test_only_the_first_paragraph_of_a_comment_is_cut():
+    long = "It is measured. " * 15
+    found = cut(
+        text("## Cats"), code("show.bars([], [], 'x')"), text(f"One.\n\nTwo limits. {long}")
+    )
+    assert [told["kind"] for told, _, _ in found] == ["picture", "text"]
+    assert found[1][2][0][1].startswith("Two limits. It is")
+
+
 def test_two_figures_are_two_slides_each_with_its_comment():
     figure = code("show.lines({}, 'x', 'y', 'alt')")
     found = cut(
@@ -48,6 +80,15 @@ def test_two_figures_are_two_slides_each_with_its_comment():
     assert kinds(found) == ["picture", "picture"]
     assert found[0][2][0] == ("lead", "Look.")
     assert [source for _, source in found[1][2]][1:] == ["print(1)", "Two."]
+
+
+def test_a_helper_is_hidden_and_code_that_is_marked_stands_large():
+    helper, method = code("def tiles(x):\n    return x"), code("def ascend(x):\n    return x + 1")
+    method.metadata["slideshow"] = {"slide_type": "slide"}
+    found = cut(text("## Cats\n\nUphill:"), helper, method, code("show.images([1], alt='x')"))
+    assert kinds(found) == ["code", "picture"]
+    assert found[0][2] == [("lead", "Uphill:"), ("hidden", helper.source), ("code", method.source)]
+    assert [role for role, _ in found[1][2]] == ["picture"]
 
 
 def test_a_long_comment_is_cut_at_a_sentence_and_the_rest_is_in_the_notes():
@@ -102,7 +143,7 @@ class TestEveryLecture:
     @pytest.fixture
     def made(self, name):
         notebook = nbformat.read(paths.root() / "notebooks" / f"{name}.ipynb", 4)
-        return notebook, deck.cut(notebook, slides.mistakes(name), slides.drawn(name))
+        return notebook, deck.cut(notebook, *ready.told(notebook, name))
 
     def test_no_code_is_lost(self, made):
         notebook, nb = made

@@ -29,18 +29,29 @@ def sizes(monkeypatch):
 def test_a_file_is_as_wide_as_a_projector_and_the_canvas_stays(tiny_picture):
     drawn = show.images([tiny_picture] * 4, ["one"] * 4)
     before = letters(drawn)
-    file = Image.open(io.BytesIO(projection.webp(drawn.canvas)))
-    assert file.format == "WEBP"
+    kind, content = projection.file(drawn.canvas)
+    file = Image.open(io.BytesIO(content))
+    assert (kind, file.format) == ("webp", "WEBP")
     assert file.width >= 1400
     assert letters(drawn) == before
 
 
+def test_a_plot_is_a_drawing_and_one_of_too_many_marks_is_not(monkeypatch):
+    plot = show.lines({"cats": (range(9), range(9))}, "photos", "cats", "it rises")
+    kind, content = projection.file(plot.canvas)
+    assert kind == "svg+xml"
+    assert b"<svg" in content
+    assert b"<image" not in content
+    monkeypatch.setattr(projection, "DRAWING", len(content) - 1000)
+    assert projection.file(plot.canvas)[0] == "webp"
+
+
 def test_small_titles_grow_and_long_ones_only_as_far_as_they_fit(tiny_picture, sizes):
-    projection.webp(show.images([tiny_picture] * 8, ["one"] * 8, columns=8).canvas)
+    projection.file(show.images([tiny_picture] * 8, ["one"] * 8, columns=8).canvas)
     assert len(sizes) == 1, "short titles have room at once"
     assert sizes.pop() > 1.3
     long = ["a title of many words in a row"] * 8
-    projection.webp(show.images([tiny_picture] * 8, long, columns=8).canvas)
+    projection.file(show.images([tiny_picture] * 8, long, columns=8).canvas)
     assert sizes[-1] < sizes[0]
 
 

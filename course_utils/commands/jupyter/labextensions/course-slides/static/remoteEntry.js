@@ -129,17 +129,13 @@
     place(section, show, shown, code, chosen.room);
   }
 
-  // Formulas are large where there is room; whose function goes on is of no interest in a talk.
+  // Formulas are large where there is room.
   function trim(section) {
     for (const formula of section.querySelectorAll('mjx-container[display="true"]')) {
       formula.style.fontSize = "";
       const inner = formula.querySelector("mjx-math")?.getBoundingClientRect().width ?? 0;
       const room = formula.parentElement.clientWidth - 8;
       if (inner > room) formula.style.setProperty("font-size", `${Math.floor(150 * room / inner)}%`, "important");
-    }
-    for (const printed of section.querySelectorAll(".jp-OutputArea-output > pre")) {
-      const idle = /^From here on: the course's own [^\n]*\n*$/.test(printed.textContent);
-      printed.closest(".jp-OutputArea-child").classList.toggle("deck-idle", idle);
     }
   }
 
@@ -190,7 +186,7 @@
       words: (ink.match(/[^\s\d\W][^\s]*/gu) ?? []).length,
       overflow: Math.round(Math.max(0, body.scrollHeight - body.clientHeight, lowest - innerHeight)),
       letters: Math.min(99, ...letters.map((node) => parseFloat(getComputedStyle(node).fontSize))),
-      sharpness: Math.min(9, ...pictures(section).filter((p) => p.naturalWidth)
+      sharpness: Math.min(9, ...pictures(section).filter((p) => p.naturalWidth && !/^data:image.svg/.test(p.src))
         .map((p) => p.naturalWidth / p.getBoundingClientRect().width)),
     };
   }
