@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.checking import core, notebook
-from course_utils.grading.trusted import alike, assignment, files, judge, marks, roster
+from course_utils.grading.trusted import alike, assignment, files, judge, marks, page, roster
 from course_utils.grading.trusted.assignment import Assignment
 from course_utils.grading.trusted.judge import FAILED, GRADED
 
@@ -24,25 +24,11 @@ _STATES = (core.RIGHT, core.WRONG, core.NOT_ATTEMPTED, FAILED)
 _HEAVY = ("cells", "printed")
 _NEEDED = {"student", "notebook", "lecture", "state", "reason", "points", "max_points", "exercises"}
 _OF_EACH = {"exercise", "title", "state", "points", "max_points", "reason", "mistake", "cases"}
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-table { border-collapse: collapse; } th, td { padding: .2rem .8rem .2rem 0; text-align: left;
-  vertical-align: top; } td.n, th.n { text-align: right; }
-section { border-left: 4px solid #767676; padding: .1rem 1rem; margin: 1rem 0; }
-section.right { border-color: #009E73; } section.wrong { border-color: #D55E00; }
-section.not-attempted { border-color: #0072B2; }
-figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
-img { max-width: 100%; } code, pre { font-size: .9em; background: #f4f4f4; }
-pre { padding: .5rem; overflow-x: auto; white-space: pre-wrap; }
-"""
 _FORMULA = ("=", "+", "-", "@")
 _CAPTIONS = {
     False: "On a photo: what a right answer gives.",
     True: "On a photo: what a right answer gives, what yours gives, and the difference.",
 }
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -348,17 +334,6 @@ def statistics_table(rows: Sequence[Row]) -> str:
 # ------------------------------------------------------------------ pages
 
 
-def _page(title: str, parts: Iterable[str]) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
-
-
 def student_page(out: Path, rows: Sequence[Row], rules: Rules | None = None) -> str:
     """One student's page: every notebook, every exercise, what is wrong, and the pictures.
 
@@ -370,13 +345,40 @@ def student_page(out: Path, rows: Sequence[Row], rules: Rules | None = None) -> 
     rules = rules or Rules()
     student = rows[0].result["student"]
     parts = [f"<h1>{html.escape(student)}</h1>"]
-    for row in rows:
+    if len(rows) > 1:
+        parts += _overview(rows, rules)
+    for number, row in enumerate(rows):
+        parts.append(f'<h2 id="n{number}">{html.escape(row.result["notebook"])}</h2>')
         parts += _notebook(load(out, row.place) or row.result, row.counted, rules)
-    return _page(student, parts)
+    return page.whole(student, parts)
+
+
+def _overview(rows: Sequence[Row], rules: Rules) -> Iterator[str]:
+    """Of several notebooks: what they are worth together, and the way to each."""
+    worth = [rules.mark(row) for row in rows if row.counted]
+    had, most = sum(mark.points for mark in worth), sum(mark.most for mark in worth)
+    yield f"<p><strong>{had:g} of {most:g}</strong> in the notebooks that count.</p>"
+    lines = []
+    for number, row in enumerate(rows):
+        link = f'<a href="#n{number}">{html.escape(row.result["notebook"])}</a>'
+        lines.append([link, html.escape(_state(row)), *_points(row, rules)])
+    yield page.table("Notebooks", ["notebook", "state", "points", "mark"], lines, (2, 3))
+
+
+def _state(row: Row) -> str:
+    """A notebook's state in words."""
+    state = row.result["state"] if row.counted else f"{row.result['state']}, does not count"
+    return state + ("; LATE" if row.result.get("late") else "")
+
+
+def _points(row: Row, rules: Rules) -> tuple[str, str]:
+    """Its points and its mark, each out of how many."""
+    mark = rules.mark(row)
+    points = f"{row.result['points']:g} of {row.result['max_points']:g}"
+    return points, f"{mark.points:g} of {mark.most:g}"
 
 
 def _notebook(result: dict, counts: bool, rules: Rules) -> Iterator[str]:
-    yield f"<h2>{html.escape(result['notebook'])}</h2>"
     if not counts:
         yield "<p>This notebook does not count: another one for the same lecture does.</p>"
     if result["reason"]:
@@ -429,25 +431,18 @@ def class_page(rows: Sequence[Row], rules: Rules | None = None) -> str:
     parts += [*_students(rows, rules or Rules()), *_to_look_at(rows), "<h2>Exercises</h2>"]
     for name, own in statistics(rows).items():
         parts += _statistics(name, own)
-    return _page("The class", parts)
+    return page.whole("The class", parts)
 
 
 def _students(rows: Sequence[Row], rules: Rules) -> Iterator[str]:
-    head = ["student", "notebook", "state", "points", "mark"]
-    yield "<table><tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"
+    head, lines = ["student", "notebook", "state", "points", "mark"], []
     for row in rows:
-        result = row.result
         link = html.escape(f"{row.place.partition('/')[0]}/report.html".replace("%", "%25"))
-        who = f'<a href="{link}">{html.escape(result["student"])}</a>'
-        state = result["state"] if row.counted else f"{result['state']}, does not count"
-        state += f"; {row.remark}" if row.remark else ""
-        state += "; LATE" if row.result.get("late") else ""
-        mark = rules.mark(row)
-        points = f"{result['points']:g} of {result['max_points']:g}"
-        cells = [who, html.escape(result["notebook"]), html.escape(state)]
-        counts = f'<td class="n">{points}</td><td class="n">{mark.points:g} of {mark.most:g}</td>'
-        yield f"<tr><td>{'</td><td>'.join(cells)}</td>{counts}</tr>"
-    yield "</table>"
+        who = f'<a href="{link}">{html.escape(row.result["student"])}</a>'
+        state = _state(row) + (f"; {row.remark}" if row.remark else "")
+        said = [who, html.escape(row.result["notebook"]), html.escape(state)]
+        lines.append([*said, *_points(row, rules)])
+    yield page.table("Students", head, lines, (3, 4))
 
 
 def _to_look_at(rows: Sequence[Row]) -> Iterator[str]:
@@ -457,24 +452,23 @@ def _to_look_at(rows: Sequence[Row]) -> Iterator[str]:
     yield "<h2>Something to look at</h2><p>Alike is not copied. Short functions that do the same "
     yield "look the same, more so where students learned from one page, and an outline sees "
     yield "neither who wrote first nor why. Look at both notebooks before you ask anybody. What "
-    yield "cannot be outlined makes code while it runs, or holds answers by heart.</p><table>"
-    yield "<tr><th>student</th><th>notebook</th><th>what</th></tr>"
-    for row in rows:
-        for words in looks.get(row.place, []):
-            cells = [row.result["student"], row.result["notebook"], words]
-            yield f"<tr><td>{'</td><td>'.join(map(html.escape, cells))}</td></tr>"
-    yield "</table>"
+    yield "cannot be outlined makes code while it runs, or holds answers by heart.</p>"
+    lines = [
+        [html.escape(said) for said in (row.result["student"], row.result["notebook"], words)]
+        for row in rows
+        for words in looks.get(row.place, [])
+    ]
+    yield page.table("Something to look at", ["student", "notebook", "what"], lines)
 
 
 def _statistics(name: str, own: dict[str, Counter]) -> Iterator[str]:
     total = sum(own["states"].values())
     counts = [f"{own['states'][state]} {state}" for state in _STATES if own["states"][state]]
     yield f"<h3><code>{html.escape(name)}</code></h3><p>Of {total}: {', '.join(counts)}.</p>"
-    sentences = {m.name: m.sentence for m in core.get(name).mistakes}
-    if own["mistakes"]:
-        yield '<table><tr><th class="n">answers</th><th>mistake</th></tr>'
-        for mistake, number in own["mistakes"].most_common():
-            said = notebook.marked(sentences.get(mistake, "no known mistake"))
-            label = f"<code>{html.escape(mistake)}</code> {said}" if mistake else said
-            yield f'<tr><td class="n">{number}</td><td>{label}</td></tr>'
-        yield "</table>"
+    sentences, lines = {m.name: m.sentence for m in core.get(name).mistakes}, []
+    for mistake, number in own["mistakes"].most_common():
+        said = notebook.marked(sentences.get(mistake, "no known mistake"))
+        label = f"<code>{html.escape(mistake)}</code> {said}" if mistake else said
+        lines.append([str(number), label])
+    if lines:
+        yield page.table(f"Mistakes in {name}", ["answers", "mistake"], lines, (0,))
