@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 
 from course_utils import exercises
 from course_utils.grading.trusted import judge, replay, report, sandbox
@@ -73,7 +74,9 @@ def test_statistics_by_exercise_and_mistake(stored):
     assert found["saliency_map", "mistake", "no_abs"] == "2"
     assert found["saliency_map", "mistake", "(none known)"] == "1"
     page = (out / "class.html").read_text()
-    assert "Of 5: 1 right, 3 wrong, 1 not attempted." in page
+    cells = [cell.get_text() for cell in BeautifulSoup(page, "html.parser").select("td")]
+    at = cells.index("saliency_map")
+    assert cells[at - 1 : at + 5] == ["06", "saliency_map", "1", "3", "1", "0"]
     assert "The absolute value is missing" in page
 
 
@@ -129,6 +132,26 @@ def test_what_is_alike_is_shown_as_something_to_look_at(stored):
     assert "Alike is not copied" in page
     assert words in page
     assert "look at" not in (stored(result("z")) / "class.html").read_text()
+
+
+def lines_of(path):
+    """The lines of a page's tables, as text."""
+    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return [[cell.get_text() for cell in line.select("td")] for line in soup.select("tr")]
+
+
+def test_a_student_of_several_notebooks_is_one_line_of_the_class_and_has_an_overview(stored):
+    """A whole course handed in is 18 notebooks, and a class of it 500."""
+    second = result("ada", "05_occlusion.ipynb", lecture="05_occlusion", saliency_map=WRONG)
+    blank = result("ada", "06_old.ipynb")
+    out = stored(result("ada", saliency_map=RIGHT), second, blank, result("bob"))
+    known = ["06_old.ipynb: graded, does not count", "1 of 6", "1 of 6"]
+    assert ["ada", "2", *known] in lines_of(out / "class.html")
+    assert ["bob", "06_saliency.ipynb", "", "0 of 3", "0 of 3"] in lines_of(out / "class.html")
+    own = lines_of(out / "ada" / "report.html")
+    assert ["05_occlusion.ipynb", "graded", "0 of 3", "0 of 3"] in own
+    assert "1 of 6" in (out / "ada" / "report.html").read_text()
+    assert lines_of(out / "bob" / "report.html") == []
 
 
 def test_of_several_notebooks_one_counts():

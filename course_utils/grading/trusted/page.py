@@ -31,6 +31,7 @@ figure { margin: 1rem 0; } figcaption { color: var(--faint); font-size: .9rem; }
 img { max-width: 100%; background: #fff; border-radius: .3rem; }
 code, pre { font-size: .9em; background: var(--soft); border-radius: .25rem; padding: .05em .25em; }
 pre { padding: .5rem; overflow-x: auto; white-space: pre-wrap; }
+@media (max-width: 40rem) { th, td { padding-right: .5rem; } section { padding: .1rem .7rem; } }
 @media print { :root { --paper: #fff; --ink: #000; } }
 """
 

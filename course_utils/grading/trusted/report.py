@@ -316,7 +316,7 @@ def statistics(rows: Iterable[Row]) -> dict[str, dict[str, Counter]]:
             own["states"][one["state"]] += 1
             if one["state"] == core.WRONG:
                 own["mistakes"][one["mistake"] or ""] += 1
-    return found
+    return dict(sorted(found.items(), key=lambda item: core.get(item[0]).lecture))
 
 
 def statistics_table(rows: Sequence[Row]) -> str:
@@ -355,13 +355,12 @@ def student_page(out: Path, rows: Sequence[Row], rules: Rules | None = None) -> 
 
 def _overview(rows: Sequence[Row], rules: Rules) -> Iterator[str]:
     """Of several notebooks: what they are worth together, and the way to each."""
-    worth = [rules.mark(row) for row in rows if row.counted]
-    had, most = sum(mark.points for mark in worth), sum(mark.most for mark in worth)
-    yield f"<p><strong>{had:g} of {most:g}</strong> in the notebooks that count.</p>"
+    worth = _together([row for row in rows if row.counted], rules)[1]
+    yield f"<p><strong>{worth}</strong> in the notebooks that count.</p>"
     lines = []
     for number, row in enumerate(rows):
         link = f'<a href="#n{number}">{html.escape(row.result["notebook"])}</a>'
-        lines.append([link, html.escape(_state(row)), *_points(row, rules)])
+        lines.append([link, html.escape(_state(row)), *_together([row], rules)])
     yield page.table("Notebooks", ["notebook", "state", "points", "mark"], lines, (2, 3))
 
 
@@ -369,13 +368,6 @@ def _state(row: Row) -> str:
     """A notebook's state in words."""
     state = row.result["state"] if row.counted else f"{row.result['state']}, does not count"
     return state + ("; LATE" if row.result.get("late") else "")
-
-
-def _points(row: Row, rules: Rules) -> tuple[str, str]:
-    """Its points and its mark, each out of how many."""
-    mark = rules.mark(row)
-    points = f"{row.result['points']:g} of {row.result['max_points']:g}"
-    return points, f"{mark.points:g} of {mark.most:g}"
 
 
 def _notebook(result: dict, counts: bool, rules: Rules) -> Iterator[str]:
@@ -426,23 +418,48 @@ def class_page(rows: Sequence[Row], rules: Rules | None = None) -> str:
     """The class's page: who has how many points, and what went wrong in each exercise."""
     states = Counter(row.result["state"] for row in rows if row.counted)
     told = ", ".join(f"{number} {state}" for state, number in states.items())
-    people = [f"<p>{html.escape(line)}</p>" for line in _people(rows, rules or Rules())]
+    people = [
+        f"<p>{html.escape(line[0].upper() + line[1:])}.</p>"
+        for line in _people(rows, rules or Rules())
+    ]
     parts = ["<h1>The class</h1>", f"<p>Notebooks that count: {told}.</p>", *people]
     parts += [*_students(rows, rules or Rules()), *_to_look_at(rows), "<h2>Exercises</h2>"]
-    for name, own in statistics(rows).items():
-        parts += _statistics(name, own)
+    found = statistics(rows)
+    parts.append(_exercises(found))
+    for name, own in found.items():
+        parts += _mistakes(name, own)
     return page.whole("The class", parts)
 
 
 def _students(rows: Sequence[Row], rules: Rules) -> Iterator[str]:
-    head, lines = ["student", "notebook", "state", "points", "mark"], []
+    """A line for each student: what they have in all notebooks that count, and what is odd."""
+    by_student: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        link = html.escape(f"{row.place.partition('/')[0]}/report.html".replace("%", "%25"))
-        who = f'<a href="{link}">{html.escape(row.result["student"])}</a>'
-        state = _state(row) + (f"; {row.remark}" if row.remark else "")
-        said = [who, html.escape(row.result["notebook"]), html.escape(state)]
-        lines.append([*said, *_points(row, rules)])
+        by_student[row.result["student"]].append(row)
+    head, lines = ["student", "notebooks", "remarks", "points", "mark"], []
+    for student, own in by_student.items():
+        link = html.escape(f"{own[0].place.partition('/')[0]}/report.html".replace("%", "%25"))
+        who = f'<a href="{link}">{html.escape(student)}</a>'
+        counting = [row for row in own if row.counted]
+        named = counting[0].result["notebook"] if len(counting) == 1 else str(len(counting))
+        said = map(html.escape, (named, "; ".join(filter(None, map(_odd, own)))))
+        lines.append([who, *said, *_together(counting, rules)])
     yield page.table("Students", head, lines, (3, 4))
+
+
+def _odd(row: Row) -> str:
+    """What is not as usual with a notebook; nothing for one that is graded, counts and is clear."""
+    if row.counted and row.result["state"] == GRADED and not row.result.get("late"):
+        return row.remark
+    return f"{row.result['notebook']}: {_state(row)}" + (f"; {row.remark}" if row.remark else "")
+
+
+def _together(rows: Sequence[Row], rules: Rules) -> tuple[str, str]:
+    """Points and marks of some notebooks, each out of how many."""
+    given = [(row.result["points"], row.result["max_points"]) for row in rows]
+    marked = [(mark.points, mark.most) for mark in map(rules.mark, rows)]
+    had, most = (f"{sum(p[0] for p in s):g} of {sum(p[1] for p in s):g}" for s in (given, marked))
+    return had, most
 
 
 def _to_look_at(rows: Sequence[Row]) -> Iterator[str]:
@@ -461,14 +478,24 @@ def _to_look_at(rows: Sequence[Row]) -> Iterator[str]:
     yield page.table("Something to look at", ["student", "notebook", "what"], lines)
 
 
-def _statistics(name: str, own: dict[str, Counter]) -> Iterator[str]:
-    total = sum(own["states"].values())
-    counts = [f"{own['states'][state]} {state}" for state in _STATES if own["states"][state]]
-    yield f"<h3><code>{html.escape(name)}</code></h3><p>Of {total}: {', '.join(counts)}.</p>"
+def _exercises(found: dict[str, dict[str, Counter]]) -> str:
+    """How many answers are in each state: a line for each exercise."""
+    lines = [
+        [core.get(name).lecture[:2], f"<code>{html.escape(name)}</code>"]
+        + [str(own["states"][state]) for state in _STATES]
+        for name, own in found.items()
+    ]
+    return page.table("Exercises", ["lecture", "exercise", *_STATES], lines, range(2, 6))
+
+
+def _mistakes(name: str, own: dict[str, Counter]) -> Iterator[str]:
+    """What went wrong in an exercise, the most frequent first; nothing where nothing did."""
+    if not own["mistakes"]:
+        return
+    yield f"<h3>What went wrong in <code>{html.escape(name)}</code></h3>"
     sentences, lines = {m.name: m.sentence for m in core.get(name).mistakes}, []
     for mistake, number in own["mistakes"].most_common():
         said = notebook.marked(sentences.get(mistake, "no known mistake"))
         label = f"<code>{html.escape(mistake)}</code> {said}" if mistake else said
         lines.append([str(number), label])
-    if lines:
-        yield page.table(f"Mistakes in {name}", ["answers", "mistake"], lines, (0,))
+    yield page.table(f"Mistakes in {name}", ["answers", "mistake"], lines, (0,))
