@@ -225,18 +225,24 @@ _FINE = 1.5
 
 
 def _row(pictures: Sequence[object], height: float | None) -> np.ndarray:
-    """Pictures side by side with white between them, (h,w,3), in pixels of the file."""
-    gap, parts = round(4 * _FINE), []
-    for picture in pictures:
-        array = torch.from_numpy(pixels_of(picture))
-        array = array if array.ndim == 3 else array[..., None].expand(-1, -1, 3)
-        scale = _FINE * (1 if height is None else height / array.shape[0])
-        size = [max(1, round(n * scale)) for n in array.shape[:2]]
-        # Single pixels of a small patch are to be seen as squares.
-        how = {"mode": "nearest-exact"} if scale > 3 else {"mode": "bilinear", "antialias": True}
-        array = torch.nn.functional.interpolate(array.movedim(-1, 0)[None], size, **how)[0]
-        parts += [array, array.new_ones(3, size[0], gap)]
-    return torch.cat(parts[:-1], 2).movedim(0, -1).clamp(0, 1).numpy()
+    """Pictures side by side with white between and below them, (h,w,3), in pixels of the file."""
+    parts = [_enlarged(torch.from_numpy(pixels_of(picture)), height) for picture in pictures]
+    tall, gap = max(part.shape[1] for part in parts), round(4 * _FINE)
+    parts = [
+        torch.nn.functional.pad(part, (0, gap, 0, tall - part.shape[1]), value=1) for part in parts
+    ]
+    return torch.cat(parts, 2)[..., :-gap].movedim(0, -1).clamp(0, 1).numpy()
+
+
+def _enlarged(array: Tensor, height: float | None) -> Tensor:
+    """A picture (h,w) or (h,w,3) as (3,H,W); H is the same for all that get the same height."""
+    array = array if array.ndim == 3 else array[..., None].expand(-1, -1, 3)
+    tall, wide = array.shape[:2]
+    scale = _FINE * (1 if height is None else height / tall)
+    size = [max(1, round(n)) for n in (_FINE * (height or tall), wide * scale)]
+    # Single pixels of a small patch are to be seen as squares.
+    how = {"mode": "nearest-exact"} if scale > 3 else {"mode": "bilinear", "antialias": True}
+    return torch.nn.functional.interpolate(array.movedim(-1, 0)[None], size, **how)[0]
 
 
 def maps(

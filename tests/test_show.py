@@ -207,6 +207,18 @@ def test_rows_of_one_height_and_rows_that_are_refused():
             show.rows(pictures, titles, "")
 
 
+def test_a_row_takes_pictures_of_any_height():
+    """Heights whose share of 115 rounds up and down; at true size a low one gets white below."""
+    pictures = [torch.zeros(3, side, 30) for side in (20, 21, 22, 172, 253)]
+    figure = show.rows([pictures], ["a"], "", height=115)
+    strip = figure.canvas.axes[0].images[0].get_array()
+    assert strip.shape[0] in (172, 173)
+    strip = show.rows([pictures[:3]], ["a"], "").canvas.axes[0].images[0].get_array()
+    assert strip.shape[0] == 33
+    assert strip[-1, 0].min() == 1
+    assert strip[-1, -1].max() == 0
+
+
 # ------------------------------------------------------------------ methods and intervals
 
 
