@@ -146,6 +146,16 @@ def test_an_explorer_on_a_page_has_a_picture_and_a_control_for_each_that_moves(f
     )
 
 
+def test_an_explorer_on_a_page_says_what_it_does_not_show(found, tmp_path):
+    made = explorer.explore(lambda x: drawn(x, "x"), cannot="a < b", x=slider(0, 3))
+    bundle = {"text/html": made.static(), positions.MIME: found}
+    nb = lecture("01_filters", new_output("display_data", data=bundle))
+    pages._place(nb, pictures.Store(tmp_path, "pictures/"))
+    shown = BeautifulSoup(nb.cells[-1].outputs[0].data["text/html"], "html.parser")
+    assert shown.select_one(".explorer .course-cannot").text == "What this does not show: a < b"
+    assert shown.select_one(".course-static") is None
+
+
 def test_explorers_tell_their_positions_only_where_they_are_asked_to(monkeypatch):
     told = []
     monkeypatch.setattr(explorer, "display", lambda bundle, raw: told.append(bundle))

@@ -10,14 +10,14 @@ from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
 
-from course_utils.commands import deck
-from course_utils.commands import slides as talk
+from course_utils.commands import deck, ready
 from course_utils.commands.html import pictures
 from course_utils.common import positions
 
 TEMPLATE = Path(__file__).resolve().parent / "template"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PROGRESS = re.compile(r"\d+%\||it/s\]|s/it\]")
+_CANNOT = re.compile(r'<p class="course-cannot">.*?</p>', re.S)
 _NOTE = (
     "One control moves at a time here, the others go back to where they start. Every "
     "combination, and photos of your own: in the notebook."
@@ -38,7 +38,7 @@ def page(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
 
 def slides(notebook: NotebookNode, resources: dict, store: pictures.Store) -> str:
     """A lecture as slides of reveal.js, cut as for a live talk. Arguments: as for `page`."""
-    made = deck.cut(notebook, talk.mistakes(resources["lecture"].name))
+    made = deck.cut(notebook, *ready.told(notebook, resources["lecture"].name))
     for cell in made.cells:
         if cell.source in ("# \u200b", "## \u200b"):  # it has no title: for the ear it has one
             cell.source = f'## <span class="unseen">{resources["lecture"].title}, continued</span>'
@@ -86,21 +86,23 @@ def _place(notebook: NotebookNode, store: pictures.Store) -> None:
         for place, output in enumerate(cell.get("outputs", ())):
             data = output.get("data", {})
             if positions.MIME in data:
-                found = data.pop(positions.MIME)
-                data["text/html"] = explorer(found, store, f"{number}-{place}")
+                found, plain = data.pop(positions.MIME), data.get("text/html", "")
+                cannot = "".join(_CANNOT.findall(plain))
+                data["text/html"] = explorer(found, store, f"{number}-{place}", cannot)
             if "<img" in data.get("text/html", ""):
                 shown = pictures.outsourced(data["text/html"], store)
                 data["text/html"] = shown + pictures.credit(unsaid)
                 unsaid = {}
 
 
-def explorer(found: dict, store: pictures.Store, name: str) -> str:
+def explorer(found: dict, store: pictures.Store, name: str, cannot: str = "") -> str:
     """Stored positions of an explorer as HTML: a picture, and a control for each that moves it.
 
     Args:
         found: as `positions.positions` returns it.
         store: where the frames go.
         name: of the explorer, unlike all others of the page.
+        cannot: what it does not show, as HTML.
     """
     import base64
 
@@ -123,7 +125,7 @@ def explorer(found: dict, store: pictures.Store, name: str) -> str:
         f'<div class="titles">{start["titles"]}</div>'
         f'<img alt="{said}" src="{start["image"]}" width="{width}" height="{height}" '
         'style="width:100%" loading="lazy"></div>'
-        f'<p class="text" role="status">{said}</p>{note}'
+        f'<p class="text" role="status">{said}</p>{cannot}{note}'
         f'<script type="application/json">{kept}</script></div>'
     )
 
