@@ -75,7 +75,7 @@ def complaints(rows: list[Measured]) -> list[str]:
             found.append(f"{where}: letters of {row.letters:.1%} of the height")
         if row.kind == "question" and row.picture:
             found.append(f"{where}: a picture beside the question")
-        if row.kind == "picture" and 0 < row.picture < 0.12:
+        if row.kind in ("picture", "widget") and row.picture < 0.2:
             found.append(f"{where}: its picture covers {row.picture:.0%}")
         if row.kind in ("text", "question", "picture") and row.words > 140:
             found.append(f"{where}: {row.words} words")

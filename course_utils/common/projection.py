@@ -34,9 +34,7 @@ def wanted() -> bool:
 
 
 def columns(panels: int, aspect: float) -> int:
-    """In how many columns pictures of one shape are largest on a slide; a row where it is as
-    good.
-    """
+    """In how many columns pictures of one shape are largest on a slide."""
     width, height = ROOM
     titles = 30
 
@@ -44,8 +42,7 @@ def columns(panels: int, aspect: float) -> int:
         down = -(-panels // across)
         return min(width / across / aspect, (height - down * titles) / down)
 
-    best = max(range(1, panels + 1), key=size)
-    return panels if size(panels) > 0.9 * size(best) else best
+    return max(range(panels, 0, -1), key=size)
 
 
 def file(canvas: "Figure") -> tuple[str, bytes]:

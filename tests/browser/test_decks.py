@@ -1,5 +1,7 @@
 """Decks on real screens: pictures fill slides, nothing stands outside, letters can be read."""
 
+import re
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -83,8 +85,9 @@ def opened(page, url):
 
 def turn(page, title):
     slide = page.locator(f"section.deck:has(h2:text-is('{title}'))").get_attribute("id")
-    page.evaluate("(id) => { location.hash = '#/' + id; }", slide)
-    page.wait_for_selector(f"#{slide}.present")
+    page.wait_for_function(
+        "(id) => (location.hash = '#/' + id) && document.querySelector(`#${id}.present`)", arg=slide
+    )
 
 
 def test_a_key_puts_everything_back_for_the_next_class(page, small, screenshot):
@@ -97,11 +100,12 @@ def test_a_key_puts_everything_back_for_the_next_class(page, small, screenshot):
     page.wait_for_selector("#course-run-all[data-done='1']")
     live = page.locator(LIVE)
     live.wait_for()
-    handle = live.locator(".noUi-handle")
-    handle.focus()
-    for _ in range(4):
-        handle.press("ArrowRight")
-    live.get_by_text("grey of 7").first.wait_for()
+    line = live.locator(".noUi-base").bounding_box()
+    live.locator(".noUi-handle").hover()
+    page.mouse.down()
+    page.mouse.move(line["x"] + 0.7 * line["width"], line["y"])
+    page.mouse.up()
+    live.get_by_text(re.compile("grey of [4-9]")).first.wait_for()
     screenshot("moved")
     page.once("dialog", lambda dialog: dialog.accept())
     page.keyboard.press("0")

@@ -37,6 +37,8 @@
 
   // ---------------------------------------------------------------- laying out
 
+  const PRINTED = 160; // letters
+
   // What `deck.cut` says of a cell decides where it stands: title, what is shown, words, or out of sight.
   function arrange(section, cells) {
     const [title, ...rest] = cells;
@@ -88,6 +90,7 @@
     const width = body.clientWidth, height = body.clientHeight;
     const scale = (value) => section.style.setProperty("--fit", value);
     const over = () => body.scrollHeight > body.clientHeight + 1 || body.scrollWidth > width + 1;
+    quieten(section);
     trim(section);
     const hasText = text.innerText.trim() !== "" || pictures(text).length > 0;
     text.hidden = !hasText;
@@ -137,6 +140,14 @@
       const room = formula.parentElement.clientWidth - 8;
       if (inner > room) formula.style.setProperty("font-size", `${Math.floor(150 * room / inner)}%`, "important");
     }
+  }
+
+  // Long rows of numbers, beside a picture and its comment, are for whoever asks: the key of the code shows them.
+  function quieten(section) {
+    const printed = [...section.querySelectorAll(".deck-print .jp-OutputArea-output > pre")];
+    const long = printed.reduce((sum, one) => sum + one.textContent.length, 0) > PRINTED;
+    const idle = long && section.matches(".deck-of-picture") && section.querySelector(".deck-box-text .deck-text");
+    for (const one of printed) one.closest(".jp-OutputArea-child").classList.toggle("deck-idle", Boolean(idle));
   }
 
   function proportion(picture) {
