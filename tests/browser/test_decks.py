@@ -121,3 +121,52 @@ def test_a_key_puts_everything_back_for_the_next_class(page, small, screenshot):
     assert "told False" in page.locator(".jp-OutputArea").last.inner_text(), (
         "an old variable is there"
     )
+
+
+# --- Colours -------------------------------------------------------------------------------------
+
+CONTRASTS = """() => {
+  const light = (colour) => colour.slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const paper = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = numbers(getComputedStyle(node).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0.9) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = {};
+  const seen = "section.deck.present, #course-bar, .slide-number";
+  for (const root of document.querySelectorAll(seen)) {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    for (let text; (text = texts.nextNode());) {
+      const node = text.parentElement, box = node.getBoundingClientRect();
+      if (!text.data.trim() || !box.width || node.closest("style, script")) continue;
+      const [low, high] = [getComputedStyle(node).color, paper(node)]
+        .map((c) => light(typeof c === "string" ? numbers(c) : c)).sort((a, b) => a - b);
+      found[text.data.trim()] = (high + 0.05) / (low + 0.05);
+    }
+  }
+  return found;
+}"""
+"""Each text that is seen -> its contrast to what lies behind it, as WCAG 2 defines it."""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_on_the_screen_can_be_read(page, small, dark, screenshot):
+    opened(page, small)
+    turn(page, "Try it")
+    page.locator(STATIC).wait_for()
+    page.evaluate(
+        "document.querySelector('.course-static').insertAdjacentHTML('afterend', "
+        "'<div class=course-explorer><p role=alert>no such class</p></div>')"
+    )
+    if dark:
+        page.keyboard.press("d")
+        page.wait_for_selector("body.deck-dark")
+    found = page.evaluate(CONTRASTS)
+    screenshot("dark" if dark else "light")
+    assert {"no such class", "Move it.", "reset", "3"} <= set(found)
+    assert min(found.values()) >= 4.5, found
