@@ -5,8 +5,10 @@ CVPR 2016; Selvaraju, Cogswell, Das, Vedantam, Parikh & Batra, "Grad-CAM", ICCV 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -63,8 +65,19 @@ def head(model: nn.Module, x: Tensor) -> Head:
 
 def _head(model: nn.Module, x: Tensor) -> Head:
     """As `head`, but its weights, and perhaps its maps, are the network's own and not copies."""
-    with torch.no_grad(), _Recorder() as recorder:
-        scores = gate.run(model, gate.check_shape(x).detach())
+    gate.check_shape(x)
+    last = set(islice(_leaves_from_the_end(model), 6))  # which mostly tell enough
+    try:
+        return _head_of(model, x, last)
+    except ValueError:
+        return _head_of(model, x, frozenset())
+
+
+def _head_of(model: nn.Module, x: Tensor, beginning: Collection[nn.Module]) -> Head:
+    """The head, from a record that begins with the first of these modules; none: with the pass."""
+    recorder = _Recorder()
+    with torch.no_grad(), recorder.of_the_last(beginning):
+        scores = gate.run(model, x.detach())
     gate.check_logits(model, scores, len(x))
     name, args = recorder.made(scores)
     if name == "linear":
@@ -322,6 +335,28 @@ class _Recorder(TorchFunctionMode):
             self.calls.append((out, func.__name__, args))
         return out
 
+    @contextmanager
+    def of_the_last(self, beginning: Collection[nn.Module]) -> Iterator[None]:
+        """Records from when the first of some modules is called; without any, from now on.
+
+        Each call that is recorded costs some microseconds, and networks make hundreds.
+        """
+        with ExitStack() as stack:
+
+            def begin(module: nn.Module, args: tuple) -> None:
+                for handle in handles:
+                    handle.remove()
+                stack.enter_context(self)
+
+            handles = [module.register_forward_pre_hook(begin) for module in beginning]
+            if not beginning:
+                stack.enter_context(self)
+            try:
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+
     def made(self, tensor: object, after: tuple[str, ...] = ()) -> tuple[str, tuple]:
         """The name and arguments of the function that made a tensor.
 
@@ -346,6 +381,17 @@ class _Recorder(TorchFunctionMode):
         if not _same(average, tensor):
             raise _unfit(model, "its pooling is no average over all positions")
         return args[0], average
+
+
+def _leaves_from_the_end(model: nn.Module) -> Iterator[nn.Module]:
+    """Modules without parts, the last one first."""
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        return  # these take no hook
+    parts = list(model.children())
+    for part in reversed(parts):
+        yield from _leaves_from_the_end(part)
+    if not parts:
+        yield model
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

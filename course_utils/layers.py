@@ -70,13 +70,13 @@ def capture(model: nn.Module, *layers: str | nn.Module) -> Iterator[dict[str, Te
     """
     seen: dict[str, Tensor] = {}
     modules = {layer: find(model, layer) for layer in layers}
-    handles = []
+    handles, overwrites = [], getattr(model, "overwrites", True)
 
     def keeper(layer: str | nn.Module):
         def keep(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
             seen[layer] = output
-            # The network goes on with a copy: ResNet's `out += identity` would overwrite ours.
-            return output.clone() if isinstance(output, Tensor) else None
+            # ResNet goes on with a copy, for its `out += identity` would overwrite ours.
+            return output.clone() if overwrites and isinstance(output, Tensor) else None
 
         return keep
 

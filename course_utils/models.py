@@ -42,6 +42,8 @@ class Network(nn.Module):
         layers: the field's layer names, mapped to paths of submodules, in forward order.
         resize, crop: the short side before cropping and the side of the square crop, in pixels.
         interpolation: how `preprocess` resizes.
+        overwrites: whether a layer may write on another's output, as ResNet's `out += identity`
+            does; `layers.capture` then keeps copies, which cost time and memory.
 
     Raises:
         ValueError: if `mean` or `std` is not three numbers, or a name in `layers` leads nowhere.
@@ -58,12 +60,14 @@ class Network(nn.Module):
         resize: int = 256,
         crop: int = 224,
         interpolation: v2.InterpolationMode = v2.InterpolationMode.BILINEAR,
+        overwrites: bool = True,
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(f"mean and std need 3 numbers each, got {mean!r} and {std!r}")
         self.module, self.name, self.labels = module, name, list(labels)
         self.resize, self.crop, self.interpolation = resize, crop, interpolation
+        self.overwrites = overwrites
         self.layers = dict(layers or {n: n for n, _ in module.named_modules() if n})
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -363,6 +367,7 @@ def _load_offline(name: str) -> Network:
         spec.std,
         labels=imagenet_labels() if spec.classifies else (),
         layers=spec.layers or vgg_layers(module.features),
+        overwrites=False,
     )
 
 

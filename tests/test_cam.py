@@ -84,6 +84,33 @@ def test_pooling_is_found_however_it_is_written(pool):
     )
 
 
+class HeadFirst(ByFunctions):
+    """Makes its last layers before its first one, and more of them than are looked at."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self.unused = nn.Sequential(*(nn.ReLU() for _ in range(9)))
+
+
+def test_a_head_is_found_wherever_its_layers_were_made():
+    net, calls = tiny.fill(HeadFirst(POOLS["mean"])), []
+    net.register_forward_hook(lambda *args: calls.append(1))
+    expected = cam.cam(tiny.fill(ByFunctions(POOLS["mean"])), tiny.batch(), 1)
+    assert torch.equal(cam.cam(net, tiny.batch(), 1), expected)
+    assert len(calls) == 2  # once more, all of it recorded
+    assert torch.equal(cam.cam(lambda x: net(x), tiny.batch(), 1), expected)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
+def test_the_head_of_a_shipped_network_needs_one_pass(zoo, name):
+    calls, net = [], zoo[name]
+    handle = net.register_forward_hook(lambda *args: calls.append(1))
+    cam.cam(net, torch.rand(1, 3, 70, 70, device=net.device), 1)
+    handle.remove()
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 def test_a_convolution_before_the_pooling_is_a_head_too(inplace):
     parts = [nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Dropout(), nn.Conv2d(6, 5, 1), nn.ReLU(inplace)]

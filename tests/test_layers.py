@@ -79,6 +79,34 @@ def test_capturing_changes_no_answer(zoo, name):
     assert torch.equal(seen[list(net.layers)[-1]].flatten(), plain.flatten())
 
 
+@pytest.mark.parametrize("name", models.OFFLINE)
+def test_no_shipped_network_writes_on_what_was_captured(zoo, name):
+    net = zoo[name]
+    assert not net.overwrites  # so nothing is copied
+    x = torch.rand(1, 3, 70, 70, device=net.device)
+    written, kept = {}, {}
+
+    def keep(module, args, output):
+        written[module], kept[module] = output._version, (output, output.clone())
+
+    handles = [layers.find(net, layer).register_forward_hook(keep) for layer in net.layers]
+    with torch.no_grad():
+        net(x)
+    for handle in handles:
+        handle.remove()
+    assert all(output._version == written[part] for part, (output, _) in kept.items())
+    assert all(torch.equal(output, before) for output, before in kept.values())
+
+
+def test_a_network_that_may_overwrite_goes_on_with_copies():
+    net = models.Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    net.module[1].inplace, x = True, tiny.batch()
+    with layers.capture(net, "0") as seen:
+        net(x)
+    assert net.overwrites
+    assert torch.equal(seen["0"], net.module[0](x))
+
+
 def test_hooks_are_gone_after_an_exception():
     net = tiny.network()
     with pytest.raises(RuntimeError, match="channels"), layers.capture(net, "relu1"):

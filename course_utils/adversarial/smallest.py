@@ -45,7 +45,7 @@ def smallest_linear(
 
     The first leads over the boundary; from beyond it the second shortens the change. Both go 5 %
     further than they have to, as the boundary is bent. The shortest change that fools is kept; a
-    photo whose change no longer shortens by 5 % is done.
+    photo whose change no longer shortens by a tenth is done.
 
     Args:
         model: from pixels in 0-1, or of the zoo.
@@ -81,7 +81,7 @@ def _gap(sign: int, ahead: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, index: sign * lead_of(logits, index) + ahead
 
 
-BEYOND, GAIN = 1.05, 0.95
+BEYOND, GAIN = 1.05, 0.9
 """How far steps go, in ways to the boundary; the share of a change that a shorter one may have."""
 
 

@@ -26,7 +26,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (N,T,D) -> (N,T,D)."""
         q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.split(x))
-        a = self.softmax(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5)
+        a = self.softmax(q / q.shape[-1] ** 0.5 @ k.transpose(2, 3))
         return self.proj((a @ v).transpose(1, 2).flatten(2))
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -128,7 +128,8 @@ NORM_MISTAKES = (
     with_norm(
         "no_eps",
         lambda x, eps: centred(x) / variance(x).sqrt(),
-        "`eps` is not used. A channel without any contrast would be divided by zero.",
+        "The argument `eps` is not used. Without any, a channel without contrast is divided by "
+        "zero; and PyTorch's own `instance_norm` takes 1e-5 unless you hand it on.",
     ),
     with_norm(
         "unbiased",

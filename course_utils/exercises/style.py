@@ -561,6 +561,18 @@ TOTAL_MISTAKES = (
         "Your total variation counts the last row and column too. The formula takes only pixels "
         "that have both neighbours, one below and one to the right.",
     ),
+    wrong_variation(
+        "variation_wrapped",
+        lambda x: sum((x - x.roll(-1, axis)).square().sum() for axis in (2, 3)),
+        "Your total variation compares the last row with the first, and the last column with the "
+        "first: `roll` goes around. They are no neighbours.",
+    ),
+    wrong_variation(
+        "variation_diagonal",
+        lambda x: (steps_down(x) + steps_across(x)).square().sum(),
+        "You added the two steps of a pixel before squaring, and one up cancels one down. Square "
+        "each, then add.",
+    ),
 )
 
 register(

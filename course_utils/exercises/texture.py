@@ -74,6 +74,17 @@ GRAM_MISTAKES = (
         "Your matrices shrink with the number of images. Each image has a Gram matrix of its own.",
     ),
     from_columns(
+        "divided_by_all",
+        lambda f: f @ f.mT / f.numel(),
+        "You divided by all the sizes: images, channels, positions, as many programs do. Here G is "
+        "a mean over the positions alone; the channels come in later, in the loss.",
+    ),
+    from_columns(
+        "upper_triangle",
+        lambda f: product(f).triu(),
+        "Below the diagonal your matrix is zero. G is symmetric, and the targets hold both halves.",
+    ),
+    from_columns(
         "one_position_too_few",
         lambda f: f @ f.mT / (f.shape[2] - 1),
         "You divided by one position less. That belongs to a sample's covariance; G is a plain "
@@ -270,6 +281,12 @@ STYLE_MISTAKES = (
         "weights_ignored",
         lambda f, t, w: right(f, t),
         "The weights of the layers are ignored.",
+    ),
+    Mistake(
+        "weights_as_shares",
+        lambda f, t, w: summed(lambda a, b, c: c * right(a, b))(f, t, w) / sum(w.values()),
+        "You divided by the sum of the weights. They are factors as they stand: the caller has "
+        "chosen how much the loss weighs.",
     ),
     from_layer(
         "weights_squared",

@@ -19,15 +19,15 @@ from course_utils.common.errors import unknown
 from course_utils.texture.gram_matrices import LAYERS
 
 LADDER_SAMPLE = "anemone"
-LADDER_SIDES = {"squeezenet1_1": 256, "vgg16_hed": 128}
-"""VGG is asked for a smaller picture: for a pixel it computes twenty times as much."""
+LADDER_SIDE = 256
 
 COMPARED_SAMPLES, COMPARED_SIDE = ("stones", "anemone"), 160
 COMPARED_NETWORK = "squeezenet1_1"
 METHODS = ("pixels", "quilt", "statistics", "gram")
 
-STEPS = 200
-"""After so many, less than a thousandth of the loss of noise is left, whatever the depth."""
+SHARE, STEPS = 5e-4, 800
+"""A descent ends when this share of the loss of noise is left, whatever the depth, so that none is
+further from its goal than another; or after so many steps."""
 
 
 def names_of_ladders() -> list[str]:
@@ -57,5 +57,6 @@ def stored(name: str, folder: Path | None = None) -> Tensor:
 
 
 def costs(folder: Path | None = None) -> Mapping[str, Mapping]:
-    """Of each texture of the ladder its "losses", one a step, "evaluations" and "seconds"."""
+    """Of each texture of the ladder its "losses", one a step, "evaluations" and "seconds"
+    of one processor."""
     return json.loads(((folder or paths.data("textures")) / "ladder.json").read_text("utf-8"))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from course_utils import layers
@@ -33,7 +34,24 @@ def gram(features: Tensor) -> Tensor:
         Gatys, Ecker, Bethge: Texture Synthesis Using Convolutional Neural Networks, NeurIPS 2015.
     """
     columns = _columns(features)
-    return columns @ columns.mT / columns.shape[2]
+    return _Products.apply(columns) / columns.shape[2]
+
+
+class _Products(torch.autograd.Function):
+    """F F^T of (N,C,M); its gradient, (D + D^T) F, by one product instead of autograd's two.
+
+    It also lies in memory as F does. Else it is slow to add to what comes from deeper layers.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(columns)
+        return columns @ columns.mT
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, slope: Tensor) -> Tensor:
+        (columns,), both = ctx.saved_tensors, slope + slope.mT
+        return (columns.mT @ both).mT if columns.stride(1) == 1 else both @ columns
 
 
 def covariance(features: Tensor) -> Tensor:
@@ -207,6 +225,7 @@ def synthesise(
     start: Tensor | Parameterisation | None = None,
     seed: int = 0,
     decay: float = 1.0,
+    until: float = 0.0,
     keep: int = 16,
     progress: str | None = "texture",
 ) -> Result:
@@ -228,6 +247,7 @@ def synthesise(
         seed: of the random spectrum.
         decay: of that spectrum, as for `optimise.Fourier`. With VGG, and in results much larger
             than the sample, the lowest frequencies run away unless it is about 0.5.
+        until: ends earlier, when so much of the start's loss is left, e.g. 0.001; 0 never does.
         keep, progress: as for `optimise`.
 
     Returns:
@@ -247,5 +267,10 @@ def synthesise(
         found = describe(model, x, names, statistic, octaves)
         return sum(w * layer_loss(found[k], targets[k]) for k, w in weights.items())
 
-    rule = lbfgs(line_search=True)
-    return optimise(loss, start, steps, rule=rule, keep=keep, progress=progress)
+    rule, first = lbfgs(line_search=True), []
+
+    def enough(step: int, x: Tensor, value: float) -> bool:
+        first.append(value)
+        return value <= until * first[0]
+
+    return optimise(loss, start, steps, rule=rule, callback=enough, keep=keep, progress=progress)
