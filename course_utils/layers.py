@@ -30,19 +30,25 @@ def find(model: nn.Module, layer: str | nn.Module) -> nn.Module:
             network, whose layers are out of reach.
     """
     gate.check_open(model)
+    return _part(model, layer)
+
+
+def _part(model: nn.Module, layer: str | nn.Module) -> nn.Module:
+    """As `find`, of a network that has been checked: loops come here for each layer and pass."""
     if isinstance(layer, nn.Module):
         if any(part is layer for part in model.modules()):
             return layer
         raise ValueError(f"layer: this {type(layer).__name__} is not a part of the network")
-    table = _table(model)
+    known = getattr(model, "layers", None)
+    path = known.get(layer, layer) if isinstance(known, dict) else layer
     inner = getattr(model, "module", model)
-    every = dict(inner.named_modules()) | dict(model.named_modules())
-    path = table.get(layer, layer)
-    if path not in every or not path:
-        choices = [*table, *(n for n in every if n and n not in table.values())]
-        what = f"layers of {gate.name_of(model)}"
-        raise ValueError(unknown("layer", layer, choices, what))
-    return every[path]
+    for whole in (model, inner):
+        with suppress(AttributeError):  # as `named_modules()`, without a list of all
+            if path:
+                return whole.get_submodule(path)
+    table, every = _table(model), dict(inner.named_modules()) | dict(model.named_modules())
+    choices = [*table, *(n for n in every if n and n not in table.values())]
+    raise ValueError(unknown("layer", layer, choices, f"layers of {gate.name_of(model)}"))
 
 
 def _table(model: nn.Module) -> dict[str, str]:
@@ -69,7 +75,8 @@ def capture(model: nn.Module, *layers: str | nn.Module) -> Iterator[dict[str, Te
         A dictionary, filled by the forward pass: layer -> its output.
     """
     seen: dict[str, Tensor] = {}
-    modules = {layer: find(model, layer) for layer in layers}
+    gate.check_open(model)
+    modules = {layer: _part(model, layer) for layer in layers}
     handles, overwrites = [], getattr(model, "overwrites", True)
 
     def keeper(layer: str | nn.Module):
@@ -165,7 +172,7 @@ def forward_until(model: nn.Module, x: Tensor, *names: str) -> dict[str, Tensor]
             if len(seen) == len(names):
                 raise _Enough
 
-        handles = [find(model, name).register_forward_hook(stop) for name in names]
+        handles = [_part(model, name).register_forward_hook(stop) for name in names]
         try:
             gate.run(model, x, names[-1])
         finally:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from course_utils import layers, models
+from course_utils.common import gate
 
 # ------------------------------------------------------------------ names
 
@@ -112,6 +113,16 @@ def test_hooks_are_gone_after_an_exception():
     with pytest.raises(RuntimeError, match="channels"), layers.capture(net, "relu1"):
         net(torch.zeros(1, 7, 16, 16))  # a wrong number of channels
     assert hooks(net) == 0
+
+
+def test_a_pass_looks_through_the_network_once_however_many_layers(squeezenet, monkeypatch):
+    """A third of a small picture's pass went into looking for each layer anew."""
+    looked, look = [], gate.check_open
+    monkeypatch.setattr(gate, "check_open", lambda model: looked.append(1) or look(model))
+    wanted = ("relu1", "fire2", "fire4", "fire5")
+    seen = layers.forward_until(squeezenet, torch.zeros(1, 3, 64, 64), *wanted)
+    assert list(seen) == list(wanted)
+    assert len(looked) == 1
 
 
 def test_an_unknown_layer_leaves_no_hook_on_the_known_ones():

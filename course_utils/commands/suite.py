@@ -1,6 +1,7 @@
 """The course checking itself: the steps of `course test`, run one after the other."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from course_utils.bench import machine
+from course_utils.bench import machine, page
 from course_utils.commands import lab, offline
 from course_utils.common import paths
 
@@ -22,6 +23,9 @@ WORKERS = 2  # two processes of one thread each do 1.4 times the work of one wit
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS)]
+# Tests that share what is computed once mostly meet in one process, and none of them waits idle.
+_NEIGHBOURS = ["--dist", "worksteal"]
+_WHOLE = ["--dist", "loadfile"]  # a file's tests in one process: a kernel, a server
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,13 @@ def steps(
         device: where everything runs; by default `notebooks/` on the CPU and `solutions/` on the
             pretend accelerator, so that the same cells run on both kinds of device.
     """
-    only = ["-k", expression] if expression else []
+    only, marks = ["-k", expression] if expression else [], _marks(quick, full)
     return [
         Step("ruff", [_python("ruff", "check", "."), _python("ruff", "format", "--check", ".")]),
         Step("layers", [_lint_imports()]),
         Step(
             "unit tests",
-            [[*_PYTEST, "tests", "--ignore=tests/browser", *_marks(quick, full)] + only],
+            [[*_PYTEST, *_NEIGHBOURS, "tests", "--ignore=tests/browser", *marks] + only],
         ),
         Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
         _notebooks("00_" if quick else "", only, device),
@@ -97,10 +101,17 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
     ]
     nbval = ["-p", "nbval_mends", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
     nbval += [] if device else ["--solutions-device", "pretend"]
-    whole = ["--dist", "loadfile"]  # otherwise one notebook's cells go to several workers
+    whole = [*_WHOLE, "--no-loadscope-reorder"]
     # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
-    command = [*_PYTEST, *nbval, *whole, *(found or ["notebooks"]), *only]
+    command = [*_PYTEST, *nbval, *whole, *(_longest_first(found) or ["notebooks"]), *only]
     return Step("notebooks", [offline.command(command)])
+
+
+def _longest_first(notebooks: list[str]) -> list[str]:
+    """By the seconds that were measured last, new ones first: none is left alone at the end."""
+    measured = page.load_costs(paths.root() / "docs").get("times", {}).get("notebooks", {})
+    taken = {Path(name): seconds for name, seconds in measured.items()}
+    return sorted(notebooks, key=lambda name: -taken.get(Path(name), math.inf))
 
 
 def _browser(quick: bool, full: bool, only: list[str]) -> Step:
@@ -113,7 +124,7 @@ def _browser(quick: bool, full: bool, only: list[str]) -> Step:
         return Step("browser", skipped="playwright is not installed")
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
-    command = [sys.executable, "-m", "pytest", "-q", "tests/browser", *_marks(quick, full), *only]
+    command = [*_PYTEST, *_WHOLE, "tests/browser", *_marks(quick, full), *only]
     return Step("browser", [command])
 
 

@@ -84,20 +84,25 @@ def check_open(model: nn.Module) -> None:
     Raises:
         ValueError: a compiled, scripted or parallel network.
     """
-    parallel = nn.DataParallel | nn.parallel.DistributedDataParallel
     for part in model.modules():
-        kind = type(part).__name__
-        compiled = "_orig_mod" in part._modules or part._compiled_call_impl is not None
-        if compiled or isinstance(part, torch.jit.ScriptModule):
+        kind, scripted, parallel = type(part).__name__, *_reach(type(part))
+        if scripted or "_orig_mod" in part._modules or part._compiled_call_impl is not None:
             raise ValueError(
                 f"model: {kind} is scripted or compiled, so its layers are out of reach; give the "
                 "network it was made from"
             )
-        if isinstance(part, parallel):
+        if parallel:
             raise ValueError(
                 f"model: {kind} shows the images to copies of the network, whose layers are out of "
                 "reach; give the network itself, `model.module`"
             )
+
+
+@cache
+def _reach(kind: type) -> tuple[bool, bool]:
+    """Whether modules of a class are scripted, and whether they are parallel."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    return issubclass(kind, torch.jit.ScriptModule), issubclass(kind, parallel)
 
 
 def is_zoo(model: nn.Module) -> bool:

@@ -296,6 +296,20 @@ def test_every_notebook_is_run_offline_with_a_time_limit_whole(project):
     assert command[command.index("--dist") + 1] == "loadfile"
 
 
+def test_the_longest_notebook_is_begun_first_and_an_unknown_one_before_it(project):
+    (project / "notebooks" / "07_new.ipynb").write_text("{}")
+    (project / "docs").mkdir()
+    seconds = {"notebooks/00_start_here.ipynb": 9.5, "notebooks/06_saliency.ipynb": 60.0}
+    seconds |= {"solutions/00_start_here.ipynb": 10.5, "solutions/06_saliency.ipynb": 71.0}
+    figures = {"times": {"notebooks": seconds}}
+    (project / "docs" / "costs.json").write_text(json.dumps(figures))
+    (command,) = named("notebooks").commands
+    found = [Path(word).as_posix() for word in command if word.endswith(".ipynb")]
+    assert found[0] == "notebooks/07_new.ipynb"
+    assert [seconds[name] for name in found[1:]] == [71, 60, 10.5, 9.5]
+    assert "--no-loadscope-reorder" in command  # which would sort them by their cells
+
+
 def test_quick_runs_lecture_00_and_leaves_slow_tests_out(project):
     (command,) = named("notebooks", quick=True).commands
     assert [Path(word).name for word in command if word.endswith(".ipynb")] == [
