@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -281,6 +280,8 @@ def _vgg16_up_to_conv5_1() -> nn.Module:
 
 
 def _efficientnet_lite0() -> nn.Module:
+    import timm  # takes as long as a pass through the network, which not every lecture needs
+
     return timm.create_model("tf_efficientnet_lite0", pretrained=False)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_utils import layers
@@ -237,6 +236,10 @@ def fit_head(
     with torch.no_grad():
         features = in_chunks(lambda p: _peaks(model, gate.normalised(model, p), layer), pixels)
     mean, std = features.mean(0), features.std(0) + 1e-3
+    from sklearn.linear_model import (
+        LogisticRegression,  # most lectures need none of it, and it takes half a second
+    )
+
     fitted = LogisticRegression(C=0.1, max_iter=500).fit(((features - mean) / std).cpu(), wanted)
     weight = torch.from_numpy(fitted.coef_).to(features) / std
     bias = torch.from_numpy(fitted.intercept_).to(features) - weight @ mean

@@ -1,7 +1,6 @@
 """Adversarial training, small enough to watch: a tiny network on scikit-learn's digits."""
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
@@ -15,6 +14,10 @@ def digits() -> tuple[Tensor, Tensor]:
     Returns:
         The pixels and the digits (N,) int64, on the CPU, in an order that mixes the writers.
     """
+    from sklearn.datasets import (
+        load_digits,  # most lectures need none of it, and it takes half a second
+    )
+
     found = load_digits()
     order = torch.randperm(len(found.target), generator=torch.Generator().manual_seed(0))
     pixels = torch.from_numpy(found.images).float()[order] / 16

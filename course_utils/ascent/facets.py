@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,6 +37,8 @@ def facets(
             pixels,
         )
     directions = functional.normalize(means, dim=1).cpu().numpy()
+    from sklearn.cluster import KMeans  # most lectures need none of it, and it takes half a second
+
     groups = KMeans(k, n_init=10, random_state=seed).fit_predict(directions)
     order = np.argsort(-np.bincount(groups, minlength=k), kind="stable")
     return np.argsort(order)[groups]

@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_utils import images, layers, models
@@ -126,6 +125,10 @@ def fit_weights(features: Tensor, targets: Sequence[int] | Tensor) -> tuple[Tens
             "vectors; accepted: one each, three classes or more"
         )
     mean, std = features.mean(0), features.std(0) + 1e-3
+    from sklearn.linear_model import (
+        LogisticRegression,  # most lectures need none of it, and it takes half a second
+    )
+
     fitted = LogisticRegression(C=0.1, max_iter=500).fit(
         ((features - mean) / std).cpu().numpy(), wanted.numpy()
     )

@@ -1,9 +1,8 @@
 """Filters compared with each other, and measured: edges and colours."""
 
 import numpy as np
+import scipy
 import torch
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from course_utils.filters.banks import check_bank
@@ -43,8 +42,9 @@ def similar_order(cosines: Tensor) -> list[int]:
         return list(range(len(cosines)))
     distance = (1 - cosines.double().cpu().numpy()).clip(0)
     np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
-    return leaves_list(tree).tolist()
+    pairs = scipy.spatial.distance.squareform(distance, checks=False)
+    tree = scipy.cluster.hierarchy.linkage(pairs, "average", optimal_ordering=True)
+    return scipy.cluster.hierarchy.leaves_list(tree).tolist()
 
 
 def nearest_pairs(cosines: Tensor, k: int, opposite: bool = False) -> list[tuple[int, int, float]]:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.decomposition import MiniBatchDictionaryLearning
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from course_utils import images
@@ -102,6 +100,11 @@ def learn_filters(
     Sparse Coding", 2009.
     """
     z, axes = whiten(patches, min(56, patches[0].numel()))
+    from sklearn.decomposition import (
+        MiniBatchDictionaryLearning,  # most lectures need none of it, and it takes half a second
+    )
+    from sklearn.exceptions import ConvergenceWarning
+
     model = MiniBatchDictionaryLearning(
         atoms,
         alpha=sparsity,

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
+import scipy
 import torch
-from openTSNE import TSNE
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -85,6 +83,8 @@ def tsne(x: Tensor, perplexity: float = 20, seed: int = 0, start: Tensor | None 
     # Small: points that start far apart are slow to come together.
     first = first / first.std(0).max().clamp(min=1e-12) * 1e-4
     settings = {"perplexity": perplexity, "initialization": first.numpy(), "random_state": seed}
+    from openTSNE import TSNE  # takes half a second, and only maps need it
+
     found = TSNE(neighbors="exact", n_jobs=1, **settings).fit(x.numpy())
     return torch.from_numpy(np.array(found)).float()
 
@@ -130,7 +130,7 @@ def grid_cells(positions: Tensor, columns: int) -> Tensor:
     y, x = np.divmod(np.arange(rows * columns), columns)
     scaled = _to_unit_square(positions) * (columns - 1, rows - 1)
     costs = (scaled[:, :1] - x) ** 2 + (scaled[:, 1:] - y) ** 2
-    chosen = linear_sum_assignment(costs)[1]
+    chosen = scipy.optimize.linear_sum_assignment(costs)[1]
     return torch.from_numpy(np.stack([y[chosen], x[chosen]], 1))
 
 
@@ -164,7 +164,9 @@ def apart(positions: Tensor, side: int, width: int | None = None) -> Tensor:
     points = _drawn(positions, side, 13 * side if width is None else width)
     reach = side + 1  # rounding to whole pixels may bring two squares nearer by one
     while True:
-        pairs = cKDTree(points).query_pairs(reach - 1e-6, p=np.inf, output_type="ndarray")
+        pairs = scipy.spatial.cKDTree(points).query_pairs(
+            reach - 1e-6, p=np.inf, output_type="ndarray"
+        )
         if not len(pairs):
             return _as_corners(points)
         _push(points, pairs, reach)

@@ -7,9 +7,8 @@ names needed, when what is taken away is replaced by a guess?
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy import sparse
-from scipy.sparse import linalg
 from torch import Tensor, nn
 
 from course_utils.common import gate
@@ -165,7 +164,7 @@ def imputed(x: Tensor, gone: Tensor, noise: float = 0.1, seed: int = 0) -> Tenso
     Methods", ICML 2022.
     """
     weights = _neighbours(*x.shape[2:])
-    system = sparse.diags(np.asarray(weights.sum(1)).ravel()) - weights
+    system = scipy.sparse.diags(np.asarray(weights.sum(1)).ravel()) - weights
     generator = torch.Generator().manual_seed(seed)
     filled = x.detach().clone()
     for one, missing in zip(filled, gone.to(x.device), strict=True):
@@ -177,18 +176,19 @@ def imputed(x: Tensor, gone: Tensor, noise: float = 0.1, seed: int = 0) -> Tenso
     return filled
 
 
-def _neighbours(height: int, width: int) -> sparse.csr_array:
+def _neighbours(height: int, width: int) -> "scipy.sparse.csr_array":
     """The weight of each pixel's neighbours, (H*W,H*W)."""
-    down, across = (sparse.diags([1.0, 1.0], [-1, 1], shape=(n, n)) for n in (height, width))
-    beside = sparse.kron(down, sparse.eye(width)) + sparse.kron(sparse.eye(height), across)
-    return (beside / 6 + sparse.kron(down, across) / 12).tocsr()
+    diags, eye, kron = scipy.sparse.diags, scipy.sparse.eye, scipy.sparse.kron
+    down, across = (diags([1.0, 1.0], [-1, 1], shape=(n, n)) for n in (height, width))
+    beside = kron(down, eye(width)) + kron(eye(height), across)
+    return (beside / 6 + kron(down, across) / 12).tocsr()
 
 
-def _solve(system: sparse.csr_array, right: np.ndarray) -> np.ndarray:
+def _solve(system: "scipy.sparse.csr_array", right: np.ndarray) -> np.ndarray:
     """System @ guess = right, colour by colour, by conjugate gradients: (pixels, colours)."""
     system = system.tocsr()
-    scale = sparse.diags(1 / system.diagonal())
-    columns = [linalg.cg(system, column, rtol=1e-4, M=scale)[0] for column in right.T]
+    scale = scipy.sparse.diags(1 / system.diagonal())
+    columns = [scipy.sparse.linalg.cg(system, column, rtol=1e-4, M=scale)[0] for column in right.T]
     return np.stack(columns, 1)
 
 

@@ -9,9 +9,9 @@ import copy
 import zlib
 from collections.abc import Sequence
 
+import scipy
 import torch
 import torch.nn.functional as nnf
-from scipy import stats
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
@@ -67,7 +67,7 @@ def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
         ValueError: other shapes, or values that are not finite.
     """
     _same_maps(a, b)
-    ranks = [stats.rankdata(m.detach().cpu().flatten(1).numpy(), axis=1) for m in (a, b)]
+    ranks = [scipy.stats.rankdata(m.detach().cpu().flatten(1).numpy(), axis=1) for m in (a, b)]
     x, y = (torch.from_numpy(r - r.mean(1, keepdims=True)) for r in ranks)
     length = x.norm(dim=1) * y.norm(dim=1)
     return ((x * y).sum(1) / length.clamp(min=1e-12)).float()
