@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -485,6 +486,12 @@ def call(name: str, case: Case, kwargs: dict | None = None) -> Any:
     return example.use(list(result) if inspect.isgenerator(result) else result, case)
 
 
+@cache
+def usual(name: str) -> Any:
+    """What the example gives on the CPU: several tests compare with it and change nothing in it."""
+    return call(name, make_case(name))
+
+
 def tensors(result: Any, where: str = "result") -> Iterator[tuple[str, Tensor]]:
     """Every tensor in a result, however it is packed; arrays and numbers as tensors."""
     if isinstance(result, Tensor):
@@ -620,7 +627,7 @@ def test_results_can_be_used_freely(name, state):
 
 @each
 def test_the_same_call_gives_the_same_result_whatever_the_mode(name):
-    first = call(name, make_case(name))
+    first = usual(name)
     torch.manual_seed(1)
     np.random.seed(1)
     random.seed(1)
@@ -634,8 +641,7 @@ def test_the_same_call_gives_the_same_result_whatever_the_mode(name):
 @each
 def test_tensors_are_made_on_the_device_of_the_input(name):
     # Everything comes on the CPU, so whatever lands on "meta" was made without `device=`.
-    case = make_case(name)
-    expected = call(name, case)
+    expected, case = usual(name), make_case(name)
     kwargs = example_of(name).kwargs(case)
     with torch.device("meta"):
         result = call(name, case, kwargs)
@@ -669,7 +675,7 @@ def compare_with_the_cpus(result: Any, expected: Any, documented: bool) -> None:
 
 @each
 def test_results_live_on_the_device_of_the_input(name):
-    expected = call(name, make_case(name))
+    expected = usual(name)
     case = on(pretend_device.DEVICE, make_case(name))
     result = call(name, case)
     documented = says("CPU", FUNCTIONS[name], type(result))
@@ -688,9 +694,7 @@ def test_what_is_given_beside_the_input_may_lie_on_the_cpu(name, beside):
     case = on(pretend_device.DEVICE, make_case(name))
     kwargs = example_of(name).kwargs(case)
     kwargs[beside] = kwargs[beside].cpu()
-    pairs = zip(
-        tensors(call(name, case, kwargs)), tensors(call(name, make_case(name))), strict=True
-    )
+    pairs = zip(tensors(call(name, case, kwargs)), tensors(usual(name)), strict=True)
     for (_, a), (_, b) in pairs:
         torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-5)
 
@@ -706,7 +710,7 @@ of_photos = sorted(
 
 @pytest.mark.parametrize("name", of_photos)
 def test_photos_may_lie_on_the_cpu_and_the_network_elsewhere(name):
-    expected, case = call(name, make_case(name)), make_case(name)
+    expected, case = usual(name), make_case(name)
     case.model, case.x = case.model.to(pretend_device.DEVICE), case.x.to(pretend_device.DEVICE)
     result = call(name, case)
     documented = says("the network's device", FUNCTIONS[name], type(result))

@@ -5,25 +5,7 @@ import json
 import pytest
 from submitted import LIMITS, notebook
 
-from course_utils.grading.trusted import judge, sandbox, warm
-
-
-@pytest.fixture(scope="session")
-def walls():
-    """The walls of this machine; the test is skipped where there are none."""
-    try:
-        return sandbox.walls()
-    except sandbox.SandboxError as error:
-        pytest.skip(f"no sandbox: {error}")
-
-
-@pytest.fixture(scope="session")
-def parent(walls):
-    """What forks workers, as in every judge of a class."""
-    found = warm.Parent(walls)
-    found.ready()
-    yield found
-    found.end()
+from course_utils.grading.trusted import judge
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ def test_a_platforms_zip_from_the_command_line(walls, tmp_path):
             name = f"{who}_assignsubmission_file_/06_saliency.ipynb"
             archive.writestr(name, json.dumps(dishonest.notebook(answers)))
         archive.writestr("Eve N_103_assignsubmission_onlinetext_/onlinetext.html", "<p>sorry</p>")
-    order = ["grade", str(path), "--out", str(out), "--seed", "7"]
+    order = ["grade", str(path), "--out", str(out), "--seed", "7", "--jobs", "1"]
     done = CliRunner().invoke(cli.app, order)
     assert done.exit_code == 1, done.output  # one of them handed in no notebook
     for words in ("isolation: bubblewrap", "graded: 3", "Eve N_103", "onlinetext.html"):

@@ -216,7 +216,7 @@ def test_a_killed_run_and_a_whole_one_give_the_same_scores(walls, tmp_path):
         (folder / f"{name}.ipynb").write_text(json.dumps(notebook(answers)))
     process = start(folder, tmp_path / "killed", draw=False)
     kill_after(2, tmp_path / "killed", process)
-    settings = Settings(jobs=2, seed=7, draw=False)
+    settings = Settings(jobs=1, seed=7, draw=False)  # how many judges there are is no matter
     resumed = engine.grade(folder, tmp_path / "killed", settings, progress=False)
     whole = engine.grade(folder, tmp_path / "whole", settings, progress=False)
     assert 0 < resumed.graded <= 3

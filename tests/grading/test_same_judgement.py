@@ -110,11 +110,11 @@ def file(one, folder):
     return {row.exercise.name: (row.verdict.state, row.verdict.reason) for row in rows}
 
 
-def graded(one, folder):
+def graded(one, folder, parent=None):
     """The same as the grader says it."""
     path = folder / one.name
     path.write_bytes(one.data())
-    result = judge.grade(path, seed=core.PUBLIC_SEED, draw=False)
+    result = judge.grade(path, seed=core.PUBLIC_SEED, draw=False, parent=parent)
     assert result["state"] == judge.GRADED, result["reason"]
     for exercise in result["exercises"]:
         full = exercise["points"] == exercise["max_points"]
@@ -154,9 +154,9 @@ def test_one_judgement(name, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IN_THE_SANDBOX)
-def test_one_judgement_in_the_sandbox(name, tmp_path, walls):
+def test_one_judgement_in_the_sandbox(name, tmp_path, parent):
     one = NOTEBOOKS[name]
-    assert graded(one, tmp_path) == file(one, tmp_path)
+    assert graded(one, tmp_path, parent) == file(one, tmp_path)
 
 
 # ------------------------------------------------------------------ every solution

@@ -351,8 +351,8 @@ class Generator(_CpuGenerator, metaclass=_Kind):
     def __init__(self, device="cpu") -> None:
         pass
 
-    def __del__(self) -> None:
-        _OWN.discard(self._cdata)
+    def __del__(self, forget=_OWN.discard) -> None:  # the names of modules go first at the end
+        forget(self._cdata)
 
     @property
     def device(self):
