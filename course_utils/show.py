@@ -604,15 +604,14 @@ def _panels(
         axes = canvas.subplots(rows, columns, squeeze=False).ravel()
         for ax, panel, name in zip_longest(axes, panels, titles, fillvalue=None):
             ax.set_axis_off()
+            ax.set(xticks=[], yticks=[])  # the layout would measure their labels, shown or not
             if panel is not None:
                 drawn = ax.imshow(panel[0], **panel[1])
                 if bar and panel[1]["cmap"] != "gray":
                     canvas.colorbar(drawn, ax=ax, shrink=0.8)
                 ax.set_title(name or "")
         canvas.suptitle(title or None)
-        if any(
-            titles
-        ):  # the layout runs again at drawing; its first run leaves titles too little room
+        if any(titles):  # the layout's first run leaves them too little room; drawing is another
             canvas.get_layout_engine().execute(canvas)
     described = alt or ", ".join(str(t).replace("\n", " ") for t in titles) or "pictures"
     return Figure(canvas, f"{title}: {described}" if title else described)
