@@ -502,9 +502,8 @@ check("rollout", rollout)
 # %%
 roll = yours_or_ours("rollout", rollout)
 rolled = attention.from_cls(roll(every), size)
-print(
-    "rows add up to", roll(every)[0].sum(1).min().item(), "to", roll(every)[0].sum(1).max().item()
-)
+sums = roll(every)[0].sum(1)
+print(f"rows add up to {sums.min():.5f} to {sums.max():.5f}")
 assert torch.allclose(roll(every), attention.rollout(every), atol=1e-5)
 
 # %% [markdown]

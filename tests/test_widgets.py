@@ -553,3 +553,16 @@ def test_explorers_leave_the_network_as_it_is(squeezenet):
     assert all(torch.equal(before[n], v) for n, v in squeezenet.state_dict().items())
     assert all(p.grad is None and not p.requires_grad for p in squeezenet.parameters())
     assert not squeezenet.training
+
+
+def test_with_controls_of_another_kind_the_picture_stays(monkeypatch):
+    """As in ipywidgets 7, whose boxes tell no bundle: the cell must not fail."""
+    from course_utils.widgets.kit import explorer
+
+    told = []
+    monkeypatch.setattr(explorer, "display", lambda bundle, raw: told.append(bundle))
+    made = explorer.explore(lambda x: ({"a": torch.zeros(3, 4, 4)}, f"x is {x}"), x=(0, 3))
+    made.box = object()
+    made._ipython_display_()
+    assert "course-static" in told[0]["text/html"]
+    assert list(told[1]) == ["text/plain"]

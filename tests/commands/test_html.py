@@ -156,6 +156,17 @@ def test_an_explorer_on_a_page_says_what_it_does_not_show(found, tmp_path):
     assert shown.select_one(".course-static") is None
 
 
+def test_a_busy_machine_leaves_no_control_out(monkeypatch):
+    """What waits for the processor has not cost it anything."""
+    clock = iter(range(0, 10_000, 60))
+    monkeypatch.setattr(kit.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(kit.time, "monotonic", lambda: next(clock))
+    made = explorer.explore(lambda x: drawn(x, "x"), x=slider(0, 3, live=True))
+    assert len(kit.positions(made)["controls"]) == 1
+    monkeypatch.setattr(kit.time, "process_time", lambda: next(clock))
+    assert kit.positions(made)["controls"] == []
+
+
 def test_explorers_tell_their_positions_only_where_they_are_asked_to(monkeypatch):
     told = []
     monkeypatch.setattr(explorer, "display", lambda bundle, raw: told.append(bundle))

@@ -194,5 +194,8 @@ class Explorer:
         if os.environ.get(VARIABLE):
             plain[MIME] = positions.positions(self)
         display(plain, raw=True)
-        bundle = dict(self.box._repr_mimebundle_())
+        told = getattr(
+            self.box, "_repr_mimebundle_", dict
+        )  # ipywidgets 7 has none: the picture stays
+        bundle = dict(told())
         display(bundle | {"text/plain": "(controls: run this cell in JupyterLab)"}, raw=True)
