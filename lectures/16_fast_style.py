@@ -112,9 +112,9 @@ assert terms["B"]["style"] < 0.5 * terms["the photo itself"]["style"]
 # One network is one painting. Each was trained for minutes of a processor's time, by the command below, on
 # freely licensed photos; the ones you see here are not among them.
 #
-# The wide café, Renoir's dance, Kandinsky's composition, Hokusai's wave and Bruegel's harvesters have more than
-# twice the weights and saw several times the steps. **Question.** What does that buy: nearer strokes, or more of the photo? And which
-# painter would you recognise?
+# The wide café, Renoir's dance, Hiroshige's shrine, Kandinsky's composition, Hokusai's wave and Bruegel's harvesters
+# have more than twice the weights and saw several times the steps. **Question.** What does that buy: nearer
+# strokes, or more of the photo? And which painter would you recognise?
 
 # %%
 names = [name for name in fast_style.styles() if not name.endswith("_batch")]
@@ -134,10 +134,10 @@ show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower an
 
 # %% [markdown]
 # Above all more of the photo: the small network embosses the cat's eyes and the bars of the tower, the wide
-# ones draw them. Kandinsky is known by thin black lines on cream, Hokusai by his blue and sand, Bruegel by ochre,
-# Renoir by little more than his dark gold. But no network
-# takes over what makes the pictures *theirs*: no circle, no wave, no sheaf. Gram matrices know strokes and colours,
-# not things.
+# ones draw them. Kandinsky is known by thin black lines on cream, Hokusai by his blue and sand,
+# Hiroshige by a dusk that darkens to the edge, Bruegel by ochre, Renoir by little more than his dark gold. But no
+# network takes over what makes the pictures *theirs*: no circle, no wave, no sheaf. Gram matrices know strokes and
+# colours, not things.
 
 # %% [markdown]
 # How near did each come to *its* painting? The loss of the castle as it is, and painted:
