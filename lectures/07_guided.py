@@ -537,7 +537,7 @@ rows = [guided.as_picture(gradients["guided"]) for gradients in (for_wrong, by_r
 alt = "two rows of six drawings of the animals; the rows can hardly be told apart"
 show.rows(rows, ["?", "?"], alt, height=170)
 
-# %% [markdown] slide="subslide"
+# %% [markdown] slide="slide"
 # The first row asks for the *wrong* class. The eye may be deceived, so we correlate all pixels and
 # colours of the two gradients: 1 is the same picture up to its scale, 0 nothing in common.
 

@@ -206,10 +206,9 @@ class _Cutter:
             self.cover(text)
         elif len(self.made) == 2 and _MINUTES.search(text):  # still the lecture's first cell
             self.here.notes.append(text)
-        elif self.here.has_body and words(text) <= LEAD and _leads(follows, alone):
-            self.paragraph(text, fresh=True)
         elif self.here.has_body:
-            self.comment(text, follows)
+            leads = words(text) <= LEAD and _leads(follows, alone and not self.here.words)
+            self.paragraph(text, True) if leads else self.comment(text, follows)
         else:
             self.paragraph(text)
 

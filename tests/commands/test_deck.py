@@ -56,6 +56,8 @@ def test_what_is_about_the_next_figure_stands_with_it():
     found = cut(text("## Cats"), figure, text("One.\n\nNow others."), code("y = 2"), figure)
     assert [cells[-1] for _, _, cells in found] == [("text", "One."), ("picture", figure.source)]
     assert found[1][2][0] == ("lead", "Now others.")
+    found = cut(text("## Cats"), figure, text("One."), text("Now others."), figure)
+    assert found[1][2][0] == ("lead", "Now others."), "in a cell of its own"
     found = cut(text("## Cats"), figure, text("One. In numbers:"), figure)
     assert [source for _, source in found[1][2]] == ["In numbers:", figure.source]
     moved = code("widgets.explorer()")

@@ -37,7 +37,7 @@
 
   // ---------------------------------------------------------------- laying out
 
-  const PRINTED = 160; // letters
+  const PRINTED = 120; // letters
 
   // What `deck.cut` says of a cell decides where it stands: title, what is shown, words, or out of sight.
   function arrange(section, cells) {
