@@ -458,7 +458,8 @@ tries = [
 
 # %%
 alt = "from sharp and grainy without regulariser over clean to washed out and an even grey"
-show.images([t[0] for t in tries], [f"λ = {w:g}" for w in weights], height=2.3, alt=alt)
+titles = [f"λ = {w:g}" for w in weights]
+show.images([t[0] for t in tries], titles, columns=3, height=3, alt=alt)
 
 # %%
 target = inversion.features(net, y, "fire4")

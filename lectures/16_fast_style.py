@@ -75,7 +75,8 @@ in_one_pass = fast_style.stylise(painter, photo)
 show.images(
     [photo, painting, by_pixels.image.clamp(0, 1), in_one_pass],
     ["photo", "painting", "A", "B"],
-    height=2.6,
+    columns=2,
+    height=3.2,
     alt="a castle, van Gogh's café terrace at night, and the castle painted in its manner twice",
 )
 
