@@ -549,11 +549,11 @@ for texture, layer, c, width in ((2, "fire5", 150, 0.2), (5, "fire7", 250, 0.45)
 
 # %%
 titles = ["fire5: start", "the unit's picture", "fire7: start", "the unit's picture"]
-alt = "a pale eye, and a large blue-rimmed eye; a pale head, and two dogs' heads side by side"
+alt = "a pale eye, and a large blue-rimmed eye; a pale head, and a dog's dark face, perhaps two"
 show.images(ascent.enlarged(torch.cat(lone)), titles, columns=4, height=3, alt=alt)
 
 # %% [markdown]
-# One eye, one group of heads, and around them nothing: what a unit does not see, it does not change. Ask for
+# One eye, a head or two, and around them nothing: what a unit does not see, it does not change. Ask for
 # a picture smaller than a unit's field, and the course refuses.
 
 # %%
@@ -627,7 +627,7 @@ show.images(ascent.enlarged(sides.image), wanted, columns=3, height=3, alt=alt)
 
 # %%
 alt = "six mean photos, blurred: domes, arches and towers can be made out"
-show.images(starts, [f"start of {name}" for name in wanted], columns=6, height=1.3, alt=alt)
+show.images(starts, [f"start of {name}" for name in wanted], columns=3, height=2.2, alt=alt)
 
 # %%
 seen_as = ascent.recognition(net, sides.image, wanted)
