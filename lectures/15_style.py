@@ -448,8 +448,7 @@ assert reached["L-BFGS, frequencies"] < 0.7 * reached["L-BFGS, pixels"]
 
 # %% [markdown]
 # To the eye, *what* is varied makes the larger difference. One number of the lowest frequencies moves a whole
-# sky; on pixels thousands have to agree, so after these 60 evaluations the old colours are still there; many
-# more would wear them down. The minimum is the same one; the way there is not.
+# sky; on pixels thousands have to agree, so after these 60 evaluations the old colours are still there.
 #
 # The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level.
 # Adam is no better on frequencies than on pixels, and no other rate from 0.05 to 0.4 makes it so. L-BFGS
@@ -622,8 +621,7 @@ widgets.style_explorer(net)
 #   of the brush.
 # - $\beta/\alpha$ trades content for style, and the price list can be measured.
 # - The start decides which of many pictures we get.
-# - On equal evaluations L-BFGS on frequencies ends lowest by far, Adam gains nothing there; on pixels the sky has
-#   its old colour after 60.
+# - On equal evaluations L-BFGS on frequencies ends lowest by far; on pixels the sky keeps its old colour.
 # - Learned filters matter: trained networks call the random one's picture the worst.
 # - Blending styles is blending Gram matrices. Colours can be left to the photo, in two ways.
 
