@@ -34,7 +34,7 @@ def wanted() -> bool:
 
 
 def columns(panels: int, aspect: float) -> int:
-    """In how many columns pictures of one shape are largest on a slide."""
+    """In how many columns pictures of one shape are largest on a slide, and rows are full."""
     width, height = ROOM
     titles = 30
 
@@ -42,7 +42,7 @@ def columns(panels: int, aspect: float) -> int:
         down = -(-panels // across)
         return min(width / across / aspect, (height - down * titles) / down)
 
-    return max(range(panels, 0, -1), key=size)
+    return max(range(1, panels + 1), key=size)
 
 
 def file(canvas: "Figure") -> tuple[str, bytes]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 
 import nbformat
@@ -317,9 +318,11 @@ def test_a_lecture_that_changed_is_run_again_and_one_that_fails_is_named_and_not
 
 @pytest.mark.slow
 def test_a_kernel_that_does_not_start_is_that_lecture_s_failure_and_not_the_end(
-    course, monkeypatch
+    course, monkeypatch, tmp_path
 ):
     course("1 + 1")
-    monkeypatch.setattr(runs, "START_SECONDS", 0)
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(20)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(runs, "START_SECONDS", 1)
     with pytest.raises(executing.LectureError, match="01_one: Kernel didn't respond"):
         executing.executed("01_one")

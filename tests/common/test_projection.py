@@ -57,7 +57,7 @@ def test_small_titles_grow_and_long_ones_only_as_far_as_they_fit(tiny_picture, s
 
 def test_columns_make_pictures_large():
     assert projection.columns(4, 1.0) == 4
-    assert projection.columns(6, 1.0) == 3
+    assert projection.columns(6, 1.0) == 3, "no larger in four, and the rows are full"
     assert projection.columns(2, 0.7) == 2
     assert projection.columns(3, 3.0) < 3
 
