@@ -451,7 +451,7 @@ assert reached["L-BFGS, frequencies"] < 0.7 * reached["L-BFGS, pixels"]
 # sky; on pixels thousands have to agree, so after these 60 evaluations the old colours are still there.
 #
 # The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level.
-# Adam is no better on frequencies than on pixels, and no other rate from 0.05 to 0.4 makes it so. L-BFGS
+# Adam is no better on frequencies than on pixels, nor is it at half, twice or four times this rate. L-BFGS
 # has no rate to choose. Adam has, but it survives what L-BFGS does not: a loss that changes from step to
 # step, as in training (lecture 16).
 
