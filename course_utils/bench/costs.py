@@ -120,7 +120,7 @@ def curves() -> list[Curve]:
         Curve(
             "Occlusion, 49 positions", "side in pixels", (128, 224, 320), lambda n: occluded(0, n)
         ),
-        Curve("t-SNE", "photos", (100, 200, 400, 800), embedded, rounds=1),
+        Curve("t-SNE", "photos", (100, 200, 400, 800), embedded),
         Curve("Style, one evaluation", "side in pixels", (128, 256, 512), one_evaluation),
         Curve("Fast style, one pass", "side in pixels", (128, 256, 512), one_pass),
         Curve("Class pictures, 10 steps", "pictures", (1, 2, 4, 8), painted),
