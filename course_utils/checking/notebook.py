@@ -22,6 +22,7 @@ from course_utils.checking.core import (
 )
 from course_utils.checking.sources import Pieces, SourceCell
 from course_utils.checking.wording import unmarked
+from course_utils.common import projection
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,6 @@ def check(name: str, function: Callable | None = None) -> float | None:
 
 def yours_or_ours(name: str, function: Callable) -> Callable:
     """See `course_utils.exercises.yours_or_ours`."""
-    from course_utils.common import projection  # which loads matplotlib
-
     exercise, known = core.get(name), _answers.get(name)
     if known is None or known.function is not function:
         known = _answers[name] = examined(exercise, function)

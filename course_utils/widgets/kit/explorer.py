@@ -194,8 +194,6 @@ class Explorer:
         if os.environ.get(VARIABLE):
             plain[MIME] = positions.positions(self)
         display(plain, raw=True)
-        told = getattr(
-            self.box, "_repr_mimebundle_", dict
-        )  # ipywidgets 7 has none: the picture stays
-        bundle = dict(told())
+        # ipywidgets 7 has no such method; there the picture stays alone.
+        bundle = dict(getattr(self.box, "_repr_mimebundle_", dict)())
         display(bundle | {"text/plain": "(controls: run this cell in JupyterLab)"}, raw=True)
