@@ -22,7 +22,7 @@ from course_utils.checking.core import (
 )
 from course_utils.checking.sources import Pieces, SourceCell
 from course_utils.checking.wording import unmarked
-from course_utils.common import projection
+from course_utils.common import positions, projection
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def yours_or_ours(name: str, function: Callable) -> Callable:
     right = known.verdict.state == RIGHT
     whose = "your" if right else "the course's own"
     until = "" if right else ", until the check says that yours is right"
-    if not projection.wanted():  # a room does not mind whose function goes on
+    if not (projection.wanted() or positions.wanted()):  # a room and a page do not mind whose
         print(f"From here on: {whose} {name}{until}.")
     if not right:
         return exercise.reference

@@ -421,8 +421,13 @@ def test_yours_or_ours(capsys):
     assert said[1].startswith("From here on: the course's own saliency_map")
 
 
-def test_on_slides_nobody_is_told_whose_function_goes_on(monkeypatch, capsys):
-    monkeypatch.setenv("COURSE_FIGURES", "slides")
+@pytest.mark.parametrize(
+    ("name", "value"), [("COURSE_FIGURES", "slides"), ("COURSE_POSITIONS", "1")]
+)
+def test_on_slides_and_pages_nobody_is_told_whose_function_goes_on(
+    name, value, monkeypatch, capsys
+):
+    monkeypatch.setenv(name, value)
     exercises.yours_or_ours("saliency_map", lambda model, x, classes: None)
     assert capsys.readouterr().out == ""
 

@@ -1,7 +1,6 @@
 """A picture with controls: draws, redraws, and says what went wrong."""
 
 import html
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
 
@@ -10,7 +9,7 @@ import traitlets
 from IPython.display import display
 
 from course_utils.common import errors
-from course_utils.common.positions import MIME, VARIABLE
+from course_utils.common.positions import MIME, wanted
 from course_utils.images import Picture
 from course_utils.models import Network
 from course_utils.widgets.kit import controls, pictures, positions
@@ -191,7 +190,7 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         plain = {"text/html": self.static(), "text/plain": self.text}
-        if os.environ.get(VARIABLE):
+        if wanted():
             plain[MIME] = positions.positions(self)
         display(plain, raw=True)
         # ipywidgets 7 has no such method; there the picture stays alone.

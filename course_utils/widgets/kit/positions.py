@@ -76,7 +76,7 @@ def _moved(explorer: "Explorer", label: str, widget: ipywidgets.Widget) -> dict 
 
 def _frame(explorer: "Explorer") -> dict[str, object]:
     with io.BytesIO() as file, Image.open(io.BytesIO(explorer.image.value)) as picture:
-        picture.save(file, format="webp", quality=82)
+        picture.save(file, format="webp", quality=75)
         encoded = base64.b64encode(file.getvalue()).decode()
     width = int(explorer.image.layout.width.removesuffix("px"))
     return {
