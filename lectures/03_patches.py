@@ -347,15 +347,16 @@ alt = "black-white edges; woven textures; dark dots with a ring; eyes; animal he
 show.rows(enlarged, [f"{n}, {c}" for n, c in chosen.items()], height=76, alt=alt)
 
 # %% [markdown] slide="subslide"
-# - **relu1, 36** a vertical edge, dark beside bright, whatever the colours.
-# - **fire2, 27** weaves, meshes, grids: a texture.
-# - **fire3, 123** dark dots with a bright ring: an eye will do, an arch too.
-# - **fire5, 150** eyes: a part.
-# - **fire7, 351** heads of mammals: a part that is nearly an object.
-# - **fire9, 503** domes under the sky: an object, with a kingfisher that has the same outline against
-#   the same kind of background.
+# - **relu1, 36**: a vertical edge
+# - **fire2, 27**: weaves, meshes, grids
+# - **fire3, 123**: dark dots with a bright ring
+# - **fire5, 150**: eyes
+# - **fire7, 351**: heads of mammals
+# - **fire9, 503**: domes under the sky
 #
-# These names are *ours*. What we can say for sure is only that the patches look alike.
+# A texture, then a part, then nearly an object; and a kingfisher, with the outline of a dome against the
+# same kind of background. These names are *ours*: what we can say for sure is only that the patches look
+# alike.
 
 # %% [markdown]
 # ## A gallery
@@ -374,11 +375,12 @@ show.rows(
     alt=alt,
 )
 
-# %% [markdown] slide="subslide"
+# %% [markdown] slide="notes"
 # Ours: rising bars and grids; writing, and arcades that look like writing; arches; dense patterns; tops
 # of buildings against the sky; heads of fish that look to the left; tools with two handles. In nearly
 # every row one patch or two do not fit the name.
-#
+
+# %% [markdown] slide="slide"
 # Now seven channels that nobody chose: number 100 of every layer.
 
 # %% slide="subslide"
@@ -563,6 +565,10 @@ for i in (3, 6, 9):
 assert dark[3, own] > dark[3].mean() + 0.2
 assert dark[9, own] < 0.1
 
+# %% [markdown]
+# A disc with a ring is enough: from 4 to 10 pixels the channel gives about .7 of its strongest answer to any
+# photo; at 20 the disc fills the field, and the answer is 0. With dark and bright exchanged it gives less.
+
 # %% slide="subslide"
 contrasts = [0.1, 0.2, 0.4, 0.6, 0.8, 1.0]
 fading = on_grey([patches.ringed_disc(4, contrast) for contrast in contrasts])
@@ -571,9 +577,7 @@ alt = "both rise with contrast, channel 150 about in proportion"
 show.lines(curves, "contrast of disc and ring", "answer, strongest = 1", alt, beside=True)
 
 # %% [markdown]
-# A disc with a ring is enough: from 4 to 10 pixels the channel gives about .7 of its strongest answer to any
-# photo; at 20 the disc fills the field, and the answer is 0. With dark and bright exchanged it gives less. Size
-# and sign matter, as they would for an eye.
+# Contrast matters too, about in proportion: size, sign and strength, as they would for an eye.
 #
 # But look at the count: other channels like the same disc as much, measured by their own best. Round things
 # please many; the disc is *sufficient* for this channel, not its private sign.

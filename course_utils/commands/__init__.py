@@ -15,3 +15,9 @@ offline.py    a command with the network cut off
 pins.py       constraints.txt
 jupyter/      Jupyter's settings and extensions
 """
+
+import sys
+
+# jsonschema, which Jupyter imports, would compile a grammar of international addresses: as long as
+# all the rest of a start. Without the package it leaves those addresses unchecked; nothing has any.
+sys.modules.setdefault("rfc3987_syntax", None)

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -205,3 +207,12 @@ def test_text_can_be_read_in_both_themes(dark):
     for name in page:
         if name.startswith("jp-mirror"):
             assert contrast(page[name], page["deck-code"]) >= 4.5, name
+
+
+def test_a_start_compiles_no_grammar_of_addresses():
+    """jsonschema would, with lark, at each start of Jupyter: longer than all the rest took."""
+    code = (
+        "import sys\nfrom course_utils.commands import slides\n"
+        "import jupyterlab.labapp, nbclient\nassert 'lark' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
