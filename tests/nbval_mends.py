@@ -10,6 +10,7 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - At the end stands how long each notebook took.
 - A lecture whose text claims a number that its section does not print fails at its last cell; see
   `prose_numbers`.
+- With `--warm-kernels` kernels begin with the course's modules imported; see `warm_kernels`.
 - With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that
   COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
 """
@@ -24,11 +25,13 @@ from pathlib import Path
 from queue import Empty
 
 import prose_numbers
-from nbval.kernel import RunningKernel
+import warm_kernels
+from nbval.kernel import NbvalKernelspecManager, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 POLL = 1.0  # seconds between two looks at whether the kernel lives
 _folders = []
+_nurseries = {}  # by device
 
 
 class KernelDied(Exception):
@@ -117,6 +120,8 @@ def setup(self):
     if device and self.path.parent.name == "solutions":
         os.environ["COURSE_DEVICE"] = device
     try:
+        if self.config.getoption("--warm-kernels") and hasattr(os, "fork"):
+            _nursery_of(self)
         _setup(self)
     finally:
         os.environ.pop("COURSE_DEVICE", None)
@@ -124,16 +129,38 @@ def setup(self):
             os.environ["COURSE_DEVICE"] = before
 
 
+def _nursery_of(self):
+    """The process that kernels of this device are forked from; the next ones come from it."""
+    device = os.environ.get("COURSE_DEVICE", "")
+    if device not in _nurseries:
+        folder = Path(os.environ["IPYTHONDIR"])
+        modules = warm_kernels.imported(self.path.parent.glob("*.ipynb"))
+        _nurseries[device] = warm_kernels.Nursery(folder, modules)
+    _nurseries["next"] = _nurseries[device]
+
+
+def get_kernel_spec(self, kernel_name):
+    """As nbval's, but a kernel of Python is forked from the one that has imported."""
+    spec = _get_kernel_spec(self, kernel_name)
+    if "next" in _nurseries:
+        spec.argv = _nurseries["next"].argv(spec.argv)
+    return spec
+
+
 _runtest, _setup = IPyNbCell.runtest, IPyNbFile.setup
+_get_kernel_spec = NbvalKernelspecManager.get_kernel_spec
 if not hasattr(RunningKernel, "reply"):  # imported twice, it must not wrap itself
     RunningKernel.reply = None
     RunningKernel.execute_cell_input = execute_cell_input
     RunningKernel.await_reply = await_reply
     IPyNbCell.runtest, IPyNbFile.setup = runtest, setup
+    NbvalKernelspecManager.get_kernel_spec = get_kernel_spec
 
 
 def pytest_addoption(parser):
     parser.addoption("--solutions-device", default="", help="COURSE_DEVICE of solutions' kernels")
+    words = "fork kernels from a process that has imported the course"
+    parser.addoption("--warm-kernels", action="store_true", help=words)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -160,6 +187,9 @@ def pytest_configure(config):
 
 
 def pytest_unconfigure(config):
+    _nurseries.pop("next", None)
+    while _nurseries:
+        _nurseries.popitem()[1].close()
     while _folders:
         folder, before = _folders.pop()
         shutil.rmtree(folder, ignore_errors=True)

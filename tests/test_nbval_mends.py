@@ -40,6 +40,16 @@ NOTEBOOKS = {  # a cell is its text, or its text and a tag
     "dies": ["x = 1", DIES, "x"],
     "dies_tagged": [(DIES, "raises-exception")],
     "raises_nothing": [("x = 1", "raises-exception"), "x"],
+    "begins_warm": [
+        "import sys; assert 'course_utils.common.writing' in sys.modules",
+        "from course_utils.common import writing",
+        "import os; assert os.environ.pop('MINE', None) is None and '' in sys.path",
+        "assert __name__ == '__main__' and 'Nursery' not in dir(); os.environ['MINE'] = '1'",
+    ],
+    "begins_anew": [
+        "import os; assert 'MINE' not in os.environ and 'writing' not in globals()",
+        "import sys; print('told', file=sys.stderr)",
+    ],
 }
 
 
@@ -79,7 +89,7 @@ def mended(tmp_path_factory):
     startup = folder / "mine" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text("mine = 1")
-    options = ["-p", "nbval_mends", f"--nbval-cell-timeout={TIMEOUT}"]
+    options = ["-p", "nbval_mends", "--warm-kernels", f"--nbval-cell-timeout={TIMEOUT}"]
     outcomes, text = run(folder, NOTEBOOKS, *options, IPYTHONDIR=str(folder / "mine"))
     failures = defaultdict(str)
     for part in re.split(r"(?m)^_+ (?=\w+\.ipynb::)", text)[1:]:
@@ -126,8 +136,24 @@ def test_raises_exception_fails_when_nothing_raises(mended):
     assert "tagged raises-exception, but nothing was raised" in mended[1]["raises_nothing"]
 
 
-def test_a_cell_that_never_ends_is_still_timed_out(tmp_path):
-    options = ["-p", "nbval_mends", "--nbval-cell-timeout=3"]
+def test_a_warm_kernel_is_its_notebooks_own(mended):
+    """It has imported the modules, and has neither another notebook's names nor variables."""
+    assert mended[0]["begins_warm"] == ["PASSED"] * 4, mended[1]["begins_warm"]
+    assert mended[0]["begins_anew"] == ["PASSED"] * 2, mended[1]["begins_anew"]
+
+
+def test_nothing_outlives_the_tests(tmp_path):
+    cell = "import os; print(os.getppid(), file=open('parent', 'w'))"
+    outcomes, text = run(tmp_path, {"x": [cell]}, "-p", "nbval_mends", "--warm-kernels")
+    assert outcomes["x"] == ["PASSED"], text
+    nursery = int((tmp_path / "parent").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(nursery, 0)
+
+
+@pytest.mark.parametrize("kernels", [[], ["--warm-kernels"]])
+def test_a_cell_that_never_ends_is_still_timed_out(tmp_path, kernels):
+    options = ["-p", "nbval_mends", "--nbval-cell-timeout=3", *kernels]
     outcomes, text = run(tmp_path, {"endless": ["while True: pass"]}, *options)
     assert outcomes["endless"] == ["FAILED"], text
     assert "Timeout of 3 seconds exceeded" in text

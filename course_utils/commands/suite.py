@@ -100,7 +100,7 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
         for path in sorted((root / folder).glob(f"{prefix}*.ipynb"))
     ]
     nbval = ["-p", "nbval_mends", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
-    nbval += [] if device else ["--solutions-device", "pretend"]
+    nbval += ["--warm-kernels", *([] if device else ["--solutions-device", "pretend"])]
     whole = [*_WHOLE, "--no-loadscope-reorder"]
     # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
     command = [*_PYTEST, *nbval, *whole, *(_longest_first(found) or ["notebooks"]), *only]
