@@ -306,6 +306,24 @@ def test_a_longer_recipe_continues_a_finished_run(tmp_path):
     assert longer.log["unseen_step"] == [2, 4, 6, 8]
 
 
+def test_a_run_begins_with_the_weights_of_another(trained):
+    given = {"painting": photos(1)[0], "photos": photos(6), "device": "cpu", "progress": None}
+    recipe = dataclasses.replace(QUICK, steps=2, rate=1e-9)  # too small a rate to move anything
+    found = fast_style.train(recipe=recipe, start=trained.network, **given)
+    pairs = [(run.network.state_dict(), run) for run in (trained, found)]
+    for name, value in pairs[0][0].items():
+        torch.testing.assert_close(pairs[1][0][name], value, atol=1e-6, rtol=0)
+    assert not any(p.requires_grad for p in trained.network.parameters())
+    moved = fast_style.train(
+        recipe=dataclasses.replace(QUICK, steps=2), start=found.network, **given
+    )
+    first = "down.0.1.weight"
+    assert not torch.equal(moved.network.state_dict()[first], pairs[0][0][first])
+    other = dataclasses.replace(QUICK, blocks=2)
+    with pytest.raises(ValueError, match="start: a network with blocks=1, asked for is 2"):
+        fast_style.train(recipe=other, start=trained.network, **given)
+
+
 def test_training_in_16_bits_is_near_that_in_32():
     """Half a per cent in each feature map; the weights and the losses themselves stay in 32."""
     runs = {}
@@ -568,6 +586,41 @@ def test_the_command_trains_and_writes(tmp_path, monkeypatch):
     assert "step 2," not in on.output
     assert "3 steps in" in on.output
     assert (tmp_path / "night_cafe_batch_3.safetensors").exists()
+
+
+def test_the_command_goes_on_from_a_checkpoint_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(fast_style.checkpoints, "train", quickly)
+    options = ["--side", "32", "--style-side", "64", "--channels", "4,6,8", "--blocks", "1"]
+    call = ["train-style", "night_cafe", *options, "--device", "cpu", "--steps"]
+
+    def run(*more):
+        return CliRunner().invoke(cli.app, [*call, *more])
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("2", "--out", str(first)).exit_code == 0
+    file = first / "night_cafe.safetensors"
+    done = run("3", "--from", str(file), "--out", str(second))
+    assert done.exit_code == 0, done.output
+    log = fast_style.training_log(second / file.name)
+    assert log["before"] == fast_style.training_log(file)
+    assert log["recipe"]["start"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert log["facts"]["steps before"] == 2
+    steps, seconds = fast_style.spent(log)
+    assert steps == 5
+    assert (
+        seconds == log["facts"]["processor seconds"] + log["before"]["facts"]["processor seconds"]
+    )
+    wrong = run("3", "--from", "composition_viii", "--out", str(tmp_path / "third"))
+    assert wrong.exit_code == 1
+    assert "start: composition_viii paints like composition_viii" in wrong.output
+    gone = run("3", "--from", str(tmp_path / "no.safetensors"), "--out", str(tmp_path / "third"))
+    assert gone.exit_code == 1
+    assert "there is no file" in gone.output
+
+
+def quickly(painting, recipe, pool, *rest, **more):
+    """`train` on two small photos."""
+    return fast_style.train(painting, recipe, photos(2), *rest, **more)
 
 
 @pytest.mark.parametrize(

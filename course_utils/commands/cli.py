@@ -441,6 +441,10 @@ def train_style(
         str, typer.Option(help="Steps whose networks are kept too, such as 60,500.")
     ] = "",
     resume: Annotated[bool, typer.Option(help="Go on with a run that was cut off.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="A shipped network, or a file, whose weights it begins with."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder; build/styles of the course by default.")
     ] = None,
@@ -459,8 +463,10 @@ def train_style(
         recipe = fast_style.Recipe(style=style, **given)
         picture = fast_style.style_picture(style)
         folder = out or paths.root() / "build" / "styles"
-        trained, path = fast_style.train_and_save(picture, recipe, folder, device, kept, resume)
-    except (ValueError, FileExistsError) as error:
+        trained, path = fast_style.train_and_save(
+            picture, recipe, folder, device, kept, resume, start
+        )
+    except (ValueError, FileExistsError, FileNotFoundError) as error:
         raise fail(error) from None
     print(f"{trained.steps} steps in {trained.seconds:.0f} s; wrote {path} and its log")
     if trained.license != "MIT":

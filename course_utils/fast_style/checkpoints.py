@@ -1,6 +1,7 @@
 """Trained networks as files: the recipe, the log and the weights."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
     facts |= {"torch": torch.__version__.split("+")[0], "threads": torch.get_num_threads()}
     facts["license"] = trained.license
     facts["device"] = next(trained.network.parameters()).device.type
+    if trained.before:
+        facts["steps before"] = spent(trained.before)[0]
     metadata = {
         "kind": KIND,
         "architecture": json.dumps(trained.network.architecture),
@@ -45,6 +48,8 @@ def save(trained: Trained, folder: str | Path, name: str) -> Path:
     path = folder / f"{name}.safetensors"
     save_file({k: v.contiguous() for k, v in stored.items()}, path, metadata)
     log = {"recipe": recipe, "facts": facts, "photos": trained.photos, "log": trained.log}
+    if trained.before:
+        log["before"] = trained.before
     (folder / f"{name}.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     return path
 
@@ -56,6 +61,7 @@ def train_and_save(
     device: str | torch.device | None = None,
     checkpoints: Sequence[int] = (),
     resume: bool = False,
+    start: str | Path | None = None,
 ) -> tuple[Trained, Path]:
     """Trains on the course's free photos; writes the checkpoint again and again while it runs.
 
@@ -67,9 +73,12 @@ def train_and_save(
         device: where to train; the course's by default.
         checkpoints: steps whose networks are kept too, as NAME_STEP.
         resume: go on with the run whose NAME.run is there.
+        start: the checkpoint whose weights it begins with, as `load` takes it, of the same painting
+            and architecture; its log is kept inside the new one.
 
     Raises:
         FileExistsError: there is such a checkpoint and `resume` is not set; it is left as it is.
+        ValueError: `start` is of another painting or architecture.
     """
     name = picture.name + ("" if recipe.norm == "instance" else f"_{recipe.norm}")
     path, state = Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.run"
@@ -79,9 +88,17 @@ def train_and_save(
             raise FileExistsError(f"out: {path} is there already; {what}")
         state.unlink(missing_ok=True)
     every = min(250, max(50, recipe.steps // 20))
+    begin, before = None, {}
+    if start is not None:
+        begin, before = load(start, device), training_log(start)
+        other = before["recipe"]["style"]
+        if other != picture.name:
+            raise ValueError(f"start: {start} paints like {other}, asked for is {picture.name}")
+        digest = hashlib.sha256(_checkpoint(start).read_bytes()).hexdigest()
+        recipe = dataclasses.replace(recipe, start=digest)
 
     def keep(trained: Trained) -> None:
-        trained.license = network_license(picture)
+        trained.license, trained.before = network_license(picture), before
         if trained.steps in checkpoints:
             save(trained, folder, f"{name}_{trained.steps}")
         if trained.steps % every and trained.steps != recipe.steps:
@@ -91,8 +108,9 @@ def train_and_save(
         said = ", ".join(f"{term} {value:.3f}" for term, value in last.items())
         print(f"step {trained.steps}, {trained.seconds:.0f} s: on unseen photos {said}", flush=True)
 
-    trained = train(picture, recipe, None, device, keep, (every, *checkpoints), state=state)
-    trained.license = network_license(picture)
+    steps = (every, *checkpoints)
+    trained = train(picture, recipe, None, device, keep, steps, state=state, start=begin)
+    trained.license, trained.before = network_license(picture), before
     return trained, save(trained, folder, name)
 
 
@@ -119,7 +137,7 @@ def stages(style: str) -> dict[int, Path]:
             kept[int(steps)] = path
     if not kept:
         raise ValueError(f"style={style!r}: no stages of its training were kept")
-    return dict(sorted(kept.items())) | {training_log(style)["facts"]["steps done"]: last}
+    return dict(sorted(kept.items())) | {spent(training_log(style))[0]: last}
 
 
 def load(style: str | Path, device: str | torch.device | None = None) -> TransformNetwork:
@@ -185,6 +203,8 @@ def _opened(path: Path) -> tuple[TransformNetwork, dict[str, str], dict[str, Ten
 def training_log(style: str | Path) -> dict:
     """The log of a checkpoint: "recipe", "facts", "photos", and "log" as in `Trained`.
 
+    If it went on from another one, "before" is that one's.
+
     Args:
         style: as for `load`; the log lies beside the checkpoint.
 
@@ -193,3 +213,9 @@ def training_log(style: str | Path) -> dict:
         FileNotFoundError: no such file.
     """
     return json.loads(_checkpoint(style).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def spent(log: dict) -> tuple[int, float]:
+    """Steps and processor seconds of a `training_log`, with those of the runs it went on from."""
+    steps, seconds = spent(log["before"]) if "before" in log else (0, 0.0)
+    return steps + log["facts"]["steps done"], seconds + log["facts"]["processor seconds"]

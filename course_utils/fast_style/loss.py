@@ -32,6 +32,7 @@ class Recipe:
         content_weight, style_weight, smooth_weight: alpha, beta and gamma.
         dtype: of the convolutions while training, one of `DTYPES`. Weights, Gram matrices and
             losses stay in float32. Measured on a processor with AMX: a third less time a step.
+        start: SHA-256 of the checkpoint that it goes on from; empty for fresh weights.
     """
 
     style: str = ""
@@ -51,6 +52,7 @@ class Recipe:
     style_weight: float = 2.5
     smooth_weight: float = 1.0
     dtype: str = "float32"
+    start: str = ""
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "side": 32, "style_side": 32, "blocks": 1}

@@ -38,6 +38,8 @@ class Trained:
         steps: that were done; fewer than the recipe's after an interrupt.
         photos: names of the pictures it was trained on.
         license: of its weights, an SPDX expression, as `photos.network_license` gives it.
+        before: the log of the checkpoint that it went on from, as `training_log` gives it; empty if
+            it began with fresh weights. `steps`, `seconds` and `log` are without those.
     """
 
     network: TransformNetwork
@@ -48,6 +50,7 @@ class Trained:
     steps: int = 0
     photos: list[str] = field(default_factory=list)
     license: str = "MIT"
+    before: dict = field(default_factory=dict)
 
 
 def train(
@@ -59,6 +62,7 @@ def train(
     every: int | Sequence[int] = 100,
     progress: str | None = "training",
     state: str | Path | None = None,
+    start: TransformNetwork | None = None,
 ) -> Trained:
     """Trains a transform network for one style. No target pictures: the loss is the teacher.
 
@@ -77,15 +81,19 @@ def train(
         state: a file for everything the run consists of, written every `every` steps. If it is
             there already, the run goes on from it, as though it had not been cut off; with more
             steps in the recipe than then, at the rate of the longer run.
+        start: a network whose weights it begins with, of the recipe's architecture; it stays as it
+            is. `Recipe.fresh` by default.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; names the step.
-        ValueError: `state` is of another recipe.
+        ValueError: `state` is of another recipe, or `start` of another architecture.
     """
     recipe = recipe or Recipe()
     every, *besides = [every] if isinstance(every, int) else every
     photos = training_photos() if photos is None else photos
     run = _Run(images.read(painting, recipe.style_side), recipe, photos, device)
+    if start is not None:
+        run.begin_with(start)
     if state is not None and Path(state).exists():
         run.restore(Path(state))
     todo = range(run.done + 1, recipe.steps + 1)
@@ -127,6 +135,16 @@ class _Run:
         if recipe.dtype != "float32":  # the faster order of these convolutions
             for module in (self.network, looking):
                 module.to(memory_format=torch.channels_last)
+
+    def begin_with(self, network: TransformNetwork) -> None:
+        """Takes over the weights of a trained network."""
+        asked, found = self.network.architecture, network.architecture
+        odd = [name for name in asked if asked[name] != found[name]]
+        if odd:
+            raise ValueError(
+                f"start: a network with {odd[0]}={found[odd[0]]}, asked for is {asked[odd[0]]}"
+            )
+        self.network.load_state_dict(network.state_dict())
 
     def _rate(self, step: int) -> float:
         """Share of the rate: up in a straight line, then down along half a cosine."""
