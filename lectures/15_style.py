@@ -306,6 +306,11 @@ curves = {name: (steps, values) for name, values in run.summary.items()}
 alt = "style falls by a factor of ten or more, content rises from zero and levels off"
 show.lines(curves, "evaluations", "weighted term, in per cent", alt, yscale="log", ylim=(0.1, None))
 
+# %% [markdown]
+# The content loss begins at zero, the picture *is* the photo, and rises: every step trades some of the
+# photo for the style. Where the curves level off, neither gives way any more. That balance is
+# $\beta/\alpha$.
+
 # %% slide="subslide"
 by_layer = {k[9:]: (steps, v) for k, v in run.curves.items() if k.startswith("style in")}
 alt = "every layer's style loss falls; the first layers fall furthest"
@@ -318,9 +323,7 @@ assert run.summary["style"][-1] < 0.1 * run.summary["style"][0]
 assert abs(run.run.losses[-1] / result.losses[-1] - 1) < 0.1
 
 # %% [markdown]
-# The content loss begins at zero, the picture *is* the photo, and rises: every step trades some of the
-# photo for the style. Where the curves level off, neither gives way any more. That balance is
-# $\beta/\alpha$.
+# By layer: every one comes nearer to the painting, the first layers furthest.
 
 # %% [markdown]
 # ## From realistic to abstract
@@ -340,6 +343,11 @@ swept = [
 titles = [f"β/α = {ratio:g}" for ratio in ratios] * 2
 alt = "above, a photo turns into a painting; below, a castle dissolves into strokes"
 show.images([one.pixels for row in swept for one in row], titles, columns=4, height=2.3, alt=alt)
+
+# %% [markdown]
+# Colours come first: they cost hardly any content. Then strokes replace textures; edges such as windows and
+# twigs hold longest where the photo was the start. From noise, where no edge was there to begin with, in the
+# end the castle itself goes.
 
 # %% slide="subslide"
 lost = [[one.summary["content"][-1] for one in row] for row in swept]
@@ -361,10 +369,7 @@ for row in range(2):
     assert missing[row] == sorted(missing[row], reverse=True)
 
 # %% [markdown]
-# Colours come first: they cost hardly any content. Then strokes replace textures; edges such as windows and
-# twigs hold longest where the photo was the start. From noise, where no edge was there to begin with, in the
-# end the castle itself goes. There is no right value; it is the knob a painter would want, and the table
-# is the price list.
+# There is no right value: it is the knob a painter would want, and the table is the price list.
 
 # %% [markdown]
 # ## The size of the strokes
@@ -400,15 +405,17 @@ titles = [f"from {name}: {one.run.losses[-1]:.0f}" for name, one in zip(starts, 
 alt = "a clear castle; dabs among which one guesses a castle; the church, at most repainted"
 show.images([one.pixels for one in ends], titles, height=2.6, alt=alt)
 
+# %% [markdown]
+# Three pictures, and losses about a tenth apart at most: the minimum is not one point. From the photo the
+# content is there at once; from noise it has to be found again, and some of it never is. From the painting
+# even the church stays: to the losses it is nearly as good a castle.
+
 # %%
 alt = "out of noise come strokes, and the strokes become a castle"
 show.animation(ends[1].run.frames, alt, fps=8)
 
 # %% [markdown]
-# Three pictures, and losses about a tenth apart at most (the numbers above): the minimum is not one point.
-# From the photo the content is there at once; from noise it has to be found again, and some of it never
-# is. From the painting even the church stays: to the losses it is nearly as good a castle. What we
-# admire in the first picture is in part the start.
+# Strokes first, then the castle. What we admire in the first picture is in part the start.
 
 # %% [markdown]
 # ## Pixels or frequencies, Adam or L-BFGS?
@@ -435,6 +442,12 @@ curves = {name: (range(61), one.run.losses) for name, one in raced.items()}
 alt = "L-BFGS on frequencies falls fastest and ends lowest by far; the others stay together above"
 show.lines(curves, "evaluations", "total loss", alt, yscale="log")
 
+# %% [markdown]
+# The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level.
+# Adam is no better on frequencies than on pixels, nor is it at half, twice or four times this rate. L-BFGS
+# has no rate to choose. Adam has, but it survives what L-BFGS does not: a loss that changes from step to
+# step, as in training (lecture 16).
+
 # %% slide="subslide"
 reached = {name: one.run.losses[-1] for name, one in raced.items()}
 left = {name: one.run.losses[-1] / one.run.losses[0] for name, one in raced.items()}
@@ -449,11 +462,6 @@ assert reached["L-BFGS, frequencies"] < 0.7 * reached["L-BFGS, pixels"]
 # %% [markdown]
 # To the eye, *what* is varied makes the larger difference. One number of the lowest frequencies moves a whole
 # sky; on pixels thousands have to agree, so after these 60 evaluations the old colours are still there.
-#
-# The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level.
-# Adam is no better on frequencies than on pixels, nor is it at half, twice or four times this rate. L-BFGS
-# has no rate to choose. Adam has, but it survives what L-BFGS does not: a loss that changes from step to
-# step, as in training (lecture 16).
 
 # %% [markdown]
 # ## Total variation
@@ -545,6 +553,10 @@ done = {title: style.stored(name) for name, title in titles.items()}
 alt = "four painted castles; the last has the colours, but the surface of a photo"
 show.images([one.pixels for one in done.values()], list(done), columns=2, height=3.4, alt=alt)
 
+# %% [markdown]
+# All four move the colours, even the random one: for that, any mix of colours will do as a filter. What it
+# lacks are strokes. That suggests that learned filters matter.
+
 # %% slide="subslide"
 told = ("evaluations", "processor seconds", "loss at half", "loss")
 rows = [[title, *(one.facts[name] for name in told)] for title, one in done.items()]
@@ -555,9 +567,8 @@ for one in done.values():
     print(one.facts["command"])
 
 # %% [markdown]
-# All four move the colours, even the random one: for that, any mix of colours will do as a filter. What it
-# lacks are strokes. That suggests that learned filters matter, but a look is no measurement, and each
-# picture suits its own judge. So let every picture be judged by *every* network's loss.
+# But a look is no measurement, and the losses of this table cannot be compared: each picture suits its own
+# judge. So let every picture be judged by *every* network's loss.
 #
 # **Question.** What will the table say if learning matters, and what if it has to be VGG?
 
