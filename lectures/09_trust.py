@@ -446,11 +446,11 @@ assert areas["noise"].mean() < areas["centre"].mean()
 assert min(gains[n].mean() for n in ("Grad-CAM", "guided backprop")) > gains["noise"].mean() + 0.1
 
 # %% [markdown]
-# (The difference is taken photo by photo; why, comes below.) In both pictures a tenth is gone. The left photo
-# hides nothing from us; the network never saw such speckles in training. So a falling curve can mean "the
+# In both pictures a tenth is gone. The left photo hides nothing from us; the network never saw such speckles in
+# training. So a falling curve can mean "the
 # evidence is gone" or "this is no photo any more", and deletion favours maps of scattered pixels. Insertion
 # is hard on them: noise needs more than half of its pixels back. Neither asks the map alone; each also asks
-# how the network takes to damage.
+# how the network takes to damage. (The printed difference is taken photo by photo; why, comes below.)
 
 # %% [markdown]
 # ## Does it point at the object?
@@ -668,8 +668,8 @@ assert (whole > 0.5).all()
 # %% [markdown]
 # ## The table, in full
 #
-# Every method by every score, with its 95 % interval; "kept" is the rank correlation with everything random,
-# the mean of five random networks; ↓ marks scores that are better when small. `course trust` makes it. SqueezeNet:
+# Every method by every score, with its 95 % interval (on slides without); "kept" is the rank correlation with
+# everything random, the mean of five random networks; ↓ marks scores that are better when small. SqueezeNet:
 
 # %% slide="subslide"
 show.table(trust.HEADER, trust.as_rows(full))
@@ -745,8 +745,10 @@ show.table(
 )
 
 # %% [markdown]
-# Some pairs seem to agree, others to be opposed. But these are *nine* methods, and fifteen
-# pairs. How large does the largest of fifteen correlations get when there is nothing behind them? We
+# Some pairs seem to agree, others to be opposed. But these are *nine* methods, and fifteen pairs.
+
+# %% [markdown] slide="slide"
+# How large does the largest of fifteen correlations get when there is nothing behind them? We
 # shuffle each score's nine values a thousand times.
 
 # %%
@@ -783,11 +785,13 @@ assert abs(told["insertion and deletion"]) < bound
 # ## Try it
 #
 # First: take guided backpropagation and move the slider from 0 to 6, then Grad-CAM. At which group does the
-# bird's beak go? Type another class in between: which methods care? Second: take pixels away until the
-# network gives up, with a method you trust and with **noise**.
+# bird's beak go? Type another class in between: which methods care?
 
 # %%
 widgets.randomisation_explorer(net)
+
+# %% [markdown]
+# Second: take pixels away until the network gives up, with a method you trust and with **noise**.
 
 # %%
 widgets.deletion_explorer(net)

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-COMMENT, LEAD, TEXT = 45, 40, 75
-"""Words: of a comment beside a picture, of what may stand above it, and of a slide of text."""
+COMMENT, LEAD, TEXT, HEAD = 45, 40, 75, 15
+"""Words: of a comment beside a picture, of what may stand above it, of a slide of text, and of a
+line that announces a list and does not stand without it."""
 
 ROWS = 8
 """Of a table of words."""
@@ -218,6 +219,8 @@ class _Cutter:
             self.here.write(text, "lead")
         elif _MINUTES.search(text):
             self.here.notes.append(text)
+        elif not is_whole(text):
+            self.here.write(text)
         else:
             self.title, _, rest = text.partition("\n")
             self.new().write(rest or text)
@@ -278,10 +281,13 @@ class _Cutter:
 
     def paragraph(self, text: str, fresh: bool = False) -> None:
         """On a slide of text, or on a new one where that is full."""
-        full = self.here.words and self.here.words + words(text) > TEXT
+        pieces = parts(text)
+        head = bool(self.here.cells) and self.here.cells[-1].source.rstrip().endswith(":")
+        added = words(pieces[0] if head and self.here.words < HEAD else text)
+        full = self.here.words and self.here.words + added > TEXT + HEAD * head
         if fresh or full or self.here.kind != "text":
             self.new()
-        for number, part in enumerate(parts(text)):
+        for number, part in enumerate(pieces):
             if number:
                 self.new()
             self.here.write(part)

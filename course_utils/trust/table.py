@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from course_utils import cam, guided, images, occlusion, saliency
-from course_utils.common import composites, gate, paths, writing
+from course_utils.common import composites, gate, paths, projection, writing
 from course_utils.common.batches import in_chunks
 from course_utils.models import Network
 from course_utils.trust import checks, scores
@@ -536,10 +536,14 @@ CHECKS = ("", "stability ↓", "infidelity ↓", "sparseness", "road", "other cl
 
 
 def as_rows(table: dict[str, dict], header: Sequence[str] = HEADER) -> list[list[object]]:
-    """A table of `measure` as rows under a header: each score with its interval, as text."""
+    """A table of `measure` as rows under a header: each score with its interval, as text.
+
+    On slides without: with intervals, seven columns cannot be read from the last row.
+    """
     keys = [title.removesuffix(" ↓") for title in header[1:]]
+    said = _rounded if projection.wanted() else _with_interval
     return [
-        [name, *(row[k] if k == "passes" else _with_interval(*row[k]) for k in keys)]
+        [name, *(row[k] if k == "passes" else said(*row[k]) for k in keys)]
         for name, row in table.items()
     ]
 
@@ -566,5 +570,8 @@ def paired(
 
 def _with_interval(mean: float, low: float, high: float) -> str:
     """ ".46 (.41 to .51)", two decimals."""
-    mean, low, high = (f"{round(n, 2) + 0.0:.2f}" for n in (mean, low, high))  # no "-0.00"
-    return f"{mean} ({low} to {high})"
+    return f"{_rounded(mean)} ({_rounded(low)} to {_rounded(high)})"
+
+
+def _rounded(number: float, *_: float) -> str:
+    return f"{round(number, 2) + 0.0:.2f}"  # no "-0.00"

@@ -65,6 +65,22 @@ def test_what_is_about_the_next_figure_stands_with_it():
     assert [source for _, source in found[1][2]] == ["Move the slider.", moved.source]
 
 
+def test_a_line_that_announces_a_list_stands_with_its_beginning():
+    items = "\n".join(f"- {'so it is measured ' * 6}" for _ in range(8))
+    found = cut(text(f"## Cats\n\nWhat *both* say:\n\n{items}"))
+    assert len(found) > 1
+    assert [source for _, source in found[0][2]][0] == "What *both* say:"
+    assert found[0][2][1][1].startswith("- so it is measured")
+
+
+def test_the_first_slide_says_a_sentence_more_and_the_second_what_one_can_do():
+    first = "# 10 Ascent\n\n**Why?**\n\nNo photo\nfrom here on.\n\nAfter this you can\n- climb."
+    found = cut(text(f"{first}\n\nAbout 75 minutes."))
+    assert [title for _, title, _ in found] == ["10 Ascent", "After this you can"]
+    assert [source for _, source in found[0][2]] == ["**Why?**", "No photo\nfrom here on."]
+    assert found[1][0]["notes"] == "About 75 minutes."
+
+
 def test_only_the_first_paragraph_of_a_comment_is_cut():
     long = "It is measured. " * 15
     found = cut(

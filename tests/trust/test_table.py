@@ -280,13 +280,15 @@ def test_a_stored_row_can_be_measured_again(squeezenet, confident):
     assert found["ranks"].mean().item() == pytest.approx(stored, abs=0.01)
 
 
-def test_a_table_as_rows_of_text():
+def test_a_table_as_rows_of_text(monkeypatch):
     interval = [0.456, 0.404, -0.001]
     row = {"passes": 2, **dict.fromkeys(("energy", "hit", "grid", "deletion"), interval)}
     row |= {"insertion": interval, "kept": interval}
     (cells,) = trust.as_rows({"saliency": row})
     assert cells[:3] == ["saliency", 2, "0.46 (0.40 to 0.00)"]
     assert len(cells) == len(trust.HEADER)
+    monkeypatch.setenv("COURSE_FIGURES", "slides")
+    assert trust.as_rows({"saliency": row})[0][:3] == ["saliency", 2, "0.46"]
 
 
 def test_the_stages_cover_the_networks():

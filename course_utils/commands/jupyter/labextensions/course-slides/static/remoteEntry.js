@@ -94,6 +94,8 @@
     trim(section);
     const hasText = text.innerText.trim() !== "" || pictures(text).length > 0;
     text.hidden = !hasText;
+    body.classList.toggle("deck-led",
+      [...text.children].every((one) => one.matches(".deck-lead") || !one.innerText.trim()));
     if (!visible(show.children).length) {
       body.classList.add("deck-words");
       largest(0.5, 1.3, (value) => { scale(value); trim(section); return !over(); });
@@ -143,10 +145,12 @@
   }
 
   // Long rows of numbers, beside a picture and its comment, are for whoever asks: the key of the code shows them.
+  // So are very long ones beside a picture alone.
   function quieten(section) {
     const printed = [...section.querySelectorAll(".deck-print .jp-OutputArea-output > pre")];
-    const long = printed.reduce((sum, one) => sum + one.textContent.length, 0) > PRINTED;
-    const idle = long && section.matches(".deck-of-picture") && section.querySelector(".deck-box-text .deck-text");
+    const letters = printed.reduce((sum, one) => sum + one.textContent.length, 0);
+    const commented = section.querySelector(".deck-box-text :is(.deck-text, .deck-lead)");
+    const idle = letters > (commented ? PRINTED : 2 * PRINTED) && section.matches(".deck-of-picture");
     for (const one of printed) one.closest(".jp-OutputArea-child").classList.toggle("deck-idle", Boolean(idle));
   }
 
