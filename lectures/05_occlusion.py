@@ -436,7 +436,8 @@ warm = [lay_over(p, m) for p, m in zip(scenes.pixels, scene_maps, strict=True)]
 called = [net.labels[c] for c in scenes.classes]
 pictures = [one for pair in zip(scenes.pixels, warm, strict=True) for one in pair]
 titles = [t for c, m in zip(called, scene_maps, strict=True) for t in (c, f"at most {m.max():.1f}")]
-show.images(pictures, titles, columns=8, height=1.6, alt="eight scenes, each beside its map")
+alt = "four of the eight scenes, each beside its map: red on the object, or close to it"
+show.images(pictures[:8], titles[:8], columns=4, height=2.2, alt=alt)
 
 # %% slide="subslide"
 pairs = list(zip(scene_maps, scenes.masks, strict=True))
