@@ -260,7 +260,7 @@ runs["all"] = optimise.optimise(minus_score, nothing, **together, **faster)
 finished = {name: run.image for name, run in runs.items()} | {"your blur": blurred}
 pictures = [net.denormalize(x)[0] for x in finished.values()]
 alt = "thickets of lines, but with a blur: soft orange fish with eyes; with all: two fish on grey"
-show.images(pictures, list(finished), columns=4, height=2.2, alt=alt)
+show.images(pictures, list(finished), columns=5, height=2.0, alt=alt)
 
 
 # %% slide="subslide"
@@ -625,6 +625,12 @@ sides = ascent.paint(ascent.class_map(net, wanted), start=starts, steps=50)
 alt = "mosques: a broad dome, a white dome, a minaret under an arch; castles: a keep, a ruin on a hill, spires"
 show.images(ascent.enlarged(sides.image), wanted, columns=3, height=3, alt=alt)
 
+# %% [markdown]
+# One class, and pictures that no single climb from grey would have shown side by side. How many facets a
+# class *has* the method does not say: we asked for three.
+#
+# The mean photos that they started from:
+
 # %%
 alt = "six mean photos, blurred: domes, arches and towers can be made out"
 show.images(starts, [f"start of {name}" for name in wanted], columns=3, height=2.2, alt=alt)
@@ -632,10 +638,6 @@ show.images(starts, [f"start of {name}" for name in wanted], columns=3, height=2
 # %%
 seen_as = ascent.recognition(net, sides.image, wanted)
 print([f"{sees} {p:.2f}" for sees, p, _ in seen_as])
-
-# %% [markdown]
-# One class, and pictures that no single climb from grey would have shown side by side. How many facets a
-# class *has* the method does not say: we asked for three.
 
 # %% [markdown]
 # ## Two networks at once
@@ -656,7 +658,7 @@ for network in (net, other):
     sees, sure, _ = ascent.recognition(network, both.image, ["koala"])[0]
     print(f"{network.name} sees {sees} ({sure:.2f})")
 
-# %% [markdown]
+# %% [markdown] slide="slide"
 # And now a wall of them, 160 steps at 160 pixels: stored, because they take some minutes.
 # `python data/rebuild_classes.py koala` paints one again, without a name all of them. None was left out,
 # none has a second try: one start, one seed for all.

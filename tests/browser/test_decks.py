@@ -55,6 +55,7 @@ CELLS = [
     ),
     new_markdown_cell("## A plot"),
     new_code_cell("show.lines({'cats': ([0, 1], [0, 1])}, 'x', 'y', 'it rises')"),
+    new_markdown_cell(f"It rises, {'and it rises, ' * 8} by `{'data/rebuild_' * 4}cats.py`."),
     new_markdown_cell("## Try it\n\nMove it."),
     new_code_cell("widgets.explore(drawn, x=controls.slider(0, 10, 3, live=True))"),
     new_code_cell("print('told', 'x' in globals())\nx = 1"),
@@ -121,6 +122,15 @@ def test_a_key_puts_everything_back_for_the_next_class(page, small, screenshot):
     assert "told False" in page.locator(".jp-OutputArea").last.inner_text(), (
         "an old variable is there"
     )
+
+
+def test_nothing_is_cut_not_even_a_path_in_a_narrow_column(page, small, screenshot):
+    opened(page, small)
+    turn(page, "A plot")
+    page.wait_for_selector(".deck-body.deck-beside")
+    page.evaluate("courseSlides.refit()")
+    screenshot("path")
+    assert page.evaluate("courseSlides.measure().overflow") <= 2
 
 
 # --- Colours -------------------------------------------------------------------------------------

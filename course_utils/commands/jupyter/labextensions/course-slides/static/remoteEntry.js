@@ -192,6 +192,8 @@
     const areas = shown.map((node) => node.getBoundingClientRect()).map((r) => r.width * r.height);
     const inside = visible(section.querySelectorAll("p, li, img, table, pre, .cm-line, .course-explorer, h1, h2"));
     const lowest = Math.max(0, ...inside.map((node) => node.getBoundingClientRect().bottom));
+    const beyond = visible(section.querySelectorAll(":is(p, li) > code")).map((node) =>
+      node.getBoundingClientRect().right - node.parentElement.getBoundingClientRect().right);
     const letters = visible(section.querySelectorAll("p, li, td, pre, .cm-line"));
     const ink = section.cloneNode(true).innerText ? section.innerText : "";
     return {
@@ -199,7 +201,7 @@
       kind: [...section.classList].find((c) => c.startsWith("deck-of-"))?.slice(8) ?? "",
       picture: areas.reduce((a, b) => a + b, 0) / screen,
       words: (ink.match(/[^\s\d\W][^\s]*/gu) ?? []).length,
-      overflow: Math.round(Math.max(0, body.scrollHeight - body.clientHeight, lowest - innerHeight)),
+      overflow: Math.round(Math.max(0, body.scrollHeight - body.clientHeight, lowest - innerHeight, ...beyond)),
       letters: Math.min(99, ...letters.map((node) => parseFloat(getComputedStyle(node).fontSize))),
       sharpness: Math.min(9, ...pictures(section).filter((p) => p.naturalWidth && !/^data:image.svg/.test(p.src))
         .map((p) => p.naturalWidth / p.getBoundingClientRect().width)),
