@@ -100,12 +100,9 @@ def serve(address: str, *modules: str) -> None:
                     kernels[_fork(connection, kernels, listener)] = connection
                     waiting.register(connection, selectors.EVENT_READ)
                 else:
-                    told = key.fileobj.recv(
-                        1
-                    )  # a signal's number; nothing: the stand-in was killed
-                    _signal(
-                        [p for p in kernels if kernels[p] is key.fileobj], told[0] if told else 9
-                    )
+                    told = key.fileobj.recv(1)
+                    number = told[0] if told else signal.SIGKILL  # the stand-in itself was killed
+                    _signal([p for p, its in kernels.items() if its is key.fileobj], number)
                     if not told:
                         waiting.unregister(key.fileobj)
             _reap(kernels, waiting)
