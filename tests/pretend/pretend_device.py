@@ -12,7 +12,8 @@ every process that has this folder on PYTHONPATH and COURSE_DEVICE=pretend; test
 It cannot show what belongs to CUDA's own kernels: their rounding and TF32, the order of equal
 values, memory that runs out, streams. Its other gaps: `module.to` makes new parameters, where CUDA
 keeps the old ones; `torch.randn(3, generator=one_of_pretend)` on the CPU is not refused;
-safetensors and `torch.load(map_location=...)` cannot read straight onto it.
+safetensors and `torch.load(map_location=...)` cannot read straight onto it; gradients are computed
+in the thread that asks for them, where CUDA has one of its own.
 """
 
 import functools
@@ -154,6 +155,7 @@ class Rule:
         self.writes = [(arguments.index(a), a.name) for a in writes]
         self.device = any(a.name == "device" for a in arguments)
         self.generator = [i for i, a in enumerate(arguments) if a.name == "generator"]
+        self.call = func._op
         special = self.indexes or self.missing or self.random
         self.plain = not (special or self.writes or self.device)
 
@@ -267,7 +269,7 @@ def run(func, args: tuple, kwargs: dict):
     rule = rule_of(func)
     quick = rule.plain and not kwargs and not (rule.floating and is_whole(args[0]))
     if quick and (raw_args := bare_of_one_device(args)) is not None:
-        out = func(*raw_args)
+        out = rule.call(*raw_args)
         return Pretend(out) if type(out) is torch.Tensor else wrapped(out)
     refuse(func, rule, args, kwargs)
     elsewhere = False
@@ -423,6 +425,7 @@ class _Module:
 
 MODULE = _Module()
 backend_registration._setup_privateuseone_for_python_backend(NAME, MODULE)
+torch._C._set_multithreading_enabled(False)  # each operation would change the thread, and back
 DEVICE = torch.device(NAME, 0)
 torch.Generator = Generator
 MODULE.generator = Generator(DEVICE)
