@@ -19,10 +19,11 @@ from course_utils.commands import lab, offline
 from course_utils.common import paths
 
 CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out by a dead kernel
-WORKERS = 2  # two processes of one thread each do 1.4 times the work of one with two threads
+# Processes of one thread each; two do 1.4 times the work of one with two threads.
+WORKERS = 2
+WAITING = 3  # where tests wait a quarter of their time for other processes, or a browser
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS)]
 # Tests that share what is computed once mostly meet in one process, and none of them waits idle.
 _NEIGHBOURS = ["--dist", "worksteal"]
 _WHOLE = ["--dist", "loadfile"]  # a file's tests in one process: a kernel, a server
@@ -65,7 +66,7 @@ def steps(
         Step("layers", [_lint_imports()]),
         Step(
             "unit tests",
-            [[*_PYTEST, *_NEIGHBOURS, "tests", "--ignore=tests/browser", *marks] + only],
+            [_pytest(WAITING, *_NEIGHBOURS, "tests", "--ignore=tests/browser", *marks, *only)],
         ),
         Step("drift", [_python("course_utils.commands.cli", "build", "--check")]),
         _notebooks("00_" if quick else "", only, device),
@@ -76,6 +77,10 @@ def steps(
 
 def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
+
+
+def _pytest(workers: int, *arguments: str) -> list[str]:
+    return _python("pytest", "-q", "-n", str(workers), *arguments)
 
 
 def _lint_imports() -> list[str]:
@@ -103,7 +108,8 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
     nbval += ["--warm-kernels", *([] if device else ["--solutions-device", "pretend"])]
     whole = [*_WHOLE, "--no-loadscope-reorder"]
     # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
-    command = [*_PYTEST, *nbval, *whole, *(_longest_first(found) or ["notebooks"]), *only]
+    files = _longest_first(found) or ["notebooks"]
+    command = _pytest(WORKERS, *nbval, *whole, *files, *only)
     return Step("notebooks", [offline.command(command)])
 
 
@@ -124,7 +130,7 @@ def _browser(quick: bool, full: bool, only: list[str]) -> Step:
         return Step("browser", skipped="playwright is not installed")
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
-    command = [*_PYTEST, *_WHOLE, "tests/browser", *_marks(quick, full), *only]
+    command = _pytest(WAITING, *_WHOLE, "tests/browser", *_marks(quick, full), *only)
     return Step("browser", [command])
 
 
