@@ -171,12 +171,12 @@ show.table(["layer", "positions", "squared norm of G'", "w_l"], rows)
 sets = [[layer] for layer in styles] + [styles]
 
 
-def paint(steps: int = 40, **asked: object) -> torch.Tensor:
-    return style.transfer(net, castle, church, steps, **({"size": 144, "keep": 0} | asked)).pixels
+def paint(**asked: object) -> style.Transfer:
+    return style.transfer(net, castle, church, 40, **({"size": 144, "keep": 0} | asked))
 
 
-from_noise = [paint(styles=s, alpha=0, start="noise") for s in sets]
-from_photo = [paint(styles=s) for s in sets]
+from_noise = [paint(styles=s, alpha=0, start="noise").pixels for s in sets]
+*alone, plain = [paint(styles=s) for s in sets]
 
 # %%
 titles = [*styles, "together"]
@@ -185,7 +185,7 @@ show.images(from_noise, titles, columns=3, height=2.2, alt=alt)
 
 # %% slide="subslide"
 alt = "the castle: recoloured, with strokes in sky and wood, and with a pale blue sky from fire6 on"
-show.images(from_photo, titles, columns=3, height=2.2, alt=alt)
+show.images([one.pixels for one in (*alone, plain)], titles, columns=3, height=2.2, alt=alt)
 
 # %% [markdown]
 # relu1 knows colours and grain. fire2 and fire4 know strokes: which way they run, how long they are, what
@@ -333,11 +333,7 @@ assert abs(run.run.losses[-1] / result.losses[-1] - 1) < 0.1
 
 # %%
 ratios = (0.1, 1, 10, 100)
-settings = {"steps": 40, "size": 144, "keep": 0}
-swept = [
-    [style.transfer(net, castle, church, beta=r, start=start, **settings) for r in ratios]
-    for start in ("photo", "noise")
-]
+swept = [[paint(beta=r, start=start) for r in ratios] for start in ("photo", "noise")]
 
 # %%
 titles = [f"β/α = {ratio:g}" for ratio in ratios] * 2
@@ -379,7 +375,7 @@ for row in range(2):
 
 # %%
 brushes = (80, 192, 480)
-shown = [paint(size=192, style_size=side) for side in brushes]
+shown = [paint(size=192, style_size=side).pixels for side in brushes]
 titles = [f"painting {side} pixels high" for side in brushes]
 alt = "small bright patches; short strokes; long swirls across the sky"
 show.images(shown, titles, height=2.8, alt=alt)
@@ -470,7 +466,7 @@ assert reached["L-BFGS, frequencies"] < 0.7 * reached["L-BFGS, pixels"]
 
 # %%
 smooths = (0.1, 10, 100)
-calm = [paint(size=160, gamma=gamma) for gamma in smooths]
+calm = [one.pixels for one in (plain, *(paint(gamma=gamma) for gamma in smooths[1:]))]
 alt = "strokes with grain; the same a little calmer; soft patches of light without any stroke"
 show.images(calm, [f"γ = {gamma:g}" for gamma in smooths], height=2.8, alt=alt)
 
@@ -506,10 +502,10 @@ assert error < 1e-4
 
 # %%
 shares = (0, 0.25, 0.5, 0.75, 1)
-blends = [
-    style.transfer(net, castle, [church, wave], 40, size=144, keep=0, blend=(1 - b, b)).pixels
-    for b in shares
-]
+blends = [plain.pixels]  # all van Gogh
+for b in shares[1:]:
+    one = style.transfer(net, castle, [church, wave], 40, size=144, keep=0, blend=(1 - b, b))
+    blends.append(one.pixels)
 titles = [f"{1 - b:.0%} van Gogh\n{b:.0%} Hokusai" for b in shares]
 alt = "from van Gogh's blue and ochre strokes to Hokusai's pale paper, foam and dark blue"
 show.images(blends, titles, columns=5, height=1.7, alt=alt)
@@ -528,7 +524,7 @@ show.images(blends, titles, columns=5, height=1.7, alt=alt)
 
 # %%
 dressed = style.match_colours(painting, photo)[0]
-both = [paint(size=160, colours=colours) for colours in ("statistics", "luminance")]
+both = [paint(colours=colours).pixels for colours in ("statistics", "luminance")]
 titles = ["the painting in the photo's colours", "statistics", "luminance"]
 alt = "strokes as before, in the photo's green, grey and pale blue"
 show.images([dressed, *both], titles, height=2.6, alt=alt)
