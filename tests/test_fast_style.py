@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rebuilding import rebuild
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -553,6 +554,17 @@ def test_the_kept_stages_are_of_one_run_and_get_better(squeezenet):
 def test_a_style_without_stages_says_so(name):
     with pytest.raises(ValueError, match=f"style='{name}': no stages"):
         fast_style.stages(name)
+
+
+def test_what_optimisation_reaches_is_stored_for_each_painting(squeezenet):
+    """After 100 evaluations; the script is followed for two."""
+    found = fast_style.limits()
+    assert set(found) == {fast_style.training_log(name)["recipe"]["style"] for name in SHIPPED}
+    assert all(least < 0.45 * before for before, least in found.values())
+    name = "great_wave_off_kanagawa"
+    before, after = rebuild("style_limits").limits(squeezenet, name, evaluations=2)
+    assert before == pytest.approx(found[name][0], abs=0.005)
+    assert found[name][1] < after < before
 
 
 def recoloured(photo, painting):

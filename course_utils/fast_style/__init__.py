@@ -16,6 +16,7 @@ checkpoints lie in `data/styles`, each with the recipe that made it; `course tra
 
 from course_utils.fast_style.checkpoints import (
     KIND,
+    limits,
     load,
     save,
     spent,
@@ -55,6 +56,7 @@ __all__ = [
     "flicker",
     "instance_norm",
     "is_free",
+    "limits",
     "load",
     "network_license",
     "pan",

@@ -219,3 +219,11 @@ def spent(log: dict) -> tuple[int, float]:
     """Steps and processor seconds of a `training_log`, with those of the runs it went on from."""
     steps, seconds = spent(log["before"]) if "before" in log else (0, 0.0)
     return steps + log["facts"]["steps done"], seconds + log["facts"]["processor seconds"]
+
+
+def limits() -> dict[str, list[float]]:
+    """Painting -> the weighted loss of lecture 16's castle, as it is and after 100 evaluations.
+
+    Made by `data/rebuild_style_limits.py`.
+    """
+    return json.loads(paths.data("style_limits.json").read_text(encoding="utf-8"))["castle"]
