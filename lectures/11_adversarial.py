@@ -686,8 +686,10 @@ assert min(row[2] for row in rows) > 0.9
 
 # %% [markdown]
 # The twin holds where its sister falls, and pays nothing on clean digits here. (On photos robust networks do
-# pay, by some percent to tens of percent.) What does each look at? The gradient of the lead, $w$, says which
-# strokes would help the digit most.
+# pay, by some percent to tens of percent.)
+#
+# What does each look at? The gradient of the lead, $w$, says which strokes would help the digit most. Below
+# the digits that of the ordinary network, below that its twin's.
 
 # %% slide="subslide"
 first = [(exam[1] == k).nonzero()[0, 0].item() for k in range(8)]

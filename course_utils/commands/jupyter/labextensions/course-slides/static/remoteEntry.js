@@ -172,7 +172,7 @@
         return show.scrollHeight <= height + 1;
       });
     } else if (show.querySelector("table")) {
-      largest(0.4, 1.6, (value) => {
+      largest(0.4, 2.1, (value) => {
         show.style.setProperty("--grow", value);
         return show.scrollHeight <= height && show.scrollWidth <= width + 1;
       });
