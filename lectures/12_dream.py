@@ -95,7 +95,7 @@ print(f"they differ by at most {largest_difference:.1e} of the largest entry")
 assert largest_difference < 1e-4
 
 
-# %% [markdown]
+# %% [markdown] slide="slide"
 # Ten steps with either gradient therefore give the same picture.
 
 
@@ -550,18 +550,19 @@ assert measured["the photos"][0] < 0.1
 assert measured["dreams of fire8"][0] > 2 * chance
 assert measured["dreams of fire9"][0] < chance
 
+# %% [markdown]
+# So it depends on the **layer**. fire8 turns buildings into dogs far more often than an eighth of the time.
+# One layer on, fire9 hardly does: it prefers birds, fish and lizards.
+
 # %%
 alt = "six dreams of fire8 from buildings and landscapes: furry faces with large eyes"
 show.images(by_layer["fire8"], columns=3, height=2.6, alt=alt)
 
 # %% [markdown]
-# So it depends on the **layer**. fire8 turns buildings into dogs far more often than an eighth of the time.
-# One layer on, fire9 hardly does: it prefers birds, fish and lizards. (In the photos above: mostly fur at
-# fire8; feathers and scales at fire9.)
-#
-# "There are 118 breeds" is an explanation that fits fire8. It is not the whole one: the
-# same count would have to hold for fire9.
-#
+# Mostly fur. "There are 118 breeds" is an explanation that fits fire8. It is not the whole one: the same count
+# would have to hold for fire9.
+
+# %% [markdown] slide="slide"
 # And the feedback? Three of the six again, with ones at the layer instead of the activation.
 
 # %%
@@ -574,6 +575,9 @@ assert min(unfed, fed) > at_first + 0.2
 # %% [markdown]
 # The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice.
 
+# %% [markdown] slide="slide"
+# The same six, dreamt by fire9: feathers and scales.
+
 # %%
 alt = "the same six photos, dreamt by fire9: birds, lizards and fish rather than dogs"
 show.images(by_layer["fire9"], columns=3, height=2.6, alt=alt)
@@ -581,8 +585,7 @@ show.images(by_layer["fire9"], columns=3, height=2.6, alt=alt)
 # %% [markdown]
 # ## Not class ascent
 #
-# Lecture 10 maximised one class. With the same loop, the same octaves and the same photo we can do that here,
-# and compare.
+# One class, as in lecture 10, with the same loop, octaves and photo as the dream.
 
 # %%
 peacock = net.index("peacock")

@@ -172,7 +172,7 @@
         return show.scrollHeight <= height + 1;
       });
     } else if (show.querySelector("table")) {
-      largest(0.4, 2.1, (value) => {
+      largest(0.4, show.querySelectorAll("tr").length > 2 ? 1.6 : 2.1, (value) => {
         show.style.setProperty("--grow", value);
         return show.scrollHeight <= height && show.scrollWidth <= width + 1;
       });
