@@ -19,7 +19,7 @@ from course_utils.grading.trusted import engine, report, sandbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-LIMITS = sandbox.Limits(call=6, total=240, memory=1 << 30, together=3 << 29, processes=40)
+LIMITS = sandbox.Limits(call=9, total=240, memory=1 << 30, together=3 << 29, processes=40)
 
 
 def digests(folder):

@@ -248,7 +248,8 @@ def test_a_signal_to_everyone_reaches_nobody_outside(kind):
 def test_a_submission_that_exhausts_all_it_has_leaves_the_parent_room(kind):
     chosen, parent = kind
     before = state_of(parent)
-    roomy = replace(LIMITS, together=64 << 30)  # pages that processes share count for each
+    # Pages that processes share count for each; a busy machine forks dozens slowly.
+    roomy = replace(LIMITS, together=64 << 30, call=120)
     for _ in range(2):
         with Worker(chosen, roomy, parent.child) as worker:
             if chosen.user_namespace and os.geteuid() == 0:
