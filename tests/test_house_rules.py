@@ -305,6 +305,14 @@ def test_index_options_are_recognised(line, named):
     assert bool(re.search(INDEX, line)) is named
 
 
+@each(MODULES)
+def test_no_name_is_defined_twice_in_a_module(path):
+    """The second would silently be called in the first one's place; ruff knows only unused ones."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert sorted(set(named)) == sorted(named)
+
+
 def test_no_two_test_files_share_a_name():
     """pytest imports them by it, from whatever folder."""
     names = [path.name for path in (paths.root() / "tests").rglob("*.py")]

@@ -541,7 +541,7 @@ def as_rows(table: dict[str, dict], header: Sequence[str] = HEADER) -> list[list
     On slides without: with intervals, seven columns cannot be read from the last row.
     """
     keys = [title.removesuffix(" ↓") for title in header[1:]]
-    said = _rounded if projection.wanted() else _with_interval
+    said = _in_short if projection.wanted() else _with_interval
     return [
         [name, *(row[k] if k == "passes" else said(*row[k]) for k in keys)]
         for name, row in table.items()
@@ -570,8 +570,8 @@ def paired(
 
 def _with_interval(mean: float, low: float, high: float) -> str:
     """ ".46 (.41 to .51)", two decimals."""
-    return f"{_rounded(mean)} ({_rounded(low)} to {_rounded(high)})"
+    return f"{_in_short(mean)} ({_in_short(low)} to {_in_short(high)})"
 
 
-def _rounded(number: float, *_: float) -> str:
+def _in_short(number: float, *_: float) -> str:
     return f"{round(number, 2) + 0.0:.2f}"  # no "-0.00"
