@@ -224,6 +224,11 @@ best = [photo, *(run.image[0] for run in rungs.values())]
 alt = "the photo and its inversions from relu1 to fire9: from sharp to painted, to a face in fog"
 show.images(best, ["photo", *ladder], columns=5, height=2.2, alt=alt)
 
+# %% [markdown]
+# Down the ladder the photo goes in an order. The first layer gives it back almost exactly. Up to fire3
+# the colours and the fur are right, and the whiskers go; at fire5 the fur is *some* fur and the leaves are
+# a green haze. At fire7 ears, eyes, nose and paw are in their places, on a grey fog that was green.
+
 # %% slide="subslide"
 quality = {
     name: (inversion.psnr(r.image, photo).item(), inversion.ssim(r.image, photo).item())
@@ -237,10 +242,6 @@ assert quality["relu1"][1] > quality["fire5"][1] > quality["fire9"][1]
 assert quality["fire9"][0] < 15
 
 # %% [markdown]
-# Down the ladder the photo goes in an order. The first layer gives it back almost exactly. Up to fire3
-# the colours and the fur are right, and the whiskers go; at fire5 the fur is *some* fur and the leaves are
-# a green haze. At fire7 ears, eyes, nose and paw are in their places, on a grey fog that was green.
-#
 # What survives longest is not what covers most pixels. It is what ImageNet's classes differ by.
 #
 # But this is one photo. **Question.** Four animals, four buildings and machines: will every layer lose
@@ -300,6 +301,9 @@ vgg_best = [small, *(run.image[0] for run in vgg_rungs.values())]
 alt = "from relu1_2 the photo; from relu2_2 sharp fur in wrong colours; deeper loose contours"
 show.images(vgg_best, ["photo", *vgg_rungs], columns=6, height=2.2, alt=alt)
 
+# %% [markdown]
+# It does from relu1_2. From relu2_2 every hair comes back, sharp, and the colours are wrong.
+
 # %%
 vgg_quality = {
     name: (inversion.psnr(r.image, small).item(), inversion.ssim(r.image, small).item())
@@ -313,9 +317,8 @@ assert vgg_quality["relu2_2"][0] < 16
 assert vgg_quality["relu1_2"][0] > 25
 
 # %% [markdown]
-# It does from relu1_2. From relu2_2 every hair comes back, sharp, and the colours are wrong. This network
-# was retrained to find edges, and an edge is an edge in any colour. Case closed: its code has lost the
-# colours?
+# This network was retrained to find edges, and an edge is an edge in any colour. Case closed: its code has
+# lost the colours?
 #
 # **Question.** How would you test that, before you say so in a talk?
 
@@ -418,6 +421,9 @@ for name in names:
 alt = "four inversions in a row: alike from fire3; from fire8 each with other colours and fragments"
 show.rows(list(several.values()), names, alt, height=140)
 
+# %% [markdown]
+# The four starts go down the same valley for fire3: what they agree on is fixed by the code.
+
 # %%
 spreads = [inversion.spread(pictures) for pictures in several.values()]
 mean_spread = [s.mean().item() for s in spreads]
@@ -432,8 +438,7 @@ show.images(
 )
 
 # %% [markdown]
-# The four starts go down the same valley for fire3: what they agree on is fixed by the code. Here
-# bright means that the four pictures differ (standard deviation of a pixel value, one scale for all).
+# Here bright means that the four pictures differ (standard deviation of a pixel value, one scale for all).
 # Deep layers leave most of the picture open, and every start fills the gap with something else; at fire8
 # the outline of the face and the dark coat are what all four agree on.
 #
