@@ -17,7 +17,7 @@ from course_utils.common import paths
 _SOURCE = re.compile(r'<img\b([^>]*?)\ssrc="data:image/(png|jpeg|webp);base64,([^"]+)"([^>]*)>')
 _SHARE_ALIKE = re.compile(r"CC-BY-SA|GPL|GFDL")
 _BROAD = 2.2  # strips wider than this scroll on a telephone, where they would be too small
-QUALITY, _FEW = 78, 4096  # a drawing has fewer colours than this, a photo more
+QUALITY, _FEW = 75, 4096  # a drawing has fewer colours than this, a photo more
 
 
 class Store:
