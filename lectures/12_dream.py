@@ -573,7 +573,9 @@ print(f"p(dogs): photos {at_first:.2f}, with ones {unfed:.2f}, with feedback {fe
 assert min(unfed, fed) > at_first + 0.2
 
 # %% [markdown]
-# The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice.
+# The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice. It
+# does not say it to every photo: in a field of solar panels (`solar7`) it sees birds, .59 with feedback and .59
+# with ones, and dogs with .10 and .00.
 
 # %% [markdown] slide="slide"
 # The same six, dreamt by fire9: feathers and scales.

@@ -525,18 +525,20 @@ def continued(source: torch.Tensor) -> float:
 
 
 noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
-sources["white noise"] = texture.nearest_source(noise, complex_)
+strangers = {"white noise": noise, "a hedgehog": texture.SAMPLES["spines"].pixels()[:, :96, :96]}
+sources |= {name: texture.nearest_source(p, complex_) for name, p in strangers.items()}
 copied = {name: continued(source) for name, source in sources.items()}
 show.bars(list(copied), copied.values(), "share of places that continue both neighbours")
 
 # %%
 assert min(copied["pixels"], copied["quilt"]) > 3 * copied["Gram"]
-assert copied["Gram"] < 0.3
+assert copied["white noise"] < copied["a hedgehog"] < copied["Gram"] < 0.15
 
 # %% [markdown]
-# Copying shows: long runs of pixels whose sources are neighbours too. White noise, which copies nothing,
-# has some by chance, and the Gram texture only a little more. It does resemble the sample everywhere; it
-# does not cut pieces out of it.
+# Copying shows: long runs of pixels whose sources are neighbours too. White noise has some by chance, .03, and
+# a hedgehog's spines, a photo of something else, have .06, as much as smooth noise. The Gram texture's .09 is
+# hardly more, and for the stones it is the same as for a picture of something else, .06.
+# It does resemble the sample everywhere; it does not cut pieces out of it.
 
 # %% [markdown]
 # ## One network, three sizes
