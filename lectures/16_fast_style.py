@@ -155,10 +155,12 @@ def castle(name: str) -> list[float]:
 
 
 # %% slide="subslide"
-facts = {name: log["facts"] for name, log in logs.items()}
-spent = {name: [f["steps done"], f["processor seconds"] / 60] for name, f in facts.items()}
+spent = {name: fast_style.spent(log) for name, log in logs.items()}
 best = fast_style.limits()
-rows = [[name, *spent[name], *castle(name), best[of[name].name][1]] for name in names]
+rows = [
+    [name, steps, seconds / 60, *castle(name), best[of[name].name][1]]
+    for name, (steps, seconds) in spent.items()
+]
 assert all(least < painted < before for *_, before, painted, least in rows)
 titles = ["painter", "steps", "processor minutes", "castle", "one pass", "100 evaluations"]
 show.table(titles, rows)
