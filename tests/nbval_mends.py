@@ -121,7 +121,7 @@ def setup(self):
         os.environ["COURSE_DEVICE"] = device
     try:
         if self.config.getoption("--warm-kernels") and hasattr(os, "fork"):
-            _nursery_of(self)
+            _prepare_nursery(self)
         _setup(self)
     finally:
         os.environ.pop("COURSE_DEVICE", None)
@@ -129,21 +129,23 @@ def setup(self):
             os.environ["COURSE_DEVICE"] = before
 
 
-def _nursery_of(self):
-    """The process that kernels of this device are forked from; the next ones come from it."""
-    device = os.environ.get("COURSE_DEVICE", "")
-    if device not in _nurseries:
+def _device():
+    return os.environ.get("COURSE_DEVICE", "")
+
+
+def _prepare_nursery(self):
+    """The process that kernels of this device are forked from is there."""
+    if _device() not in _nurseries:
         folder = Path(os.environ["IPYTHONDIR"])
         modules = warm_kernels.imported(self.path.parent.glob("*.ipynb"))
-        _nurseries[device] = warm_kernels.Nursery(folder, modules)
-    _nurseries["next"] = _nurseries[device]
+        _nurseries[_device()] = warm_kernels.Nursery(folder, modules)
 
 
 def get_kernel_spec(self, kernel_name):
-    """As nbval's, but a kernel of Python is forked from the one that has imported."""
+    """As nbval's, but where there is a nursery, a kernel of Python is forked from it."""
     spec = _get_kernel_spec(self, kernel_name)
-    if "next" in _nurseries:
-        spec.argv = _nurseries["next"].argv(spec.argv)
+    if _device() in _nurseries:
+        spec.argv = _nurseries[_device()].argv(spec.argv)
     return spec
 
 
@@ -187,7 +189,6 @@ def pytest_configure(config):
 
 
 def pytest_unconfigure(config):
-    _nurseries.pop("next", None)
     while _nurseries:
         _nurseries.popitem()[1].close()
     while _folders:

@@ -1,10 +1,10 @@
 """Kernels for nbval that begin with the course's modules imported: forked from one that has them.
 
-Importing takes 6 seconds of processor time, and the notebooks are 36. With `--warm-kernels` of
-`nbval_mends`, a process with its own folder of addresses imports once what the first cells of all
-notebooks import, and every kernel is a fork of it, with its own namespace, environment and working
-folder. Jupyter's kernel manager starts a small stand-in, which passes signals on and ends as its
-kernel ends. Where there is no fork (Windows), kernels start as ever.
+Importing takes 6 seconds of processor time, and there are 36 notebooks. With `--warm-kernels` of
+`nbval_mends` one process for each device imports what notebooks import, and every kernel is a fork
+of it, with its own namespace, environment and working folder. Jupyter's kernel manager starts a
+small stand-in, which passes signals on and ends as its kernel ends. Where there is no fork
+(Windows), kernels start as ever.
 """
 
 import ast

@@ -21,7 +21,7 @@ from course_utils.common import paths
 CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out by a dead kernel
 # Processes of one thread each; two do 1.4 times the work of one with two threads.
 WORKERS = 2
-WAITING = 3  # where tests wait a quarter of their time for other processes, or a browser
+WAITING = 3  # where tests also wait for other processes, or a browser
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 # Tests that share what is computed once mostly meet in one process, and none of them waits idle.
