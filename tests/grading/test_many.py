@@ -79,6 +79,35 @@ def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, monkey
     assert (again.graded, again.kept) == (0, 30)
 
 
+def test_a_result_lost_with_its_machine_is_made_again(cluster, tmp_path, monkeypatch):
+    """The worker that keeps a finished result is killed before the result is fetched.
+
+    Beside the engine's client another one is current, as in a session that uses Dask itself.
+    """
+    monkeypatch.setattr(engine, "_MODULE", "stand_in")
+    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        (tmp_path / "in" / f"s{number}.ipynb").write_text(f'{{"{number}": 1}}')
+    lost, arrived = [], many.Cluster._arrived
+
+    def late(self, task, future):
+        if not lost:
+            (keeper,) = self.client.who_has([future])[future.key]
+            pids = self.client.run(os.getpid)
+            os.kill(pids[keeper], signal.SIGKILL)
+            lost.append(task.handed.student)
+        return arrived(self, task, future)
+
+    monkeypatch.setattr(many.Cluster, "_arrived", late)
+    with distributed.Client(cluster):
+        address = cluster.scheduler_address
+        run = engine.grade(tmp_path / "in", tmp_path / "out", settings(address), progress=False)
+    assert lost
+    assert (run.graded, run.aside) == (6, 0)
+    assert scores(tmp_path / "out").keys() == {f"s{number}/s{number}.json" for number in range(6)}
+
+
 def test_judges_on_other_machines_give_the_same_scores(walls, cluster, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -68,7 +68,8 @@ class Cluster(engine._Crew):
     def results(self) -> Iterator[tuple[engine.Task, dict]]:
         """Each task with its result, as they are finished."""
         flying = {}
-        arrived = self.dask.as_completed()
+        # This client's loop: the session may have a client of its own, which would lend another.
+        arrived = self.dask.as_completed(loop=self.client.loop)
         while self.left:
             while self.waiting and len(flying) < _AHEAD * self.run.jobs:
                 task = self.waiting.popleft()
@@ -86,11 +87,10 @@ class Cluster(engine._Crew):
         return self.client.submit(mark, *facts, engine._MODULE, pure=False, retries=0)
 
     def _arrived(self, task: engine.Task, future: object) -> Iterator[tuple[engine.Task, dict]]:
-        reply = {"error": f"its machine was lost ({future.status})"}
-        if future.status == "error":
-            reply = {"error": f"{type(future.exception()).__name__}: {future.exception()}"}
-        elif future.status == "finished":
-            reply = future.result()
+        try:
+            reply = future.result()  # made again where the machine that kept it is gone
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
         if "other" in reply:
             raise engine.EngineError(reply["other"])
         if "result" in reply:
