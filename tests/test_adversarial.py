@@ -1,5 +1,6 @@
 """Attacks against torchattacks and foolbox, naive loops, and what their formulas promise."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +55,17 @@ def test_attacks_on_the_tiny_network_are_those_of_torchattacks():
         assert torch.allclose(ours.float(), stored(f"tiny_{name}"), rtol=0, atol=1e-6), name
 
 
-@pytest.mark.parametrize(("name", "least"), [("fgsm", 0.995), ("pgd", 0.95)])
-def test_attacks_on_a_photo_are_those_of_torchattacks(squeezenet, name, least):
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_attacks_on_a_photo_are_those_of_torchattacks(squeezenet, name):
+    """In double precision, as the network is too sure of this photo for single."""
+    model = copy.deepcopy(squeezenet).double()
     photo = np.load(Path(__file__).parent / "reference" / "saliency.npz")["photo"]
-    pixels = images.read(photo)[None].to(squeezenet.device)
+    pixels = tiny.uneven(photo).to(squeezenet.device)
     options = {} if name == "fgsm" else {"step": 2 / 255, "steps": 10}
-    ours = getattr(adversarial, name)(squeezenet, pixels, 388, EPSILON, **options)
+    ours = getattr(adversarial, name)(model, pixels, 388, EPSILON, **options)
     change = 255 * (ours - pixels)[0, :, 88:136, 88:136].cpu()
-    # Another machine rounds differently, and where the slope is nearly zero a sign turns round.
     same = (change - stored(f"squeezenet_{name}")).abs() < 0.01
-    assert same.float().mean() >= least
+    assert same.double().mean() >= 0.999  # a slope of almost zero may turn round
 
 
 @pytest.mark.slow

@@ -62,3 +62,13 @@ def batch(seed: int = 0, n: int = 2, side: int = 16) -> Tensor:
 def pixels(seed: int = 0, n: int = 2, side: int = 16) -> Tensor:
     """Images (n,3,side,side) in 0-1."""
     return (batch(seed, n, side) / 4 + 0.5).clamp(0, 1)
+
+
+def uneven(photo: np.ndarray) -> Tensor:
+    """A photo as pixels (1,3,H,W), float64, in .1 to .9, in which no two neighbours are equal.
+
+    In an even region several values of a pooled window are the largest; rounding says which of them
+    the slope goes to, and ten steps of its signs are another picture on another processor.
+    """
+    noise = np.random.RandomState(0).random_sample(photo.shape)
+    return torch.from_numpy(0.1 + 0.7 * photo / 255 + 0.1 * noise).movedim(-1, 0)[None]

@@ -5,8 +5,8 @@ It needs torchattacks and foolbox (see course_utils/bench/peers.txt). adversaria
 - tiny_ATTACK: the network `tiny.network().double()` as one that takes pixels in 0-1, images
   `tiny.pixels()`, classes 0, 3, 4, a budget of 8/255: torchattacks' fgsm, pgd (10 steps of 2/255
   from the photo) and targeted (the same towards classes 2, 3, 4), all (3,3,16,16).
-- squeezenet_fgsm, squeezenet_pgd: the same on SqueezeNet and the photo of saliency.npz (class 388):
-  a crop (3,48,48) of the change, in steps of 1/255.
+- squeezenet_fgsm, squeezenet_pgd: the same on SqueezeNet, in double precision too, and the photo of
+  saliency.npz (class 388) by `tiny.uneven`: a crop (3,48,48) of the change, in steps of 1/255.
 
 data/adversarial.json, which lecture 11 shows:
 
@@ -51,15 +51,22 @@ def on_tiny() -> dict[str, np.ndarray]:
 
 
 def on_photo() -> dict[str, np.ndarray]:
-    """FGSM and PGD on the panda."""
-    from course_utils import images, models
+    """FGSM and PGD on the panda.
+
+    In double precision: the network is so sure (1 - p = 8e-7) that in single precision p - 1, which
+    the loss's gradient begins with, is a tenth rounding.
+    """
+    import tiny
+
+    from course_utils import models
 
     photo = np.load(make.FOLDER / "saliency.npz")["photo"]
-    pixels, panda = images.read(photo)[None], torch.tensor([make.PANDA])
-    model = models.on_pixels(models.load("squeezenet1_1", "cpu")).eval()
+    pixels, panda = tiny.uneven(photo), torch.tensor([make.PANDA])
+    model = models.on_pixels(models.load("squeezenet1_1", "cpu")).double().eval()
     found = by_torchattacks(model, pixels, panda, torch.tensor([105]))
     change = {name: 255 * (found[name] - pixels)[0] for name in ("fgsm", "pgd")}
-    return {f"squeezenet_{n}": c[:, make.CROP, make.CROP].numpy() for n, c in change.items()}
+    crops = {name: one[:, make.CROP, make.CROP].float() for name, one in change.items()}
+    return {f"squeezenet_{name}": crop.numpy() for name, crop in crops.items()}
 
 
 class Counting(nn.Module):
