@@ -2,9 +2,12 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from typer.testing import CliRunner
@@ -292,7 +295,8 @@ def test_every_notebook_is_run_offline_with_a_time_limit_whole(project):
         for folder in ("notebooks", "solutions"):
             assert str(Path(folder, f"{name}.ipynb")) in command
     assert {"--nbval-lax", "--nbval-cell-timeout=120"} <= set(command)
-    assert command[command.index("-p") + 1] == "nbval_mends"
+    plugins = [name for flag, name in pairwise(command) if flag == "-p"]
+    assert "nbval_mends" in plugins
     assert command[command.index("--dist") + 1] == "loadfile"
 
 
@@ -361,6 +365,40 @@ def test_the_browser_step_says_why_it_is_left_out(project, monkeypatch):
     assert "no Chromium found" in named("browser").skipped
     monkeypatch.setattr(suite, "chromium", lambda: "/usr/bin/chromium")
     assert named("browser").commands
+
+
+FREED = """
+import resource
+from array import array
+for _ in range(50):
+    one = array("b", bytes(48 << 20))
+    del one
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for the memory of glibc only")
+def test_steps_use_the_memory_again_that_they_freed(tmp_path):
+    variables = suite.environment(tmp_path)
+    without = {name: value for name, value in variables.items() if name != "GLIBC_TUNABLES"}
+    faults = [
+        int(subprocess.run([sys.executable, "-c", FREED], env=env, stdout=PIPE, check=True).stdout)
+        for env in (variables, without)
+    ]
+    assert faults[0] < faults[1] / 5
+
+
+def test_processes_of_tests_spare_a_grammar(tmp_path):
+    """It takes as long to compile as all the rest of Jupyter's libraries to import."""
+    (tmp_path / "test_lark.py").write_text(
+        "import sys\n\ndef test_it():\n    assert 'nbformat' in sys.modules\n"
+        "    assert 'lark' not in sys.modules\n"
+    )
+    variables = suite.environment(tmp_path)
+    done = subprocess.run(
+        suite._pytest(1, "test_lark.py"), cwd=tmp_path, env=variables, stdout=PIPE, text=True
+    )
+    assert "1 passed" in done.stdout
 
 
 def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_path):
