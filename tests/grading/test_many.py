@@ -23,14 +23,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Three workers, a process each, that are started anew when they end."""
+    """Two workers, a process each, that are started anew when they end."""
     places = [str(paths.root()), str(HERE), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(p for p in places if p))
         patch.setenv("STAND_IN", str(tmp_path_factory.mktemp("stand-in")))
         patch.setenv("STAND_IN_SECONDS", "0.2")
         with distributed.LocalCluster(
-            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as found:
             yield found
 
@@ -72,7 +72,7 @@ def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, monkey
         run = engine.grade(folder, tmp_path / "many", settings(address), progress=False)
         thread.join(60)
     assert killed
-    assert (run.graded, run.aside, run.jobs) == (30, 0, 3)
+    assert (run.graded, run.aside, run.jobs) == (30, 0, 2)
     assert scores(tmp_path / "many") == scores(tmp_path / "one")
     assert len(scores(tmp_path / "many")) == 30
     again = engine.grade(folder, tmp_path / "many", settings(address), progress=False)
