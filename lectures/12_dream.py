@@ -573,9 +573,23 @@ print(f"p(dogs): photos {at_first:.2f}, with ones {unfed:.2f}, with feedback {fe
 assert min(unfed, fed) > at_first + 0.2
 
 # %% [markdown]
-# The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice. It
-# does not say it to every photo: in a field of solar panels (`solar7`) it sees birds, .59 with feedback and .59
-# with ones, and dogs with .10 and .00.
+# The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice. Does
+# it say it to every photo? To three solar cookers on a pavement:
+
+# %%
+cookers = images.photo("solar3").pixels(side)
+goals = {"feedback": None, "ones": constant(1.0)}
+told = {
+    how: probability_of_kinds([dream.dream(net, cookers, "fire8", keep=0, objective=goal).pixels])
+    for how, goal in goals.items()
+}
+show.table(["with", *kinds], [[how, *numbers] for how, numbers in told.items()])
+
+# %%
+assert min(birds - dogs for dogs, birds in told.values()) > 0.5
+
+# %% [markdown]
+# To them it says birds, with feedback and without.
 
 # %% [markdown] slide="slide"
 # The same six, dreamt by fire9: feathers and scales.

@@ -146,19 +146,21 @@ show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower an
 
 
 # %%
-def castle(name: str) -> list[float]:
+def beside_painting(name: str):
     style = of[name].pixels(256).to(net.device)
     measure = fast_style.PerceptualLoss(net, style, fast_style.Recipe())
-    painted, aim = fast_style.stylise(painters[name], photo), measure.target(start)
-    with torch.no_grad():
-        return [measure(y, aim).item() for y in (start, painted[None].to(net.device))]
+    aim = measure.target(start)
+    return torch.no_grad()(lambda picture: measure(picture[None].to(net.device), aim).item())
 
 
 # %% slide="subslide"
 spent = {name: fast_style.spent(log) for name, log in logs.items()}
 best = fast_style.limits()
+loss_of = {name: beside_painting(name) for name in names}
+castles = {name: fast_style.stylise(painters[name], photo) for name in names}
+one_pass = {name: loss_of[name](castle) for name, castle in castles.items()}
 rows = [
-    [name, steps, seconds / 60, *castle(name), best[of[name].name][1]]
+    [name, steps, seconds / 60, loss_of[name](photo), one_pass[name], best[of[name].name][1]]
     for name, (steps, seconds) in spent.items()
 ]
 assert all(least < painted < before for *_, before, painted, least in rows)
@@ -174,27 +176,19 @@ show.table(titles, rows)
 # it painted, the photo minus a blurred copy. Will the loss rise or fall? And with a fifth of the whole photo?
 
 
-# %%
-def with_more(name: str) -> list[float]:
-    style = of[name].pixels(256).to(net.device)
-    measure = fast_style.PerceptualLoss(net, style, fast_style.Recipe())
-    painted, aim = fast_style.stylise(painters[name], photo), measure.target(start)
-    mixed = [(painted + 0.2 * extra(painted)).clamp(0, 1)[None] for extra in extras.values()]
-    with torch.no_grad():
-        return [measure(one.to(net.device), aim).item() for one in mixed]
-
-
 # %% slide="subslide"
 small = functional.interpolate(photo[None], scale_factor=0.25, mode="bilinear", antialias=True)
 fine = photo - functional.interpolate(small, size=photo.shape[1:], mode="bilinear")[0]
 extras = {
-    "one pass": torch.zeros_like,
     "and fine detail": lambda _: fine,
     "and the same, mirrored": lambda _: fine.flip(2),
     "and the whole photo": lambda painted: photo - painted,
 }
-table = [[name, *with_more(name)] for name in names]
-show.table(["painter", *extras], table)
+table = []
+for name, castle in castles.items():
+    mixed = [(castle + 0.2 * extra(castle)).clamp(0, 1) for extra in extras.values()]
+    table.append([name, one_pass[name], *map(loss_of[name], mixed)])
+show.table(["painter", "one pass", *extras], table)
 
 # %%
 assert all(detail < min(alone, mirrored, whole) for _, alone, detail, mirrored, whole in table)
