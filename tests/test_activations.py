@@ -189,6 +189,21 @@ def test_the_explorer_reaches_every_channel_and_keeps_it(squeezenet):
     assert asked == [channel.value], "a channel between the two was drawn, too"
 
 
+def test_a_channel_on_the_screen_costs_what_one_costs(squeezenet, monkeypatch):
+    """A slider that follows the hand: not all 64 maps of 111 x 111 are scaled to show one."""
+    looked, wanted = [], {name: getattr(activations, name) for name in ("tiles", "sparsity")}
+    for name, function in wanted.items():
+
+        def counting(maps, function=function):
+            looked.append(maps.shape[-3])
+            return function(maps)
+
+        monkeypatch.setattr(activations, name, counting)
+    explorer = widgets.activations_explorer(squeezenet, ["relu1"], ["camels"])
+    explorer.controls["channel"].value = 3
+    assert looked == [1, 1, 1, 1]
+
+
 def test_photos_of_any_size_and_kind_have_activations(squeezenet):
     grey, one = torch.full((1, 40, 50), 0.5), torch.rand(3, 1, 1)
     for pixels in (grey, one):

@@ -41,7 +41,7 @@ def activations_explorer(
     def draw(photo: Photo, layer: str, channel: int, rank: int) -> tuple[dict[str, Tensor], str]:
         maps, order = maps_of(photo, layer)
         pixels = network.crop_pixels(photo.pixels)[0]
-        tile = activations.tiles(maps)[channel]
+        tile = activations.tiles(maps[channel][None])[0]  # of 64 large maps only the one shown
         large = torch.nn.functional.interpolate(tile[None, None], pixels.shape[1:])[0]
         drawn = {
             "photo": pixels,
@@ -96,7 +96,7 @@ def _keep_in_step(controls: dict[str, ipywidgets.Widget], order: Callable[[], li
 
 def describe(photo: str, layer: str, k: int, maps: Tensor, order: Sequence[int]) -> str:
     """One channel in words: its size, how much of it is zero, and its rank."""
-    zero = activations.sparsity(maps[None])[0, k]
+    zero = activations.sparsity(maps[None, k : k + 1]).item()
     return (
         f"Channel {k} of {layer} for {photo.replace('_', ' ')}: {maps.shape[1]} x {maps.shape[2]} "
         f"units, {100 * zero:.0f} % of them 0; by its largest activation, {maps[k].max():.2f}, it "
