@@ -3,9 +3,12 @@
 import re
 
 import pytest
+import torch
 from conftest import SCREEN
 
-from course_utils.commands.html import site
+from course_utils.commands.html import pages, pictures, site
+from course_utils.widgets.kit import positions as kit
+from course_utils.widgets.kit.explorer import explore
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
@@ -92,6 +95,27 @@ def test_a_slider_moves_the_picture_and_its_words(visit):
     assert after[1] != before[1]
     assert explorer.locator(".text").inner_text() == after[1]
     assert violations(page) == []
+
+
+def test_a_picture_of_another_shape_is_as_high_as_the_first(visit, folder):
+    """Photos of an explorer may be wider or narrower than the one it starts with."""
+
+    def draw(kind):
+        return {kind: torch.zeros(3, 80, 60 if kind == "narrow" else 200)}, f"{kind} picture"
+
+    found = kit.positions(explore(draw, kind=["narrow", "wide"]))
+    made = pages.explorer(found, pictures.Store(folder / "pictures", "pictures/"), "0-0")
+    head = '<link rel="stylesheet" href="static/course.css">'
+    head += '<script src="static/course.js" data-up=""></script>'
+    (folder / "shapes.html").write_text(f"<!doctype html>{head}<main>{made}</main>", "utf-8")
+    page = visit("shapes.html")
+    picture = page.locator(".explorer img")
+    narrow = picture.bounding_box()
+    page.locator(".explorer select").select_option(label="wide")
+    page.wait_for_function("document.images[0].complete && document.images[0].naturalWidth > 100")
+    wide = picture.bounding_box()
+    assert wide["height"] == pytest.approx(narrow["height"], abs=2)
+    assert wide["width"] > 3 * narrow["width"]
 
 
 def test_the_search_finds_words_of_both_languages_and_leads_there(visit, folder):

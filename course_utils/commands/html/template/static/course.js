@@ -32,6 +32,8 @@ function move(explorer, control, input) {
   const picture = explorer.querySelector("img");
   picture.src = frame.image;
   picture.alt = frame.text;
+  [picture.width, picture.height] = frame.size;
+  picture.parentElement.style.width = `${frame.width}px`;  // other photos are wider or narrower
   explorer.querySelector(".titles").innerHTML = frame.titles;
   explorer.querySelector(".text").textContent = frame.text;
 }
