@@ -195,8 +195,9 @@ show.images([one.pixels for one in (*alone, plain)], titles, columns=3, height=2
 # %% [markdown]
 # ## The total loss
 #
-# $$L = \alpha L_\text{content} + \beta L_\text{style} + \gamma L_\text{TV}, \qquad
-# L_\text{TV} = \sum_{i,j} (x_{i+1,j} - x_{i,j})^2 + (x_{i,j+1} - x_{i,j})^2 .$$
+# $$L = \alpha L_\text{content} + \beta L_\text{style} + \gamma L_\text{TV},$$
+#
+# $$L_\text{TV} = \sum_{i,j} (x_{i+1,j} - x_{i,j})^2 + (x_{i,j+1} - x_{i,j})^2 .$$
 #
 # The **total variation** (全变分) of lecture 13 keeps neighbouring pixels alike. Its sum runs over the
 # pixels that have a neighbour below *and* to the right, in each colour.
