@@ -39,6 +39,21 @@ def settings(address="", **more):
     return Settings(seed=7, jobs=2, draw=False, scheduler=address, **more)
 
 
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Judges that only play their part, without walls."""
+    monkeypatch.setattr(engine, "_MODULE", "stand_in")
+    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
+
+
+def handed_in(folder, count):
+    """So many submissions, which differ; the folder."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"s{number:02}.ipynb").write_text(f'{{"s{number:02}": 1}}')
+    return folder
+
+
 def killer(client, out, after):
     """Kills a worker once so many results have come; returns what it has killed."""
     killed = []
@@ -56,15 +71,8 @@ def killer(client, out, after):
     return killed, thread
 
 
-def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, monkeypatch):
-    """With judges that only play their part; also one that ends its judge twice."""
-    monkeypatch.setattr(engine, "_MODULE", "stand_in")
-    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
-    folder = tmp_path / "in"
-    folder.mkdir()
-    students = [f"s{number:02}" for number in range(30)]
-    for student in students:
-        (folder / f"{student}.ipynb").write_text(f'{{"{student}": 1}}')
+def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, stand_ins):
+    folder = handed_in(tmp_path / "in", 30)
     engine.grade(folder, tmp_path / "one", settings(), progress=False)
     with distributed.Client(cluster) as client:
         killed, thread = killer(client, tmp_path / "many", 5)
@@ -79,16 +87,12 @@ def test_a_worker_that_is_killed_costs_nobody_anything(cluster, tmp_path, monkey
     assert (again.graded, again.kept) == (0, 30)
 
 
-def test_a_result_lost_with_its_machine_is_made_again(cluster, tmp_path, monkeypatch):
+def test_a_result_lost_with_its_machine_is_made_again(cluster, tmp_path, monkeypatch, stand_ins):
     """The worker that keeps a finished result is killed before the result is fetched.
 
     Beside the engine's client another one is current, as in a session that uses Dask itself.
     """
-    monkeypatch.setattr(engine, "_MODULE", "stand_in")
-    monkeypatch.setattr(sandbox, "walls", lambda trust: sandbox.BARE)
-    (tmp_path / "in").mkdir()
-    for number in range(6):
-        (tmp_path / "in" / f"s{number}.ipynb").write_text(f'{{"{number}": 1}}')
+    folder = handed_in(tmp_path / "in", 6)
     lost, arrived = [], many.Cluster._arrived
 
     def late(self, task, future):
@@ -102,10 +106,10 @@ def test_a_result_lost_with_its_machine_is_made_again(cluster, tmp_path, monkeyp
     monkeypatch.setattr(many.Cluster, "_arrived", late)
     with distributed.Client(cluster):
         address = cluster.scheduler_address
-        run = engine.grade(tmp_path / "in", tmp_path / "out", settings(address), progress=False)
+        run = engine.grade(folder, tmp_path / "out", settings(address), progress=False)
     assert lost
     assert (run.graded, run.aside) == (6, 0)
-    assert scores(tmp_path / "out").keys() == {f"s{number}/s{number}.json" for number in range(6)}
+    assert scores(tmp_path / "out").keys() == {f"s{n:02}/s{n:02}.json" for n in range(6)}
 
 
 def test_judges_on_other_machines_give_the_same_scores(walls, cluster, tmp_path):
