@@ -574,22 +574,18 @@ assert min(unfed, fed) > at_first + 0.2
 
 # %% [markdown]
 # The dogs come with ones nearly as surely. They are what fire8 has to say; feedback only raises its voice. Does
-# it say it to every photo? To three solar cookers on a pavement:
+# it say it to every photo? To three solar cookers on a pavement, with ones:
 
 # %%
 cookers = images.photo("solar3").pixels(side)
-goals = {"feedback": None, "ones": constant(1.0)}
-told = {
-    how: probability_of_kinds([dream.dream(net, cookers, "fire8", keep=0, objective=goal).pixels])
-    for how, goal in goals.items()
-}
-show.table(["with", *kinds], [[how, *numbers] for how, numbers in told.items()])
-
-# %%
-assert min(birds - dogs for dogs, birds in told.values()) > 0.5
+told = dream.dream(net, cookers, "fire8", keep=0, objective=constant(1.0)).pixels
+dogs, birds = probability_of_kinds([told])
+print(f"p(dogs) {dogs:.2f}, p(birds) {birds:.2f}")
+assert birds > dogs + 0.5
 
 # %% [markdown]
-# To them it says birds, with feedback and without.
+# To them it says birds. With feedback it may say either: it raises whichever comes first, and for this photo
+# that hangs on how a processor rounds.
 
 # %% [markdown] slide="slide"
 # The same six, dreamt by fire9: feathers and scales.
