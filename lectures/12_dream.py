@@ -323,7 +323,7 @@ print(
 assert loss_by_shift["no jitter"] < 0.75
 lower = norms["no jitter"].tolist()
 assert lower[8] > max(lower[7], lower[9])
-assert loss_by_shift["jitter"] > 0.85
+assert loss_by_shift["jitter"] > loss_by_shift["no jitter"] + 0.25
 
 # %%
 pair = [net.denormalize(picture)[0].clamp(0, 1) for picture in (fixed, moved)]
