@@ -66,6 +66,18 @@ def test_the_words_for_screen_readers_follow_the_picture(explorer):
     assert explorer.image.get_state()["description"] == ""
 
 
+def test_a_new_picture_and_its_words_are_one_message(explorer, monkeypatch):
+    """For two messages a page would decode the picture twice."""
+    sent, send = [], type(explorer.image).send_state
+    monkeypatch.setattr(
+        type(explorer.image),
+        "send_state",
+        lambda widget, key=None: sent.append((widget, key)) or send(widget, key),
+    )
+    explorer.controls["side"].value = 5
+    assert [set(key) for widget, key in sent if widget is explorer.image] == [{"value", "tooltip"}]
+
+
 def test_the_same_values_are_not_drawn_twice():
     drawn = []
 

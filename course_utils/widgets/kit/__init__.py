@@ -1,6 +1,7 @@
 """What explorers are made of.
 
 explorer.py   a function, its controls, its picture, its words
+newest.py     of changes that waited for a slow drawing only the newest is drawn
 controls.py   sliders, choices, switches
 choosers.py   a photo or a class, also one's own
 pictures.py   from numbers to a picture, quickly

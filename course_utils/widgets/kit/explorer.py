@@ -14,6 +14,7 @@ from course_utils.images import Picture
 from course_utils.models import Network
 from course_utils.widgets.kit import controls, pictures, positions
 from course_utils.widgets.kit.choosers import ClassChooser, PhotoChooser
+from course_utils.widgets.kit.newest import Newest
 
 SIZE = 288
 """Height of a picture, in CSS pixels: three squares and their controls fit a 1280 x 720 slide."""
@@ -122,7 +123,7 @@ class Explorer:
         self.image = NamedImage(format="png")
         self.titles, self.caption, self.alarm = (ipywidgets.HTML() for _ in range(3))
         self.text, self.error, self._drawn = "", None, None
-        self.box = self._layout()
+        self.box, self._newest = self._layout(), Newest(self._answer)
         self.redraw()
         for control in controls.values():
             control.observe(self._changed, "value")
@@ -159,14 +160,18 @@ class Explorer:
         width = round(strip.width * self.size / strip.height)
         for part in (self.image, self.titles, self.caption):
             part.layout.width, part.layout.max_width = f"{width}px", "100%"
-        self.image.value = pictures.png(strip)
-        self.image.tooltip = self.text  # the name that screen readers read out for the picture
+        with self.image.hold_sync():  # one message; for two the page would decode the picture twice
+            self.image.value = pictures.png(strip)
+            self.image.tooltip = self.text  # what screen readers read out for the picture
         self.titles.value = pictures.headings(shown)
         self.caption.value = f'<div role="status">{html.escape(self.text)}</div>'
         self._drawn, self._shown = values, shown
 
     def _changed(self, change: dict) -> None:
         self.box.add_class("course-busy")
+        self._newest.news()
+
+    def _answer(self) -> None:
         try:
             self.redraw()
             self.complain("")
