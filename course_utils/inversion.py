@@ -125,7 +125,7 @@ def invert(
         photo: pixels (3,H,W) in 0-1, 7 x 7 or more; the time grows with their number.
         layer: whose features are matched.
         weight: lambda of the total variation of the normalised image, 0 or more.
-        steps: iterations of the rule; about two passes each with the default.
+        steps: iterations of the rule; little more than one pass each with the default.
         coordinates: what is varied: "frequencies" (large and small structures settle equally
             fast) or "pixels".
         start: a picture (3,H,W) in 0-1 to start from, with no noise; random by default.

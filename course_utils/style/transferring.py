@@ -66,7 +66,7 @@ def transfer(
         coordinates: what is varied: "frequencies", in which whole skies change colour within a few
             steps, or "pixels", as in the paper.
         rule: how it is varied. By default `lbfgs()`; where that overshoots, it begins again with a
-            line search, which needs two evaluations a step and takes half the steps.
+            line search, which may need two evaluations a step and takes half the steps.
         keep: frames to keep, see `optimise`.
         progress: caption of the progress bar, which appears after two seconds; None for no bar.
         seed: of the noise.

@@ -239,7 +239,7 @@ def synthesise(
         sample: pixels (3,h,w) in 0-1.
         size: of the result, one number or (H,W); need not be the sample's.
         names: layers; see `LAYERS`.
-        steps: of L-BFGS with a line search, about two evaluations each.
+        steps: of L-BFGS with a line search, little more than one evaluation each.
         statistic, octaves: what is compared, as for `describe`.
         weights: of the matrices of `describe`; `balanced` by default.
         start: what is varied, instead of a random spectrum: pixels (1,3,H,W) in 0-1, or a

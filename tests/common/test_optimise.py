@@ -94,6 +94,26 @@ def test_lbfgs_does_not_mind_the_scale_of_the_loss():
     assert result.losses[-1] < 1e-3 * result.losses[0]
 
 
+def test_what_a_line_search_has_evaluated_is_not_evaluated_again():
+    def bend(x):
+        return (x - TARGET).square().sum() + 0.1 * (x**4).sum()
+
+    still = [lambda x, random: x]  # a transform could be random, so each arrival is evaluated anew
+    rule = opt.lbfgs(line_search=True)
+    once, twice = (opt.optimise(bend, START, 12, rule=rule, transforms=t) for t in ((), still))
+    assert torch.equal(once.image, twice.image)
+    assert once.losses == twice.losses
+    assert torch.equal(once.frames, twice.frames)
+    assert once.evaluations <= twice.evaluations - 9
+    assert once.losses[-1] == pytest.approx(bend(once.image).item(), rel=1e-5)
+
+
+def test_what_an_operation_has_changed_is_evaluated_anew():
+    rule, halve = opt.lbfgs(line_search=True), (1, lambda x, gradient: x / 2)
+    result = opt.optimise(distance, START, 4, rule=rule, operations=[halve])
+    assert result.losses[-1] == pytest.approx(distance(result.image).item())
+
+
 def test_lbfgs_takes_images_in_any_memory_layout():
     start = START.to(memory_format=torch.channels_last)
     result = opt.optimise(distance, start, 5, rule=opt.lbfgs())

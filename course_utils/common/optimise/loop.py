@@ -88,7 +88,7 @@ def optimise(
     so_far = lambda: f"{len(record.losses)} of {steps} steps; what was found is kept"  # noqa: E731
     with stoppable(so_far) as stop, torch.enable_grad(), _bar(steps, progress) as bar:
         for step in range(steps + 1):
-            loss = run.evaluate(step, gradient=step < steps)
+            loss = run.arrive(step, gradient=step < steps)
             record.add(step, run.x, loss.item())
             if _asked_to_stop(callback, step, run.x, loss) or step == steps:
                 break
@@ -141,6 +141,22 @@ class _Run:
     random: torch.Generator
     evaluations: int = 0
     x: Tensor = field(default=None)
+    asked: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None
+
+    def arrive(self, step: int, gradient: bool) -> Tensor:
+        """As `evaluate`, but not once more where the rule's own last evaluation was right here.
+
+        A line search mostly stays where it has looked last. With random transforms there is
+        nothing to be had twice.
+        """
+        if self.asked is not None and not self.transforms:
+            loss, there = self.asked
+            here = self.image.parameters()
+            if all(torch.equal(p, q) for p, (q, _) in zip(here, there, strict=True)):
+                for p, (_, slope) in zip(here, there, strict=True):
+                    p.grad = slope
+                return loss
+        return self.evaluate(step, gradient)
 
     def evaluate(self, step: int, gradient: bool = True) -> Tensor:
         """The loss, a detached number; `x` is then the images it belongs to."""
@@ -175,8 +191,17 @@ class _Run:
 
     def move(self, optimizer: torch.optim.Optimizer, loss: Tensor, step: int) -> None:
         """One step; the evaluation that the loop has made already is not made again."""
-        ready = [loss]
-        optimizer.step(lambda: ready.pop() if ready else self.evaluate(step))
+        ready, self.asked = [loss], None
+
+        def closure() -> Tensor:
+            if ready:
+                return ready.pop()
+            value = self.evaluate(step)
+            here = self.image.parameters()
+            self.asked = value, [(p.detach().clone(), p.grad.clone()) for p in here]
+            return value
+
+        optimizer.step(closure)
 
 
 class _Record:

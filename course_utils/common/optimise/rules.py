@@ -27,7 +27,7 @@ def adam(rate: float = 0.05) -> Rule:
 
 
 def lbfgs(rate: float = 1.0, line_search: bool = False, history: int = 20) -> Rule:
-    """L-BFGS: one iteration a step, which is one evaluation, or several with a line search.
+    """L-BFGS: one iteration a step, which is one evaluation, now and then more with a line search.
 
     Args:
         rate: of the step along the direction that is found.
