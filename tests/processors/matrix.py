@@ -103,7 +103,7 @@ def commands(chosen: list[str], workers: int) -> list[list[str]]:
     python += ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
     files = [name for name in chosen if not name.endswith(".ipynb")]
     books = [name for name in chosen if name.endswith(".ipynb")]
-    nbval = ["-p", "nbval_mends", "--nbval-lax", "--nbval-cell-timeout=600"]
+    nbval = ["-p", "nbval_mends", "--warm-kernels", "--nbval-lax", "--nbval-cell-timeout=600"]
     found = [[*python, *files]] if files else []
     return found + ([offline.command([*python, *nbval, *books])] if books else [])
 
