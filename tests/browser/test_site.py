@@ -118,6 +118,35 @@ def test_a_picture_of_another_shape_is_as_high_as_the_first(visit, folder):
     assert wide["width"] > 3 * narrow["width"]
 
 
+def test_on_a_telephone_a_table_scrolls_and_breaks_no_number(browser, tmp_path):
+    heads = "".join(f"<th>{name}</th>" for name in ["method", "passes", "hit", "energy", "of G'"])
+    cells = ["guided backprop", "170", "0.92 (0.82 to 0.98)", "0.64 (0.58 to 0.69)", "1.94e-10"]
+    row = "".join(f"<td>{cell}</td>" for cell in [*cells, "13.7%", "energy", "deconvnet"])
+    made = pages._mended(f"<table><tr>{heads}</tr><tr>{row}</tr></table>", ())
+    (tmp_path / "course.css").write_text((pages.TEMPLATE / "static/course.css").read_text("utf-8"))
+    head = '<!doctype html><meta name="viewport" content="width=device-width">'
+    head += '<link rel="stylesheet" href="course.css">'
+    (tmp_path / "table.html").write_text(f"{head}<main>{made}</main>", "utf-8")
+    context = browser.new_context(viewport=PHONE, offline=True)
+    page = context.new_page()
+    page.goto((tmp_path / "table.html").as_uri())
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll("td")].flatMap((cell) => {
+          const text = cell.firstChild, all = document.createRange();
+          return [...text.data.matchAll(/\\S+/g)].map((word) => {
+            all.setStart(text, word.index);
+            all.setEnd(text, word.index + word[0].length);
+            return [word[0], new Set([...all.getClientRects()].map((one) => one.top)).size];
+          });
+        })"""
+    )
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert len(lines) > 12
+    assert [word for word, n in lines if n > 1] == []
+    assert width <= PHONE["width"]
+
+
 def test_the_search_finds_words_of_both_languages_and_leads_there(visit, folder):
     page = visit("index.html")
     page.fill("#search", "梯度")

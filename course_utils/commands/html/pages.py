@@ -17,6 +17,10 @@ from course_utils.common import positions
 TEMPLATE = Path(__file__).resolve().parent / "template"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PROGRESS = re.compile(r"\d+%\||it/s\]|s/it\]")
+# Of the cells of a table, what a telephone must not break, e.g. after the minus of 1.9e-10: numbers
+# and Chinese words. What it may break anywhere: words of so many letters, which are addresses.
+_WHOLE = re.compile(r"[-+−±]?[\d.,]+(e[-+]?\d+)?( ?[%±×x] ?[\d.,]*)?|[\u4e00-\u9fff]{1,6}")
+_LONG = 30
 _CANNOT = re.compile(r'<p class="course-cannot">.*?</p>', re.S)
 _NOTE = (
     "One control moves at a time here, the others go back to where they start. Every "
@@ -162,6 +166,12 @@ def _mended(text: str, here: Collection[str]) -> str:
     for head in soup.select("th"):
         if not head.get_text(strip=True):
             head.name = "td"
+    for cell in soup.select("td"):
+        said = cell.get_text(strip=True)
+        if _WHOLE.fullmatch(said):
+            cell["class"] = [*cell.get("class", ()), "whole"]
+        elif max(map(len, said.split()), default=0) > _LONG:
+            cell["class"] = [*cell.get("class", ()), "address"]
     for code in soup.select(".highlight, .shown:has(.broad)"):
         code["tabindex"] = "0"
     return str(soup)
