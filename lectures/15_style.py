@@ -597,7 +597,7 @@ for i, judge in enumerate(trained):
     others = max(left[name][i] for name in trained if name != judge)
     ratio = left["SqueezeNet, random"][i] / others
     print(
-        f"{judge}: the random network's picture leaves {ratio:.1f} times the worst of the others'"
+        f"{judge}: the random network's picture leaves {ratio:.1f} times what the worst other does"
     )
     assert ratio > 1.2
 

@@ -668,6 +668,16 @@ def test_the_explorer_paints_and_says_how_long_it_took():
         widgets.fast_style_explorer({})
 
 
+def test_a_page_says_nothing_of_seconds(monkeypatch):
+    """Those of the machine that wrote it tell its reader nothing."""
+    from course_utils.widgets import fast_style as module
+
+    painted = torch.zeros(3, 4, 5)
+    assert "5 x 4 pixels in 250 ms; the" in module.describe("chelsea", "mosaic", painted, 0.25)
+    monkeypatch.setenv("COURSE_POSITIONS", "1")
+    assert "5 x 4 pixels; the" in module.describe("chelsea", "mosaic", painted, 0.25)
+
+
 def test_the_dial_shows_each_stage_of_a_training():
     dial = widgets.training_dial({10: network(), 200: network(seed=3)})
     assert "after 200 steps" in dial.text

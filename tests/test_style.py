@@ -1,5 +1,7 @@
 """Style transfer: the losses against naive sums and finite differences; what comes in and out."""
 
+import re
+
 import numpy as np
 import pytest
 import tiny
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from course_utils import images, models, style, texture, widgets
-from course_utils.common import paths
+from course_utils.common import paths, positions
 from course_utils.common.optimise import adam, total_variation
 from course_utils.widgets import style as explorer_module
 
@@ -391,6 +393,16 @@ def test_stored_pictures_are_looked_up_and_others_painted(squeezenet, monkeypatc
     explorer.controls["painting"].value = "night_cafe"
     explorer.controls["live"].value = False
     assert len(painted) == 2
+
+
+def test_a_page_says_nothing_of_seconds(monkeypatch):
+    """Those of the machine that wrote it tell its reader nothing."""
+    chosen = ("chelsea", "night_cafe", explorer_module.every()[0])
+    assert "painted here in 2.0 s" in explorer_module.describe(*chosen, 2.0, 3.0)
+    monkeypatch.setenv(positions.VARIABLE, "1")
+    said = explorer_module.describe(*chosen, 2.0, 3.0)
+    assert said.endswith("weight on total variation.")
+    assert not re.search(r"\d s\b", said)
 
 
 def test_a_dragged_slider_paints_nothing_on_its_way(squeezenet, monkeypatch):

@@ -6,6 +6,7 @@ from time import perf_counter
 from torch import Tensor
 
 from course_utils import fast_style, images
+from course_utils.common import positions
 from course_utils.fast_style import TransformNetwork
 from course_utils.widgets.kit.choosers import Photo
 from course_utils.widgets.kit.controls import choice, slider, stops
@@ -59,9 +60,10 @@ def fast_style_explorer(
 def describe(photo: str, style: str, painted: Tensor, seconds: float) -> str:
     """Size, time and contrast in words."""
     height, width = painted.shape[1:]
+    took = "" if positions.wanted() else f" in {1000 * seconds:.0f} ms"  # a page paints nothing
     return (
-        f"{photo.replace('_', ' ')} as {style}, {width} x {height} pixels in "
-        f"{1000 * seconds:.0f} ms; the painted picture's standard deviation is {painted.std():.2f}."
+        f"{photo.replace('_', ' ')} as {style}, {width} x {height} pixels{took}; "
+        f"the painted picture's standard deviation is {painted.std():.2f}."
     )
 
 

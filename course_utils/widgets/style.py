@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_utils import images, style
-from course_utils.common import paths
+from course_utils.common import paths, positions
 from course_utils.models import Network
 from course_utils.widgets.kit.choosers import Photo
 from course_utils.widgets.kit.controls import choice, stops, switch
@@ -67,9 +67,11 @@ def style_explorer(
     ) -> tuple[dict[str, Tensor], str]:
         chosen = (ratio, brush, layers, smooth)
         known = is_stored(photo, painting, live)
-        picture, words = (stored(chosen), "stored") if known else run(photo, painting, *chosen)
+        picture, seconds = (stored(chosen), 0.0) if known else run(photo, painting, *chosen)
         shown = {"photo": photo.pixels, "painting": images.painting(painting).pixels(480)}
-        return shown | {"result": picture}, describe(photo.name, painting, chosen, words, expected)
+        return shown | {"result": picture}, describe(
+            photo.name, painting, chosen, seconds, expected
+        )
 
     explorer = explore(
         draw,
@@ -112,8 +114,8 @@ def painted(
     brush: int,
     layers: str,
     smooth: float,
-) -> tuple[Tensor, str]:
-    """A picture (3,H,W) made here, and how long it took."""
+) -> tuple[Tensor, float]:
+    """A picture (3,H,W) made here, and how many seconds it took."""
     began = time.perf_counter()
     made = style.transfer(
         network,
@@ -128,16 +130,22 @@ def painted(
         keep=0,
         progress=None,
     )
-    return made.pixels, f"painted here in {time.perf_counter() - began:.1f} s"
+    return made.pixels, time.perf_counter() - began
 
 
-def describe(photo: str, painting: str, chosen: Settings, words: str, expected: float) -> str:
-    """The picture in words, and how long a new one takes."""
+def describe(photo: str, painting: str, chosen: Settings, seconds: float, expected: float) -> str:
+    """The picture in words; how long it took, 0 if it is stored, and how long a new one takes.
+
+    A page says nothing of seconds: its reader has another machine, and nothing is painted there.
+    """
     ratio, brush, layers, smooth = chosen
     text = f"{photo} in the style of {painting}".replace("_", " ")
     text += f": beta/alpha {ratio:g}, painting {brush} pixels high, {layers} style layers, "
-    text += f"{'much' if smooth > 1 else 'little'} weight on total variation; {words}. "
-    return text + f"A new picture takes about {expected:.1f} s on this machine."
+    text += f"{'much' if smooth > 1 else 'little'} weight on total variation"
+    if positions.wanted():
+        return f"{text}."
+    text += f"; painted here in {seconds:.1f} s. " if seconds else "; stored. "
+    return f"{text}A new picture takes about {expected:.1f} s on this machine."
 
 
 # ------------------------------------------------------------------ the stored pictures

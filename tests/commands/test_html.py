@@ -102,14 +102,14 @@ def drawn(value, kind):
     return {"a": np.full((1, 8, 8), value / 10), "b": np.zeros((1, 8, 8))}, f"{kind} at {value}"
 
 
-def drawn_with_slow(value, kind, slow):
+def drawn_with_idle(value, kind, idle):
     return drawn(value, kind)
 
 
 @pytest.fixture
 def found():
     made = explorer.explore(
-        drawn_with_slow, value=slider(0, 10, 3, live=True), kind=["one", "two"], slow=slider(0, 5)
+        drawn_with_idle, value=slider(0, 10, 3, live=True), kind=["one", "two"], idle=slider(0, 5)
     )
     before = made.values
     result = kit.positions(made)
@@ -117,7 +117,7 @@ def found():
     return json.loads(json.dumps(result))
 
 
-def test_an_explorer_tells_one_control_at_a_time_where_it_can_move_at_once(found):
+def test_an_explorer_tells_one_control_at_a_time_where_it_changes_something(found):
     assert [control["label"] for control in found["controls"]] == ["value", "kind"]
     value, kind = found["controls"]
     assert value["options"][value["at"]] == "3"
@@ -127,12 +127,32 @@ def test_an_explorer_tells_one_control_at_a_time_where_it_can_move_at_once(found
     assert found["start"]["text"] == "one at 3"
 
 
-def test_a_slider_of_many_places_is_thinned_and_keeps_its_start():
-    made = explorer.explore(lambda x: drawn(x, "x"), x=slider(0, 100, 41, live=True))
+@pytest.mark.parametrize(("live", "most"), [(True, kit.MOST), (False, kit.FEW)])
+def test_a_slider_of_many_places_is_thinned_and_keeps_its_start(live, most):
+    made = explorer.explore(lambda x: drawn(x, "x"), x=slider(0, 100, 41, live=live))
     control = kit.positions(made)["controls"][0]
-    assert len(control["frames"]) <= kit.MOST
+    assert len(control["frames"]) == most
     assert control["options"][control["at"]] == "41"
     assert (control["options"][0], control["options"][-1]) == ("0", "100")
+
+
+def test_frames_are_no_finer_than_a_screen_shows_and_never_enlarged():
+    def draw(side):
+        return {"square": np.zeros((3, side, 2 * side))}, f"{side} pixels high"
+
+    frames = kit.positions(explorer.explore(draw, side=[100, 2000]))["controls"][0]["frames"]
+    sizes = [Image.open(io.BytesIO(base64.b64decode(frame["image"]))).size for frame in frames]
+    assert sizes == [(200, 100), (2.5 * explorer.SIZE, 1.25 * explorer.SIZE)]
+    assert [frame["width"] for frame in frames] == [2 * explorer.SIZE] * 2
+
+
+def test_cells_of_tables_break_only_where_they_can_be_read_on():
+    cells = ["1.94e-10", "12.9", "13.7%", "合理性检验", "0.43 (0.37 to 0.49)", "guided backprop"]
+    address = "A. Uthor, CC0-1.0, https://commons.wikimedia.org/wiki/File:Neuschwanstein_(5).jpg"
+    rows = "".join(f"<td>{cell}</td>" for cell in [*cells, address])
+    soup = BeautifulSoup(pages._mended(f"<table><tr>{rows}</tr></table>", ()), "html.parser")
+    kinds = [cell.get("class") for cell in soup.select("td")]
+    assert kinds == [["whole"]] * 4 + [None, None, ["address"]]
 
 
 def test_an_explorer_on_a_page_has_a_picture_and_a_control_for_each_that_moves(found, tmp_path):

@@ -13,9 +13,13 @@ from course_utils.widgets.kit import choosers
 if TYPE_CHECKING:
     from course_utils.widgets.kit.explorer import Explorer
 
-MOST, SECONDS = 13, 3.0
-"""Positions of a slider at most; a control whose answer costs the processor more than this stays
-still. Seconds of the clock would leave more out the busier the machine is."""
+MOST, FEW, SECONDS, FINE = 13, 7, 3.0, 1.25
+"""Positions at most, of a slider that runs a network `FEW`; a control whose answer costs the
+processor more than `SECONDS` stays still. Those of the clock would leave more out the busier the
+machine is. Frames have at most `FINE` pixels for one of CSS, as plain pictures have."""
+
+
+_SLIDERS = ipywidgets.IntSlider | ipywidgets.FloatSlider | ipywidgets.SelectionSlider
 
 
 def positions(explorer: "Explorer") -> dict[str, object]:
@@ -29,29 +33,30 @@ def positions(explorer: "Explorer") -> dict[str, object]:
     """
     start = _frame(explorer)
     moved = [_moved(explorer, *named) for named in _movable(explorer)]
-    return {"start": start, "controls": [control for control in moved if control]}
+    moved = [one for one in moved if one and any(frame != start for frame in one["frames"])]
+    return {"start": start, "controls": moved}
 
 
 def _movable(explorer: "Explorer") -> list[tuple[str, ipywidgets.Widget]]:
-    """Sliders that follow the hand, and lists; what is shut off or typed is left out."""
+    """Sliders and lists; what is shut off or typed is left out."""
     found = []
     for name, control in explorer.controls.items():
         lists = isinstance(control, choosers.PhotoChooser | choosers.ClassChooser)
         widget = control.list if lists else control
-        live = getattr(widget, "continuous_update", False)
-        if (live or isinstance(widget, ipywidgets.Dropdown)) and not widget.disabled:
+        if isinstance(widget, _SLIDERS | ipywidgets.Dropdown) and not widget.disabled:
             found.append((widget.description or name, widget))
     return found
 
 
 def _values(widget: ipywidgets.Widget) -> tuple[list, list[str]]:
-    """Where a control can stand, `MOST` places at most, and what each is called."""
+    """Where a control can stand, not more than `MOST` or `FEW`, and what each place is called."""
     if hasattr(widget, "options"):
         pairs = [o if isinstance(o, tuple) else (str(o), o) for o in widget.options]
         values, words = [value for _, value in pairs], [str(word) for word, _ in pairs]
         return values[:MOST], words[:MOST]
     count = round((widget.max - widget.min) / widget.step)
-    steps = sorted({round(i * count / (MOST - 1)) for i in range(MOST)})
+    most = MOST if widget.continuous_update else FEW
+    steps = sorted({round(i * count / (most - 1)) for i in range(most)})
     values = [widget.min + i * widget.step for i in steps if i <= count]
     nearest = min(range(len(values)), key=lambda i: abs(values[i] - widget.value))
     values[nearest] = widget.value  # the place where it starts is among them
@@ -75,10 +80,11 @@ def _moved(explorer: "Explorer", label: str, widget: ipywidgets.Widget) -> dict 
 
 
 def _frame(explorer: "Explorer") -> dict[str, object]:
+    width = int(explorer.image.layout.width.removesuffix("px"))
     with io.BytesIO() as file, Image.open(io.BytesIO(explorer.image.value)) as picture:
+        picture.thumbnail((round(FINE * width), picture.height))  # makes nothing larger
         picture.save(file, format="webp", quality=75)
         encoded = base64.b64encode(file.getvalue()).decode()
-    width = int(explorer.image.layout.width.removesuffix("px"))
     return {
         **{"image": encoded, "titles": explorer.titles.value},
         **{"text": explorer.text, "width": width},
