@@ -167,8 +167,8 @@ STEP_MISTAKES = (
     from_size(
         "not_divided",
         torch.ones_like,
-        "The gradient is not divided by its mean size. It differs by orders of magnitude between "
-        "layers and pictures, so no single `rate` suits them all.",
+        "The gradient is not divided by its mean size. It differs several times between "
+        "layers and pictures, and grows while you dream, so no single `rate` suits them all.",
     ),
     from_size(
         "divided_by_norm",
