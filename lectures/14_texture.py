@@ -80,7 +80,8 @@ squiggles = texture.SAMPLES["squiggles"].pixels()[:, :32, :32]
 grown = [texture.by_pixels(squiggles, 64, window) for window in (3, 7, 11)]
 names = ["sample, 32 x 32", "window 3", "window 7", "window 11"]
 pixels = [torch.nn.functional.pad(squiggles, (0, 32, 0, 32), value=1)] + [g.pixels for g in grown]
-show.images(pixels, names, alt="hair for the smallest window, loops and lines for the largest")
+alt = "hair for the smallest window, loops and lines for the largest"
+show.images(pixels, names, height=3, alt=alt)
 
 # %% [markdown]
 # The window is the only thing we tell it, and it decides everything: too small, and the lines end
@@ -94,7 +95,8 @@ broken = [texture.breaks(g.source) for g in grown]
 marked = [g.pixels.where(~b, torch.ones(())) for g, b in zip(grown, broken, strict=True)]
 shares = [1 - b.float().mean().item() for b in broken]
 titles = [f"{name}: {s:.0%} continued" for name, s in zip(names[1:], shares, strict=True)]
-show.images(marked, titles, alt="crumbs for the smallest window, pieces for the largest")
+alt = "crumbs for the smallest window, pieces for the largest"
+show.images(marked, titles, height=3.6, alt=alt)
 
 # %%
 assert shares[0] < shares[1] < shares[2]
@@ -106,10 +108,11 @@ assert shares[0] < shares[1] < shares[2]
 # %%
 small = [texture.SAMPLES[name].pixels(48) for name in ("leaves", "anemone")]
 by_pixel = [texture.by_pixels(sample, 64, 11, seed=1).pixels for sample in small]
-pictures = list(zip(small, by_pixel, strict=True))
-show.rows(
-    pictures, ["leaves", "anemone"], "48 x 48 pixels each, and 64 x 64 made of them", height=210
-)
+small = [torch.nn.functional.pad(sample, (8, 8, 8, 8), value=1) for sample in small]
+titles = ["leaves, 48 × 48", "64 × 64 of them", "anemone, 48 × 48", "64 × 64 of it"]
+pictures = [small[0], by_pixel[0], small[1], by_pixel[1]]
+alt = "leaves: small strokes, repeated; anemone: arms that break off, and run in parallel"
+show.images(pictures, titles, columns=4, height=3.2, alt=alt)
 
 # %% [markdown]
 # ## 2. Patch by patch
@@ -153,8 +156,9 @@ assert cheapest < straight
 # %% slide="subslide"
 stones = texture.SAMPLES["stones"].pixels()
 quilted = [texture.quilt(stones, 256, 48), texture.quilt(complex_, 256, 60, seed=3)]
-pictures = [stones, quilted[0].pixels, complex_, quilted[1].pixels]
-titles = ["stones of a pyramid", "256 x 256 of them", "anemone", "256 x 256 of it"]
+true_size = [torch.nn.functional.pad(s, (64, 64, 64, 64), value=1) for s in (stones, complex_)]
+pictures = [true_size[0], quilted[0].pixels, true_size[1], quilted[1].pixels]
+titles = ["stones, 128 × 128", "256 × 256 of them", "anemone, 128 × 128", "256 × 256 of it"]
 alt = "courses of stone without end; arms and tips, bunches of them more than once"
 show.images(pictures, titles, columns=4, height=3.4, alt=alt)
 
@@ -366,7 +370,7 @@ white = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
 plain = texture.synthesise(net, complex_, 128, names, 30, start=white)
 run = texture.synthesise(net, complex_, 128, names, 30)
 titles = ["sample", "pixels varied", "spectrum varied"]
-alt = "grey noise with faint strands; soft strands in the sample's colours"
+alt = "strands under a fine grid of dots; soft strands in the sample's colours"
 show.images([complex_, plain.image[0], run.image[0]], titles, height=3, alt=alt)
 
 # %%
@@ -375,8 +379,30 @@ for name, one in {"pixels": plain, "spectrum": run}.items():
 assert run.losses[-1] < 0.1 * run.losses[0]
 
 # %% [markdown]
-# Both have come near the sample's matrices. But the pixels keep their noise: the network steps over two
-# pixels at a time and then pools, and what averages out it does not see. From here on the spectrum.
+# Both have come near the sample's matrices. But the pixels keep much of their noise. Does the network not see
+# it? Move both pictures by a single pixel.
+
+# %% slide="subslide"
+with torch.no_grad():
+    asked = texture.describe(net, complex_[None], names)
+
+
+def loss_when_moved(pixels: torch.Tensor) -> float:
+    moved = net.normalize(pixels.roll((1, 1), dims=(2, 3)))
+    found = texture.features(net, moved, names)
+    return find_loss(found, asked, texture.balanced(asked)).item()
+
+
+with torch.no_grad():
+    shifted = {n: loss_when_moved(p) for n, p in (("pixels", plain.image), ("spectrum", run.image))}
+    shifted["the sample itself"] = loss_when_moved(complex_[None].to(net.device))
+print("moved by one pixel:", {name: round(loss, 3) for name, loss in shifted.items()})
+assert shifted["pixels"] > 2 * shifted["spectrum"] > 2 * shifted["the sample itself"]
+
+# %% [markdown]
+# It sees it very well: noise sets off every filter, and the descent only bent it until it was right on the grid
+# on which this network looks, two pixels wide. Moved by one, it is noise again. (As in lecture 12, where a dream
+# without jitter fitted one position only.) The spectrum suffers less. From here on the spectrum.
 
 # %%
 widgets.scrub(run, ["texture"])
@@ -392,7 +418,7 @@ widgets.scrub(run, ["texture"])
 
 # %%
 by_fire = [texture.stored(f"squeezenet1_1_{deepest}") for deepest in names]
-framed = torch.nn.functional.pad(complex_, (64, 64, 64, 64), value=1)  # no larger than it is
+framed = true_size[1]
 titles = ["sample, 128 pixels", *(f"up to {name}, 256" for name in names)]
 alt = "up to relu1 grain and large patches of colour, up to fire2 short strands, then longer and smoother arms with blue tips"
 show.images([framed, *by_fire], titles, columns=3, height=3.3, alt=alt)
@@ -400,8 +426,7 @@ show.images([framed, *by_fire], titles, columns=3, height=3.3, alt=alt)
 # %% [markdown] slide="subslide"
 # VGG is the usual choice here. Ours ends at conv5_1 and was fine-tuned for finding edges (HED), so it is
 # not quite the network of the paper; being stored in 8 bits moves its Gram matrices by another 1 to 2 %.
-# Low frequencies get a smaller lead here (`decay`); with the whole lead, one corner of the picture ends up
-# white.
+# Low frequencies get a smaller lead here (`decay`); with the whole lead, large pale patches stay along the rim.
 
 # %%
 depths = texture.LAYERS["vgg16_hed"]
@@ -452,8 +477,21 @@ print(f"mean colour, off by: Gram {off[0]:.3f}, covariance {off[1]:.3f} (of 1)")
 assert max(off) < 0.1
 
 # %% [markdown]
-# The structure is as good with one as with the other. The means are what the covariance leaves free; yet
-# even the colours stay, because several layers of it pin down nearly all that the means would say.
+# The structure is as good with one as with the other. The means are what the covariance leaves free; yet even
+# the colours stay. Which layer holds them? Each of the outer two alone:
+
+# %%
+for name in (names[0], names[-1]):
+    how = {"statistic": texture.covariance, "keep": 0}
+    one = texture.synthesise(net, little, 96, [name], 20, **how).image[0].cpu()
+    off.append((one.mean((1, 2)) - wanted).abs().mean().item())
+grey = (0.5 - wanted).abs().mean().item()
+print(f"off by: {names[0]} alone {off[2]:.3f}, {names[-1]} alone {off[3]:.3f}; grey {grey:.3f}")
+assert off[3] > 2 * max(off[:3])
+
+# %% [markdown]
+# The first layer does, by its covariance alone. The deep one alone leaves them as free as you would expect: its
+# colours are no nearer than plain grey.
 
 # %% [markdown]
 # ## Larger than the sample
@@ -474,8 +512,9 @@ show.images(list(pictures.values()), list(pictures), height=3.2, alt=alt)
 similar = [texture.autocorrelation(p) for p in pictures.values()]
 repeats = [texture.repetition(p, 64) for p in pictures.values()]
 titles = [f"{name}: {r:.2f} at most" for name, r in zip(pictures, repeats, strict=True)]
-alt = "tiles: red again at the borders; quilt: faint spots off the middle; Gram: red in the middle only"
-show.maps(similar, titles, signed=True, height=2.6, alt=alt)
+alt = "tiles: red again at the borders; quilt: spots off the middle; Gram: red in the middle only"
+one_scale = [show.colours(s, signed=True, top=0.4) for s in similar]
+show.images(one_scale, titles, height=3.6, alt=alt)
 
 # %%
 assert repeats[0] > 0.99
@@ -516,7 +555,7 @@ alt = (
 )
 pictures = [complex_, *by_method.values(), *map(painted_by_place, [chart, *sources.values()])]
 titles = ["sample", *by_method, "colour chart", *(f"{name}: from" for name in by_method)]
-show.images(pictures, titles, columns=5, height=2.0, alt=alt)
+show.images(pictures, titles, columns=5, height=2.5, alt=alt)
 
 
 # %%
@@ -543,38 +582,47 @@ assert copied["white noise"] < copied["a hedgehog"] < copied["Gram"] < 0.15
 # %% [markdown]
 # ## One network, three sizes
 #
-# In the middle below, the leaves made by the same layers: pale and dark patches larger than any stroke.
-# A position sees no farther than its receptive field, so nothing says how large a patch may be.
+# In the middle below, the anemone as relu1 alone remembers it: patches of colour larger than any arm. A position
+# sees no farther than its receptive field, three pixels here, so nothing says how large a patch may be.
 #
 # A cure (Snelgrove 2017): match the matrices of smaller copies of the picture too. In a copy of a quarter
 # of the size, each position sees four times as far.
 
 # %%
-octaves = [1, 3]
-leaves = [
-    texture.synthesise(net, simple, 128, names, 30, octaves=n, keep=0).image[0].cpu()
-    for n in octaves
+shallow, sizes = names[:1], [1, 3]
+patches = [
+    texture.synthesise(net, complex_, 128, shallow, 30, octaves=n, keep=0).image[0].cpu()
+    for n in sizes
 ]
-titles = ["sample", "one size", "three sizes"]
-show.images(
-    [simple, *leaves],
-    titles,
-    height=3,
-    alt="one size: large pale and dark patches; three sizes: smaller ones",
-)
+titles = ["sample", "relu1, one size", "relu1, three sizes"]
+alt = "one size: a few large patches of colour; three sizes: more and smaller ones"
+show.images([complex_, *patches], titles, height=3.8, alt=alt)
+
 
 # %% slide="subslide"
-far = [texture.repetition(p.clamp(0, 1), 40) for p in (simple, *leaves)]
-print("largest autocorrelation beyond 40 pixels:", [f"{f:.2f}" for f in far])
-assert far[2] < far[1]
+def large(pixels: torch.Tensor) -> float:
+    """The share of the variance that is left in the means of 16 x 16 pixels."""
+    means = torch.nn.functional.avg_pool2d(pixels, 16)
+    return (means.flatten(1).var(1).sum() / pixels.flatten(1).var(1).sum()).item()
+
+
+shares = [large(p) for p in (complex_, *patches)]
+print(
+    "what is larger than 16 pixels:", dict(zip(titles, (f"{v:.0%}" for v in shares), strict=True))
+)
+assert abs(shares[2] - shares[0]) < 0.6 * abs(shares[1] - shares[0])
+
+# %% [markdown]
+# The patches come down to about the sample's sizes. All layers up to fire5 see that far by themselves: with them
+# three sizes gain little, as we measured with three samples and three seeds.
 
 # %% [markdown]
 # ## All four, side by side
-
 #
-# The same size from the same sample, the Gram matrices those of one network (SqueezeNet), converged as in the
-# ladder; 128 of 160 pixels are shown. **Question.** The stones look the same all over, the anemone does not.
-# Which method will mind?
+# The same size from the same sample, the Gram matrices those of one network (SqueezeNet), by the ladder's rule:
+# the stones kept it, the anemone came to its limit of 800 steps short of it. 128 of 160 pixels are shown.
+#
+# **Question.** The stones look the same all over, the anemone does not. Which method will mind?
 
 # %%
 flat = []

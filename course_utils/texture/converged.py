@@ -27,7 +27,8 @@ METHODS = ("pixels", "quilt", "statistics", "gram")
 
 SHARE, STEPS = 5e-4, 800
 """A descent ends when this share of the loss of noise is left, whatever the depth, so that none is
-further from its goal than another; or after so many steps."""
+further from its goal than another; or after so many steps. All do the former but "anemone_gram",
+of which 0.0007 is left after 800 steps, and 0.0005 after 4,000."""
 
 
 def names_of_ladders() -> list[str]:
