@@ -1,8 +1,7 @@
-"""A lecture as a student and as an instructor meet it: JupyterLab and slides, in a real browser."""
-
-import re
+"""A lecture as a student meets it: JupyterLab, in a real browser."""
 
 import pytest
+from exploring import IMAGE, changed_by, drag
 
 from course_utils import images
 
@@ -32,31 +31,6 @@ RUN_SOME = f"""async (words) => {{
         await window.jupyterapp.commands.execute("notebook:run-cell");
     }}
 }}"""
-IMAGE = ".course-explorer .widget-image"
-SOURCE = f"() => document.querySelector('{IMAGE}').src"
-# The section whose id reveal.js takes as an address.
-SLIDE = "(e) => e.closest('section[id^=slide-]').id"
-
-
-def drag(page, label, share=0.8):
-    """Drag the slider of that name with the mouse to a share of its length, and let it go."""
-    row = page.locator(".course-explorer .widget-inline-hbox", has_text=label)
-    handle = row.locator(".noUi-handle").bounding_box()
-    line = row.locator(".noUi-base").bounding_box()
-    y = handle["y"] + handle["height"] / 2
-    page.mouse.move(handle["x"] + handle["width"] / 2, y)
-    page.mouse.down()
-    for part in (0.3, 0.6, 1.0):
-        page.mouse.move(line["x"] + line["width"] * share * part, y)
-    page.mouse.up()
-
-
-def changed_by(page, action):
-    """Whether what is done changes the explorer's picture, which it waits for."""
-    before = page.evaluate(SOURCE)
-    action()
-    page.wait_for_function(f"(before) => ({SOURCE})() !== before", arg=before, timeout=20_000)
-    return page.evaluate(SOURCE) != before
 
 
 @pytest.fixture(scope="module")
@@ -155,21 +129,3 @@ def test_when_the_kernel_dies_a_picture_and_advice_remain(page, explorer, screen
     assert static.is_visible()
     assert not page.get_by_label("method").is_visible()
     screenshot("dead")
-
-
-def test_slides_show_the_lecture_and_a_slider_changes_the_picture(page, serve, screenshot):
-    server = serve("slides", LECTURE)
-    page.goto(server.url)
-    screenshot("first")
-    page.get_by_role("button", name="Run all cells").click()
-    page.get_by_role("button", name=re.compile(r"Stop: cell \d+ of \d+")).wait_for()
-    page.wait_for_selector("#course-run-all[data-done]", timeout=400_000)
-    explorer = page.locator(".course-explorer")
-    explorer.wait_for(state="attached")
-    slide = explorer.evaluate(SLIDE)
-    page.evaluate("(id) => { location.hash = '#/' + id; }", slide)
-    explorer.scroll_into_view_if_needed()
-    screenshot("explorer")
-    assert changed_by(page, lambda: drag(page, "blur"))
-    screenshot("blurred")
-    assert page.url.endswith(slide), "dragging a slider has turned the slide"
