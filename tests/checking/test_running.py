@@ -194,6 +194,17 @@ def test_run_reports_what_was_printed_and_left():
     assert torch.equal(fresh, networks.build(spec).features.conv1.weight)
 
 
+@pytest.mark.parametrize("name", networks.TINY)
+def test_a_network_is_made_of_pytorchs_layers_and_draws_no_global_random_numbers(name):
+    before = torch.get_rng_state()
+    model = networks.build(NetworkSpec(name, 3))
+    assert torch.equal(torch.get_rng_state(), before)
+    layers = [type(part) for part in model.modules() if not list(part.children())]
+    assert {layer.__module__.partition(".")[0] for layer in layers} == {"torch"}
+    assert {torch.nn.Conv2d, torch.nn.Linear} < set(layers)
+    assert all(w.isfinite().all() and w.abs().max() < 9 for w in model.parameters())
+
+
 def test_lists_and_dictionaries_of_tensors_are_copied_and_watched():
     given = {"maps": {"a": torch.ones(2)}, "some": [torch.ones(2)]}
 
