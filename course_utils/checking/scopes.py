@@ -115,10 +115,11 @@ def statements(source: str) -> tuple[Statement, ...]:
     return tuple(s for node in tree.body for s in _of_node(node, lines))
 
 
-def imports(statement: Statement) -> list[Statement]:
+@lru_cache(maxsize=4096)
+def imports(statement: Statement) -> tuple[Statement, ...]:
     """The imports in a statement, each name one of its own, wherever they stand."""
     found = [n for n in ast.walk(statement.node) if isinstance(n, IMPORTS)]
-    return [s for node in found for s in _single_imports(node)]
+    return tuple(s for node in found for s in _single_imports(node))
 
 
 def is_import(statement: Statement) -> bool:
@@ -182,9 +183,11 @@ def _text(node: ast.stmt, lines: list[str]) -> str:
     return "\n".join(lines[first - 1 : node.end_lineno])
 
 
-def stored(tree: ast.Module) -> set[str]:
+@lru_cache(maxsize=4096)
+def stored(source: str) -> frozenset[str]:
     """Every name the top level of a cell binds, inside `if`, `for` and `with` too."""
-    return _stored(tree.body)
+    tree = parsed(source)[0]
+    return frozenset(_stored(tree.body)) if tree else frozenset()
 
 
 def _stored(nodes: list) -> set[str]:

@@ -154,8 +154,7 @@ def _read(cells: tuple[SourceCell, ...], lecture: tuple[str, ...]) -> _Notebook:
             if statement.checks:
                 checks.setdefault(statement.checks, []).append(len(placed))
         ends[number] = len(placed)
-        tree = scopes.parsed(cell.source)[0]
-        bound |= scopes.stored(tree) if tree else set()
+        bound |= scopes.stored(cell.source)
     stubs = {s.node.name: _arguments(s.node) for s in own if _is_any_stub(s)}
     return _Notebook(tuple(placed), tuple(ends), checks, frozenset(bound), stubs)
 
@@ -204,7 +203,7 @@ def _alike(one: Statement, other: Statement) -> bool:
     )
 
 
-def _counting(statement: Statement, ours: bool) -> list[Statement]:
+def _counting(statement: Statement, ours: bool) -> Iterable[Statement]:
     """What counts of a statement: of the lecture's only its imports."""
     exercise = scopes.called(statement.node, "yours_or_ours")
     if exercise:
