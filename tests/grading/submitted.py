@@ -1,11 +1,10 @@
 """Notebooks to submit, as `course build` makes them, and limits short enough for tests."""
 
 import json
-from contextlib import contextmanager
 
 import numpy as np
 
-from course_utils.grading.trusted import sandbox, warm
+from course_utils.grading.trusted import sandbox
 
 EXERCISES = ("saliency_map", "gradient_times_input", "smoothgrad")
 LIMITS = sandbox.Limits(call=20, total=120, memory=1 << 30, together=2 << 30, processes=40)
@@ -33,19 +32,6 @@ def smoothgrad(model, x, classes, noise):
     return total / len(noise)
 """,
 }
-
-
-@contextmanager
-def started(walls, forked):
-    """How a worker is started: anew, or forked from a parent that ends with the block."""
-    if not forked:
-        yield None
-        return
-    parent = warm.Parent(walls)
-    try:
-        yield parent.child
-    finally:
-        parent.end()
 
 
 def as_read(*cells):

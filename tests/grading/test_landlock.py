@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, as_read, notebook, started
+from submitted import LIMITS, RIGHT, as_read, notebook
 from test_attacks import BOMBS, PATCHED, PATCHES, SABOTAGE
 
 from course_utils.common import paths
@@ -117,10 +117,9 @@ def behind():
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["new", "forked"])
-def start(behind, request):
+def start(behind, starts, request):
     """How workers are started."""
-    with started(behind, request.param) as found:
-        yield found
+    return starts(behind, request.param)
 
 
 @pytest.fixture(scope="module")

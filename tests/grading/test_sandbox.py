@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, as_read, notebook, started
+from submitted import LIMITS, RIGHT, as_read, notebook
 from typer.testing import CliRunner
 
 from course_utils.commands import cli
@@ -62,13 +62,13 @@ def cell(name):
 
 @pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["real user", "user namespace"])
-def test_both_kinds_of_walls(walls, user_namespace, forked):
+def test_both_kinds_of_walls(starts, user_namespace, forked):
     chosen = Walls("bubblewrap", "", user_namespace)
     problem = sandbox._try(chosen)
     if problem:
         pytest.skip(f"these walls do not work here: {problem}")
     where = {"root": str(paths.root() / "pyproject.toml"), "system": "/usr", "home": "/home"}
-    with started(chosen, forked) as start, Worker(chosen, LIMITS, start) as worker:
+    with Worker(chosen, LIMITS, starts(chosen, forked)) as worker:
         worker.request("read", cells=cell("probe"), names=["probe"])
         assert worker.request("load", name="probe") == {"fault": None}
         args = {"x": torch.ones(2), "where": where}
@@ -91,8 +91,8 @@ def test_both_kinds_of_walls(walls, user_namespace, forked):
 
 @pytest.mark.skipif(syscalls.program() is None, reason="no filter for this kind of processor")
 @pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
-def test_system_calls_that_no_exercise_needs_are_refused(walls, forked):
-    with started(walls, forked) as start, Worker(walls, LIMITS, start) as worker:
+def test_system_calls_that_no_exercise_needs_are_refused(walls, starts, forked):
+    with Worker(walls, LIMITS, starts(walls, forked)) as worker:
         worker.request("read", cells=cell("refused"), names=["refused"])
         worker.request("load", name="refused")
         answer = worker.request("call", name="refused", args={"x": 1}, repeat=False, slopes=[])
@@ -118,8 +118,8 @@ def test_files_are_counted_whatever_they_hold(tmp_path):
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["new", "forked"])
-def test_a_worker_that_does_not_read_is_not_waited_for(walls, forked):
-    with started(walls, forked) as start, Worker(walls, LIMITS, start) as worker:
+def test_a_worker_that_does_not_read_is_not_waited_for(walls, starts, forked):
+    with Worker(walls, LIMITS, starts(walls, forked)) as worker:
         worker.request("read", cells=cell("stop_soon"), names=["stop_soon"])
         worker.request("load", name="stop_soon")
         args = {"x": torch.ones(1)}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from submitted import LIMITS, RIGHT, as_read, started
+from submitted import LIMITS, RIGHT, as_read
 
 from course_utils.common import paths
 from course_utils.grading.trusted import sandbox, warm
@@ -156,8 +156,8 @@ def leave(worker):
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "namespace", "landlock"])
-def kind(request, walls):
-    """Each kind of walls that this machine has, and a parent of its own."""
+def kind(request, walls, starts):
+    """Each kind of walls that this machine has, and its parent."""
     chosen = {
         "bubblewrap": walls,
         "namespace": sandbox.Walls("bubblewrap", "", True),
@@ -166,8 +166,7 @@ def kind(request, walls):
     problem = sandbox._try(chosen)
     if problem:
         pytest.skip(f"these walls do not work here: {problem}")
-    with started(chosen, True) as start:
-        yield chosen, start.__self__
+    return chosen, starts(chosen, True).__self__
 
 
 def state_of(parent):
@@ -321,9 +320,9 @@ def runs(pid):
 
 def test_a_worker_ends_with_its_parent(walls, parent):
     slow = replace(LIMITS, call=30)
-    with started(walls, True) as start, Worker(walls, slow, start) as worker:
+    with Worker(walls, slow, parent.child) as worker:
         inner = worker._program.members()[-1]
-        os.kill(start.__self__._process.pid, signal.SIGKILL)
+        os.kill(parent._process.pid, signal.SIGKILL)
         end = time.monotonic() + 10
         while runs(inner) and time.monotonic() < end:
             time.sleep(0.05)
