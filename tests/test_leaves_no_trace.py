@@ -556,8 +556,8 @@ def unchanged(case: Case) -> Iterator[None]:
     for name, tensor in owned(case).items():
         assert tensor_state(tensor) == states[name], f"{name}: gradient, version or hooks changed"
         assert torch.equal(tensor.detach(), values[name]), f"the values of {name} were changed"
-    for setting, before in settings.items():
-        assert global_state()[setting] == before, f"the global {setting} was changed"
+    for setting, after in global_state().items():
+        assert after == settings[setting], f"the global {setting} was changed"
 
 
 def global_state() -> dict[str, Any]:

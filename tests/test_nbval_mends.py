@@ -65,7 +65,9 @@ def run(folder, notebooks, *options, **environment):
             source, *tags = (cell,) if isinstance(cell, str) else cell
             nb.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
         nbformat.write(nb, folder / f"{name}.ipynb")
-    argv = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", *options]
+    # The course's command first, as in `suite`: a process without it takes 3 s for a grammar.
+    argv = [sys.executable, "-m", "pytest", "-p", "course_utils.commands", "-v"]
+    argv += ["-p", "no:cacheprovider", "--color=no", *options]
     argv += ["--nbval-lax", "--nbval-current-env", f"--rootdir={folder}", "-c", os.devnull]
     paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(

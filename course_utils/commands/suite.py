@@ -25,7 +25,9 @@ WAITING = 3  # where tests also wait for other processes, or a browser
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 _MALLOC = {"mmap_threshold": 2**30, "trim_threshold": 2**31, "hugetlb": 1}
-# Tests that share what is computed once mostly meet in one process, and none of them waits idle.
+# Tests that share what is computed once mostly meet in one process, and none of them waits idle:
+# each process takes its share from front to back, and gives from its back to those that are done.
+# So what takes long, and waits, stands in front; see `pytest_collection_modifyitems` of the tests.
 _NEIGHBOURS = ["--dist", "worksteal"]
 _WHOLE = ["--dist", "loadfile"]  # a file's tests in one process: a kernel, a server
 
@@ -175,6 +177,8 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
         "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={n}" for name, n in _MALLOC.items()),
         # Test processes talk through pipes, also of folders whose names a console cannot show.
         **{"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"},
+        # pytest's rewritten tests are kept: rewriting them takes each process 7 s.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     return os.environ | lab.environment() | own
 

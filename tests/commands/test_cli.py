@@ -401,8 +401,10 @@ def test_processes_of_tests_spare_a_grammar(tmp_path):
     assert "1 passed" in done.stdout
 
 
-def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_path):
+def test_steps_run_with_one_thread_the_device_and_no_settings_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     variables = suite.environment(tmp_path, "cuda")
+    assert not variables["PYTHONDONTWRITEBYTECODE"]
     assert variables["OMP_NUM_THREADS"] == "1"
     assert variables["COURSE_DEVICE"] == "cuda"
     tests = paths.root() / "tests"

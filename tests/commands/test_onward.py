@@ -25,6 +25,12 @@ TABLE = """\
 """
 
 
+@pytest.fixture(scope="module")
+def texts():
+    """All that the lectures give, by name: pages and notebooks."""
+    return build._texts(paths.root() / "lectures")
+
+
 def test_a_lecture_leads_to_the_next_one_and_to_the_map():
     said = onward.way_on("00_start_here", FIRSTS)
     assert said.startswith("**Next:** [01 One](01_one.ipynb) · ")
@@ -69,8 +75,7 @@ def test_the_glossary_holds_every_term_by_alphabet_and_links_to_its_lecture():
     assert onward.glossary({"06_six": ["nothing"]}) is None
 
 
-def test_the_stored_glossary_is_current_and_names_every_lecture():
-    texts = build._texts(paths.root() / "lectures")
+def test_the_stored_glossary_is_current_and_names_every_lecture(texts):
     stored = (paths.root() / onward.GLOSSARY).read_text(encoding="utf-8")
     assert stored == texts[onward.GLOSSARY]
     assert all(f"notebooks/{name}.ipynb" in stored for name in lectures.names())
@@ -141,9 +146,9 @@ def test_explorers_come_with_the_paragraph_before_them():
     assert found == ["`some_explorer`: Move it."]
 
 
-def test_the_page_for_lecturers_is_current_and_complete():
+def test_the_page_for_lecturers_is_current_and_complete(texts):
     stored = (paths.root() / onward.TEACHING).read_text(encoding="utf-8")
-    assert stored == build._texts(paths.root() / "lectures")[onward.TEACHING]
+    assert stored == texts[onward.TEACHING]
     parts = stored.split("\n## ")[1:]
     assert [part[:2] for part in parts] == [name[:2] for name in lectures.names()]
     for exercise in all_():
