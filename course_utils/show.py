@@ -70,7 +70,9 @@ class Figure:
     def png(self, dpi: float = 100) -> bytes:
         """The figure as a PNG file."""
         with io.BytesIO() as file, matplotlib.rc_context(STYLE):
-            self.canvas.savefig(file, format="png", dpi=dpi)
+            # A third less time than at the default level, for a file that is an eighth larger.
+            settings = {"pil_kwargs": {"compress_level": 1}}
+            self.canvas.savefig(file, format="png", dpi=dpi, **settings)
             return file.getvalue()
 
     def save(self, path: object, dpi: float = 100) -> None:
