@@ -112,6 +112,7 @@ def invert(
     start: Tensor | None = None,
     noise: float = 0.01,
     seed: int = 0,
+    starts: int = 1,
     rule: Rule | None = None,
     loss: Callable[[Tensor, Tensor, Tensor, float], Tensor] = inversion_loss,
     transforms: Sequence[Transform] = (),
@@ -129,6 +130,8 @@ def invert(
         coordinates: what is varied: "frequencies" (large and small structures settle equally
             fast) or "pixels".
         start: a picture (3,H,W) in 0-1 to start from, with no noise; random by default.
+        starts: how many random starts descend side by side, each to a picture of its own. Adam
+            treats them as if they were alone; L-BFGS takes one step length for all.
         noise: standard deviation of the random start, in those coordinates.
         seed: of the random start and of `transforms`.
         rule: of the steps; L-BFGS with a line search by default, which went further in the same
@@ -140,7 +143,8 @@ def invert(
         progress: caption of the progress bar; None for no bar.
 
     Returns:
-        The run, on the network's device; its image is (1,3,H,W) in 0-1.
+        The run, on the network's device; its image is (`starts`,3,H,W) in 0-1, and its losses
+        are sums over the starts.
 
     Raises:
         ValueError: a photo that is too small, not finite or of another shape; as `features`; a
@@ -150,25 +154,28 @@ def invert(
     photo = checked(photo).to(model.device)
     if weight < 0:
         raise ValueError(f"weight={weight}; accepted: 0 or more")
+    if starts < 1 or (starts > 1 and start is not None):
+        raise ValueError(f"starts={starts}; accepted: 1 or more, and 1 with a given start")
     with torch.no_grad():
         target = features(model, model.normalize(photo)[None], layer)
     if not target.any():
         raise ValueError(f"layer={layer!r}: the photo's features are all 0; they tell nothing")
+    target = target.expand(starts, *target.shape[1:])
 
     def objective(pixels: Tensor) -> Tensor:
         x = model.normalize(pixels)
         return loss(features(model, x, layer), target, x, weight)
 
-    image, operations = _start(photo, start, coordinates, noise, seed)
+    image, operations = _start(photo, start, coordinates, noise, seed, starts)
     rule = rule or lbfgs(line_search=True)
     settings = {"operations": operations, "transforms": transforms, "keep": keep, "seed": seed}
     return optimise(objective, image, steps, rule=rule, progress=progress, **settings)
 
 
 def _start(
-    photo: Tensor, given: Tensor | None, coordinates: str, noise: float, seed: int
+    photo: Tensor, given: Tensor | None, coordinates: str, noise: float, seed: int, starts: int
 ) -> tuple[Parameterisation, list]:
-    """The first image, of the photo's size, and what keeps it in 0-1."""
+    """The first images, of the photo's size, and what keeps them in 0-1."""
     if coordinates not in COORDINATES:
         raise ValueError(unknown("coordinates", coordinates, COORDINATES))
     if given is not None and checked(given, "start").shape != photo.shape:
@@ -176,11 +183,12 @@ def _start(
     if coordinates == "frequencies":
         if given is not None:
             return Fourier.of(checked(given).to(photo)[None]), []
-        return Fourier((1, *photo.shape[1:]), noise, seed, device=photo.device), []
+        return Fourier((starts, *photo.shape[1:]), noise, seed, device=photo.device), []
+    given = given if given is None else given[None]
     if given is None:
-        random = torch.Generator().manual_seed(seed)
-        given = 0.5 + noise * torch.randn(photo.shape, generator=random, device="cpu")
-    return Pixels(given.to(photo)[None]), [(1, clamp(0, 1))]
+        random, shape = torch.Generator().manual_seed(seed), (starts, *photo.shape)
+        given = 0.5 + noise * torch.randn(shape, generator=random, device="cpu")
+    return Pixels(given.to(photo)), [(1, clamp(0, 1))]
 
 
 def checked(photo: Tensor, name: str = "photo") -> Tensor:

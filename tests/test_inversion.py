@@ -193,6 +193,18 @@ def test_the_same_seed_gives_the_same_picture():
     assert 0 <= a.min() < a.max() <= 1
 
 
+@pytest.mark.parametrize("coordinates", inversion.COORDINATES)
+def test_several_starts_descend_side_by_side(coordinates):
+    net, photo = small(), tiny.array(2, 3, 16, 16).sigmoid()
+    settings = {"steps": 6, "coordinates": coordinates, "noise": 0.1, "progress": None}
+    settings |= {"rule": adam(0.05), "seed": 3}
+    alone, three = (inversion.invert(net, photo, "2", starts=n, **settings) for n in (1, 3))
+    torch.testing.assert_close(three.image[:1], alone.image, atol=1e-4, rtol=0)
+    assert three.image.shape == (3, 3, 16, 16)
+    assert inversion.spread(three.image).mean() > 0.01
+    assert 2 * alone.losses[0] < three.losses[0] < 4 * alone.losses[0]
+
+
 @pytest.mark.parametrize("coordinates", ["frequencies", "pixels"])
 def test_a_picture_can_be_the_start(coordinates):
     photo, net = 0.1 + 0.8 * torch.rand(3, 9, 9), small()
@@ -238,6 +250,8 @@ def test_photos_that_cannot_be_inverted_are_refused(photo, words):
         ({"coordinates": "pixel"}, "pixels"),
         ({"start": torch.rand(3, 8, 9)}, r"start: \(3, 8, 9\).*\(3, 9, 9\)"),
         ({"start": torch.full((3, 9, 9), float("inf"))}, "start: it has values"),
+        ({"starts": 0}, "starts=0"),
+        ({"starts": 2, "start": torch.rand(3, 9, 9)}, "starts=2"),
         ({"steps": 0}, "steps"),
     ],
 )
