@@ -142,7 +142,6 @@ def minus_score(x: torch.Tensor) -> torch.Tensor:
 
 noise = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 0.3
 uphill = {"rule": optimise.gradient_step(1.0), "steps": 60, "to_pixels": net.denormalize}
-plain = optimise.optimise(minus_score, nothing, **uphill)
 noisy = optimise.optimise(minus_score, noise.to(net.device), **uphill)
 
 # %% [markdown]
@@ -240,7 +239,6 @@ blur = [(4, optimise.blur(0.8))]
 
 # %%
 runs = {
-    "nothing": plain,
     "noise, nothing": noisy,
     "L2": optimise.optimise(minus_score, nothing, terms=penalty, **uphill),
     "blur": optimise.optimise(minus_score, nothing, operations=blur, **uphill),
@@ -257,7 +255,8 @@ faster = uphill | {"rule": optimise.gradient_step(2.0)}
 runs["all"] = optimise.optimise(minus_score, nothing, **together, **faster)
 
 # %% slide="subslide"
-finished = {name: run.image for name, run in runs.items()} | {"your blur": blurred}
+finished = {"nothing": climbed[-1], **{name: run.image for name, run in runs.items()}}
+finished["your blur"] = blurred
 pictures = [net.denormalize(x)[0] for x in finished.values()]
 alt = "thickets of lines, but with a blur: soft orange fish with eyes; with all: two fish on grey"
 show.images(pictures, list(finished), columns=5, height=2.0, alt=alt)
