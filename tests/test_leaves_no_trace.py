@@ -28,6 +28,9 @@ from course_utils.common import composites
 from course_utils.common.transformer import layer_names
 from course_utils.trust.table import METHODS
 
+with contextlib.suppress(ImportError):  # PyTorch's optimisers import it, and it draws a number then
+    importlib.import_module("rich.style")
+
 
 @dataclasses.dataclass
 class Case:
