@@ -154,6 +154,12 @@ def _gradient_not_rolled_back(
     return ascend(x, gradient(model, roll(x, shift), layer), rate)
 
 
+def _picture_not_rolled(
+    model: nn.Module, x: Tensor, layer: str, rate: float, shift: Shift
+) -> Tensor:
+    return roll(_gradient_not_rolled_back(model, x, layer, rate, shift), shift, -1)
+
+
 def _gradient_alone(model: nn.Module, x: Tensor, layer: str, rate: float, shift: Shift) -> Tensor:
     return _right(model, x, layer, rate, shift) - x
 
@@ -185,8 +191,9 @@ STEP_MISTAKES = (
     from_size(
         "divided_by_std",
         lambda g: g.flatten(1).std(dim=1)[:, None, None, None],
-        "You divided by the standard deviation. Close, and it makes good pictures too, but this "
-        "step divides by the mean of the absolute values.",
+        "You divided by the standard deviation, or by the root of the mean square, which is nearly "
+        "the same here. It makes good pictures too, but this step divides by the mean of the "
+        "absolute values.",
     ),
     from_size(
         "mean_without_abs",
@@ -287,6 +294,12 @@ STEP_MISTAKES = (
         _gradient_not_rolled_back,
         "You added the gradient of the shifted picture to the picture that was not shifted, so it "
         "lands on the wrong pixels. Either shift both or roll the gradient back.",
+    ),
+    Mistake(
+        "picture_not_rolled",
+        _picture_not_rolled,
+        "You added the gradient of the shifted picture to the picture that was not shifted, and "
+        "rolled the sum back: the picture moves, and the gradient lies beside it.",
     ),
     Mistake(
         "gradient_alone",

@@ -1031,6 +1031,33 @@ a = kept["a"]
             (),
         ),
         (
+            "root of the mean square",
+            "g = torch.autograd.grad(a, y, a.detach())[0]\n"
+            "g = g / (g**2).mean((1, 2, 3), keepdim=True).sqrt()\n"
+            "return x + rate * g.roll([-s for s in shift], (2, 3))",
+            "wrong",
+            "root of the mean square",
+            (),
+        ),
+        (
+            "sum of absolute values",
+            "g = torch.autograd.grad(a, y, a.detach())[0]\n"
+            "g = torch.stack([one / one.abs().sum() for one in g])\n"
+            "return x + rate * g.roll([-s for s in shift], (2, 3))",
+            "wrong",
+            "values of your picture are off",
+            ("Euclidean", "standard deviation"),
+        ),
+        (
+            "only the sum rolled back",
+            "g = torch.autograd.grad(a, y, a.detach())[0]\n"
+            "g = g / g.abs().mean((1, 2, 3), keepdim=True)\n"
+            "return (x + rate * g).roll([-s for s in shift], (2, 3))",
+            "wrong",
+            "the gradient lies beside it",
+            (),
+        ),
+        (
             "mean energy",
             "g = torch.autograd.grad((a**2).mean(), y)[0]\n"
             "g = torch.stack([one / one.abs().mean() for one in g])\n"
