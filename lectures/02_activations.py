@@ -52,7 +52,7 @@ photo = net.crop_pixels(images.photo("camels"))
 x = net.normalize(photo)
 with torch.no_grad(), layers.capture(net, "relu1", "fire4", "fire9") as seen:
     net(x)
-print({name: tuple(maps.shape[1:]) for name, maps in seen.items()})
+print(", ".join(f"{name}: {tuple(maps.shape[1:])}" for name, maps in seen.items()))
 
 # %%
 own, few = activations.tiles(seen["relu1"]), list(range(3, 64, 5))

@@ -300,7 +300,7 @@ find_top = yours_or_ours("top_patches", top_patches)
 fire5 = batches.in_chunks(lambda part: layers.activations(net, part, "fire5").cpu(), x)
 first, positions, values = find_top(fire5, 150, 9)
 assert torch.equal(first, best["fire5"].top(150, 9)[0])
-print(fire5.shape, "->", [photos[i].name for i in first])
+print(tuple(fire5.shape), "->", ", ".join(photos[i].name for i in first))
 
 # %%
 nine = patches.crops(pixels, first, positions, where)
@@ -432,12 +432,8 @@ show.bars(
 # %% slide="subslide"
 print(", ".join(f"{k} {share:.2f}" for k, share in zip(names, mean_shares, strict=True)))
 pure = {layer: (shares[layer] > 0.85).float().mean().item() for layer in ("fire2", "fire9")}
-print(
-    {
-        layer: f"{share:.0%} of the channels have 8 of 9 from one category"
-        for layer, share in pure.items()
-    }
-)
+said = (f"{layer}: {share:.0%} of the channels" for layer, share in pure.items())
+print("8 of 9 from one category in", ", ".join(said))
 assert max(mean_shares[:3]) < chance.mean() + 0.05
 assert min(mean_shares[-3:]) > chance.mean() + 0.1
 

@@ -385,8 +385,8 @@ show.table(["moved, mean of 25 photos", *gallery], rows)
 # %%
 calmer = steps["mean colour"] < steps["features"]
 print(
-    "the mean colour moves less than the features when",
-    [k for k, c in zip(kinds[1:], calmer, strict=True) if c],
+    "the mean colour moves less than the features when:",
+    "; ".join(kind for kind, calm in zip(kinds[1:], calmer, strict=True) if calm),
 )
 assert (steps["features"] < 0.85 * steps["pixels"]).all()
 assert calmer.sum() >= 3

@@ -100,7 +100,7 @@ show.maps(panels, titles, signed=True, columns=5, height=1.9, alt=alt, values=Tr
 kept = [panel.count_nonzero().item() for panel in panels[2:]]
 both = (panels[2] != 0) & (panels[3] != 0)
 assert torch.equal(panels[4] != 0, both)
-print("kept:", dict(zip(guided.RULES, kept, strict=True)))
+print("kept:", ", ".join(f"{r} {k}" for r, k in zip(guided.RULES, kept, strict=True)))
 
 # %% [markdown] slide="subslide"
 # **Exercise 1 (easy, 5 minutes).** The deconvnet rule. The arguments are the same for all rules, even
@@ -330,9 +330,10 @@ show.lines(curves, "from the pixels (1) to the score (18)", "share set to zero",
 # %%
 average = {rule: shares[:25].mean().item() for rule, shares in stopped.items()}
 more = (stopped["guided"] > torch.maximum(stopped["backprop"], stopped["deconvnet"])).sum().item()
-print({rule: f"{share:.0%}" for rule, share in average.items()}, "without the last ReLU")
+said = ", ".join(f"{rule} {share:.0%}" for rule, share in average.items())
+print(f"set to zero, without the last ReLU: {said}")
 print(f"guided stops more than either other rule at {more} of 26 ReLUs;", end=" ")
-print("at the last:", {rule: f"{shares[25]:.0%}" for rule, shares in stopped.items()})
+print("at the last:", ", ".join(f"{rule} {shares[25]:.0%}" for rule, shares in stopped.items()))
 assert average["guided"] > max(average["backprop"], average["deconvnet"]) + 0.1
 assert more >= 18
 
@@ -552,7 +553,7 @@ show.table(["photo", *alike], zip(names, *alike.values(), strict=True))
 
 # %%
 means = {rule: sum(values) / len(values) for rule, values in alike.items()}
-print({rule: round(value, 2) for rule, value in means.items()})
+print(", ".join(f"{rule} {value:.2f}" for rule, value in means.items()))
 assert means["backprop"] < 0.5 < 0.9 < means["guided"]
 
 # %% [markdown]

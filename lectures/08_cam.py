@@ -146,7 +146,7 @@ squeeze_maps = find_cam(squeeze_last.maps, squeeze_last.weight, squeeze_classes)
 bias = squeeze_last.bias[squeeze_classes]
 scores = (squeeze_maps + bias[:, None, None]).relu().mean((1, 2))
 expected = squeeze_last.scores.gather(1, squeeze_classes[:, None])[:, 0]
-print("scores", [round(s, 4) for s in expected.tolist()])
+print("scores", ", ".join(f"{score:.4f}" for score in expected.tolist()))
 print("largest difference", (scores - expected).abs().max().item())
 assert (scores - expected).abs().max() < 1e-4
 
@@ -369,7 +369,7 @@ show.lines(
 
 # %%
 gaps = [a - b for a, b in zip(curves["Egyptian cat"], curves["German shepherd"], strict=True)]
-print({stage: round(gap, 2) for stage, gap in zip(stages, gaps, strict=True)})
+print(", ".join(f"{stage} {gap:.2f}" for stage, gap in zip(stages, gaps, strict=True)))
 assert min(gaps[-2:]) > 0.7 > 0.5 > max(gaps[:-2])
 
 # %% [markdown] slide="subslide"
@@ -619,7 +619,7 @@ def of_half(cut: float, part: range) -> float:
 first, second = range(24), range(24, 48)
 chosen = max(cuts, key=lambda cut: of_half(cut, first))
 given = of_half(chosen, second), of_half(0.2, second)
-print({f"{cut:.0%}": round(iou, 2) for cut, iou in zip(cuts, by_cut, strict=True)})
+print(", ".join(f"{cut:.0%}: {iou:.2f}" for cut, iou in zip(cuts, by_cut, strict=True)))
 print(
     f"chosen on 24 scenes: {chosen:.0%}; on the other 24: {given[0]:.2f}, with 20 %: {given[1]:.2f}"
 )

@@ -159,7 +159,7 @@ show.intervals(spread, "rank correlation, five random networks", alt)
 
 # %%
 rest = [name for name in cheap if name not in ("guided backprop", "Guided Grad-CAM")]
-print({name: f"{one.min():.2f} to {one.max():.2f}" for name, one in kept.items()})
+print("; ".join(f"{name} {one.min():.2f} to {one.max():.2f}" for name, one in kept.items()))
 assert kept["guided backprop"].min() > 0.3
 assert kept["guided backprop"].mean() > max(kept[name].mean() for name in rest) + 0.1
 assert kept["CAM"].abs().max() < 0.4

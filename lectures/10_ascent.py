@@ -105,7 +105,7 @@ show.images(pictures, [f"after {t}" for t in after], height=2.1, alt=alt)
 with torch.no_grad():
     scores = [net(climbed[t])[0, goldfish].item() for t in after]
     photos = net(net.preprocess(images.photos()[:40])).amax(1)
-print("scores:", [round(s, 1) for s in scores])
+print("scores:", ", ".join(f"{score:.1f}" for score in scores))
 print(f"the best class of a photo scores {photos.median():.0f}, at most {photos.max():.0f}")
 assert scores[-1] > 10 * photos.max()
 
@@ -457,7 +457,7 @@ show.images(pictures, list(recipes), columns=5, height=2.3, alt=alt)
 
 # %%
 fine = {name: ascent.high_frequencies(run.image).item() for name, run in recipes.items()}
-print({name: round(value, 3) for name, value in fine.items()})
+print("high frequencies:", ", ".join(f"{name} {value:.3f}" for name, value in fine.items()))
 assert fine["+ smoothness"] < fine["+ wobble"] < fine["pixels"]
 
 # %% [markdown]
@@ -636,7 +636,7 @@ show.images(starts, [f"start of {name}" for name in wanted], columns=3, height=2
 
 # %%
 seen_as = ascent.recognition(net, sides.image, wanted)
-print([f"{sees} {p:.2f}" for sees, p, _ in seen_as])
+print("the network sees", ", ".join(f"{sees} {p:.2f}" for sees, p, _ in seen_as))
 
 # %% [markdown]
 # ## Two networks at once

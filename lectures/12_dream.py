@@ -257,7 +257,8 @@ show.bars(names, shares, "share of ||A||² in the strongest 1 % of the units")
 
 # %% slide="subslide"
 norms = {name: every[-1].norm().item() for name, every in seen.items()}
-print({name: f"{norm / of_photo.norm().item():.1f} times" for name, norm in norms.items()})
+grown = (f"{name} {norm / of_photo.norm().item():.1f} times" for name, norm in norms.items())
+print("the norm grew:", ", ".join(grown))
 assert norms["feedback"] > 1.2 * norms["the photo's A"]
 assert shares[1] > shares[0] + 0.15
 assert shares[1] > max(shares[2:]) + 0.05
@@ -331,7 +332,8 @@ show.lines(curves, "pixels that the finished picture is shifted by", "norm of fi
 # %%
 loss_by_shift = {name: (n[1:-1].mean() / n[0]).item() for name, n in norms.items()}
 print(
-    {name: f"{share:.2f} of the norm is left when shifted" for name, share in loss_by_shift.items()}
+    "left of the norm when shifted:",
+    ", ".join(f"{name} {share:.2f}" for name, share in loss_by_shift.items()),
 )
 assert loss_by_shift["no jitter"] < 0.75
 lower = norms["no jitter"].tolist()
@@ -529,7 +531,7 @@ show.images(from_noise, ["noise", *deep] * 2, columns=3, height=2.6, alt=alt)
 first, last = net.index("Chihuahua"), net.index("Mexican hairless")
 kinds = {"dogs": list(range(first, last + 1))}
 kinds["birds"] = [*range(7, 25), *range(80, 101), *range(127, 147)]
-print({kind: len(members) for kind, members in kinds.items()}, "of", len(net.labels))
+print(", ".join(f"{len(ones)} {kind}" for kind, ones in kinds.items()), "of", len(net.labels))
 assert len(kinds["dogs"]) == 118
 
 
@@ -652,7 +654,7 @@ alt = "church and hills; both with blue-green necks and eye spots; as two differ
 show.images([pictures[i] for i in order], [titles[i] for i in order], 3, height=2.5, alt=alt)
 
 # %% slide="subslide"
-print("peacock:", [f"{value:.3f}" for value in p[:, peacock].tolist()])
+print("peacock:", ", ".join(f"{value:.3f}" for value in p[:, peacock].tolist()))
 assert p[2:4, peacock].min() > 0.9
 assert answers[4] != answers[5]
 
@@ -760,7 +762,7 @@ show.lines(profiles, "column of the picture", "change, 1 = its mean", alt)
 # %%
 borders = [119, 120, 239, 240, 359, 360]
 at_borders = {name: (c[:, borders].mean() / c.mean()).item() for name, c in changes.items()}
-print({name: f"{share:.2f} of the mean change" for name, share in at_borders.items()})
+print("of the mean change:", ", ".join(f"{name} {s:.2f}" for name, s in at_borders.items()))
 assert at_borders["tiles that lie still"] < 0.8 < at_borders["tiles shifted at random"]
 
 # %% [markdown]

@@ -117,7 +117,7 @@ variation = yours_or_ours("total_variation", total_variation)
 shuffled = torch.randperm(128 * 128, generator=torch.Generator().manual_seed(0)).to(y.device)
 mixed = y.flatten(2)[..., shuffled].view(y.shape)
 pictures = {"photo": y, "its pixels, shuffled": mixed, "flat": y.mean().expand(y.shape)}
-show.table(["picture", "TV"], [[name, variation(x)] for name, x in pictures.items()])
+show.table(["picture", "total variation"], [[name, variation(x)] for name, x in pictures.items()])
 
 # %% [markdown]
 # A photo is cheap, the same pixels as noise are dear, and the cheapest picture of all is none. With $\beta = 2$ one step

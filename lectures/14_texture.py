@@ -196,7 +196,7 @@ def spread(pixels: torch.Tensor) -> torch.Tensor:
 
 
 gaps = [(spread(x) / spread(simple)).log().abs().mean().item() for x in fits]
-print("mean difference of the responses' spread:", [f"{gap:.1%}" for gap in gaps])
+print("mean difference of the responses' spread:", ", ".join(f"{gap:.1%}" for gap in gaps))
 assert gaps[2] < gaps[1] < 0.3 * gaps[0]
 
 # %%
@@ -396,7 +396,7 @@ def loss_when_moved(pixels: torch.Tensor) -> float:
 with torch.no_grad():
     shifted = {n: loss_when_moved(p) for n, p in (("pixels", plain.image), ("spectrum", run.image))}
     shifted["the sample itself"] = loss_when_moved(complex_[None].to(net.device))
-print("moved by one pixel:", {name: round(loss, 3) for name, loss in shifted.items()})
+print("moved by one pixel:", ", ".join(f"{name} {loss:.3f}" for name, loss in shifted.items()))
 assert shifted["pixels"] > 2 * shifted["spectrum"] > 2 * shifted["the sample itself"]
 
 # %% [markdown]
@@ -607,9 +607,8 @@ def large(pixels: torch.Tensor) -> float:
 
 
 shares = [large(p) for p in (complex_, *patches)]
-print(
-    "what is larger than 16 pixels:", dict(zip(titles, (f"{v:.0%}" for v in shares), strict=True))
-)
+said = (f"{title} {share:.0%}" for title, share in zip(titles, shares, strict=True))
+print("larger than 16 pixels:", ", ".join(said))
 assert abs(shares[2] - shares[0]) < 0.6 * abs(shares[1] - shares[0])
 
 # %% [markdown]

@@ -152,7 +152,7 @@ grams = {layer: texture.gram(f) for layer, f in painted.items()}
 sizes = {layer: g.square().sum().item() for layer, g in grams.items()}
 weights = style.relative_weights(grams)
 rows = [[k, f"{f.shape[2]} x {f.shape[3]}", sizes[k], weights[k]] for k, f in painted.items()]
-show.table(["layer", "positions", "squared norm of G'", "w_l"], rows)
+show.table(["layer", "positions", "squared norm of G'", "weight"], rows)
 
 # %% [markdown]
 # No: the squared norms differ by a factor of more than a hundred, and the largest layer would decide alone. With
@@ -318,7 +318,7 @@ alt = "every layer's style loss falls; the first layers fall furthest"
 show.lines(by_layer, "evaluations", "style, by layer, in per cent", alt, yscale="log")
 
 # %%
-print({name: round(values[-1], 1) for name, values in run.summary.items()})
+print("at the end:", ", ".join(f"{name} {values[-1]:.1f}" for name, values in run.summary.items()))
 assert run.summary["content"][0] < 1
 assert run.summary["style"][-1] < 0.1 * run.summary["style"][0]
 assert abs(run.run.losses[-1] / result.losses[-1] - 1) < 0.1
@@ -499,7 +499,7 @@ mixed = (ours - 0.3 * two[0] - 0.7 * two[1]).square().sum()
 # %%
 slopes = [torch.autograd.grad(value, ours)[0] for value in (apart, mixed)]
 error = (slopes[0] - slopes[1]).abs().max() / slopes[0].abs().max()
-print(f"losses {apart:.0f} and {mixed:.0f}; their gradients differ by {error:.0e} of the largest")
+print(f"losses {apart:.3g} and {mixed:.3g}; their gradients differ by {error:.0e} of the largest")
 assert error < 1e-4
 
 # %%

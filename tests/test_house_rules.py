@@ -117,6 +117,25 @@ def test_what_is_drawn_is_the_last_line_of_its_cell(path):
 
 
 @each(LECTURES)
+def test_what_is_printed_is_said_and_no_container(path):
+    """On a slide, where the code is hidden, braces and quotes stand between people and a number."""
+    trees = [
+        (cell, ast.parse(scopes.plain(cell.source)))
+        for cell in build.read(path)
+        if cell.kind == "code"
+    ]
+    containers = ast.Dict | ast.DictComp | ast.List | ast.ListComp | ast.Set | ast.SetComp
+    raw = [
+        f"line {cell.line + node.lineno}: {ast.unparse(node)[:60]}"
+        for cell, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+        if any(isinstance(given, containers) for given in node.args)
+    ]
+    assert not raw, f"Python's own writing is printed in {path.name}: {raw}"
+
+
+@each(LECTURES)
 def test_prose_is_short(path):
     cells = [(cell, words(cell.source)) for cell in build.read(path) if cell.kind == "markdown"]
     long = [f"line {cell.line}: {n} words" for cell, n in cells if n > CELL_WORDS]
