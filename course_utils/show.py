@@ -206,8 +206,10 @@ def rows(
     least = [18 * (1 + title.count("\n")) for title in titles]
     tall = [max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)]
     margin = 14 + 7 * max(len(line) for title in titles for line in title.split("\n"))
-    width = margin + max(s.shape[1] for s in strips) / _FINE
-    total, top = sum(tall) + 6 * (len(tall) - 1), 0.0
+    wide, total, top = max(s.shape[1] for s in strips) / _FINE, sum(tall) + 6 * (len(tall) - 1), 0.0
+    if projection.wanted():  # letters grow there, if there is room
+        margin *= projection.growth((margin + wide) / 80, total / 80, STYLE["font.size"])
+    width = margin + wide
     with matplotlib.rc_context(STYLE):
         canvas = figure.Figure(figsize=(width / 80, total / 80))
         for strip, title, high in zip(strips, titles, tall, strict=True):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from course_utils import images, show, trust
+from course_utils.common import projection
 
 
 def html(figure):
@@ -204,6 +205,16 @@ def test_rows_at_true_size_give_a_pixel_a_pixel():
     assert second.height * height == pytest.approx(80, abs=1)
     assert first.width * width == pytest.approx(84, abs=1)
     assert figure.alt == "two"
+
+
+def test_titles_of_rows_have_room_to_grow_on_a_slide(monkeypatch):
+    monkeypatch.setenv(projection.VARIABLE, "slides")
+    pictures = [[torch.rand(3, 112, 112)] * 3] * 2
+    canvas = show.rows(pictures, ["red panda", "scarlet macaw"], "two", height=190).canvas
+    factor = projection.growth(*canvas.get_size_inches(), show.STYLE["font.size"])
+    assert factor > 1.3, "they are large enough without"
+    with projection._larger(canvas, factor):
+        assert projection._is_clear(canvas)
 
 
 def test_rows_of_one_height_and_rows_that_are_refused():

@@ -45,6 +45,12 @@ def columns(panels: int, aspect: float) -> int:
     return max(range(1, panels + 1), key=size)
 
 
+def growth(width: float, height: float, small: float) -> float:
+    """How much larger letters of `small` points have to be on a slide; inches of the figure."""
+    scale = min(ROOM[0] / width, ROOM[1] / height)
+    return min(max(1.0, LETTERS * 72 / (small * scale)), 2.2)
+
+
 def file(canvas: "Figure") -> tuple[str, bytes]:
     """The figure as a file for a slide; the canvas is left as it was.
 
@@ -58,9 +64,8 @@ def file(canvas: "Figure") -> tuple[str, bytes]:
     from matplotlib.image import AxesImage
 
     width, height = canvas.get_size_inches()
-    scale = min(ROOM[0] / width, ROOM[1] / height)
     small = min((t.get_fontsize() for t in _texts(canvas)), default=10)
-    most = min(max(1.0, LETTERS * 72 / (small * scale)), 2.2)
+    most = growth(width, height, small)
     for factor in sorted({round(1 + part * (most - 1) / 3, 3) for part in range(4)})[::-1]:
         with _larger(canvas, factor):
             if factor == 1 or _is_clear(canvas):
