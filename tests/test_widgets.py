@@ -68,14 +68,17 @@ def test_the_words_for_screen_readers_follow_the_picture(explorer):
 
 def test_a_new_picture_and_its_words_are_one_message(explorer, monkeypatch):
     """For two messages a page would decode the picture twice."""
-    sent, send = [], type(explorer.image).send_state
-    monkeypatch.setattr(
-        type(explorer.image),
-        "send_state",
-        lambda widget, key=None: sent.append((widget, key)) or send(widget, key),
-    )
+    sent, send = [], type(explorer.image)._send
+
+    def listen(widget, message, buffers=None):
+        if widget is explorer.image:
+            parts = [name for path in message["buffer_paths"] for name in path]
+            sent.append({*message["state"], *parts})
+        send(widget, message, buffers)
+
+    monkeypatch.setattr(type(explorer.image), "_send", listen)
     explorer.controls["side"].value = 5
-    assert [set(key) for widget, key in sent if widget is explorer.image] == [{"value", "tooltip"}]
+    assert sent == [{"value", "tooltip"}]
 
 
 def test_the_same_values_are_not_drawn_twice():
