@@ -106,3 +106,23 @@ def test_an_error_that_waited_is_said_and_gone_after_the_next_drawing(kernel):
     kernel.wait("slow.text == str(slow.values) and slow.values['a'] == 3")
     assert kernel.value("slow.alarm.value, slow.error") == ("", None)
     assert kernel.drawn() == [(0, 1, 0), (3, 1, 2)]
+
+
+def test_a_thread_may_move_a_control(kernel):
+    """Whatever the kernel answers meanwhile: a thread has no messages of its own."""
+    kernel.value(
+        "0",
+        """
+import threading
+def put(change):
+    thread = threading.Thread(target=setattr, args=(slow.controls["c"], "value", 7))
+    thread.start()
+    thread.join()
+quick.controls["x"].observe(put, "value")
+""",
+    )
+    kernel.move(("x", 3))
+    kernel.wait("quick.controls['x'].value == 3")
+    kernel.value("0", "quick.controls['x'].unobserve(put, 'value')")
+    assert kernel.drawn() == [(3,), (0, 0, 7)]
+    assert kernel.value("slow.text == str(slow.values)")

@@ -47,6 +47,9 @@ def _page() -> asyncio.AbstractEventLoop | None:
     """The event loop that handles a page's message at the moment; None if other code runs."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     kernel = getattr(shell, "kernel", None)
-    if kernel is None or kernel.get_parent("shell")["header"]["msg_type"] != "comm_msg":
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a thread of somebody's, whatever the kernel answers meanwhile
         return None
-    return asyncio.get_running_loop()
+    header = kernel.get_parent("shell").get("header", {}) if kernel else {}
+    return loop if header.get("msg_type") == "comm_msg" else None
