@@ -17,12 +17,14 @@ import torch
 import torch.nn.functional as nnf
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import (
     attention,
     images,
     inversion,
     last_layer,
+    layers,
     models,
     style,
     trust,
@@ -43,6 +45,11 @@ EXPLANATIONS = {
 EXCHANGED = (0.1, 0.3)
 SIDES = (112, 56, 28)
 SHARES = (0.0, 0.5, 0.75, 0.9)
+PART_LAYERS = (
+    ("squeezenet1_1", "fire9"),
+    ("efficientnet_lite0", "block5"),
+    ("efficientnet_lite0", "block6"),
+)
 
 
 def rounded(values: Tensor, digits: int = 3) -> list:
@@ -155,10 +162,16 @@ def pieces(each: int = 1) -> dict:
     return {"scenes": len(test), "objects": [o for o, _ in test.names], "right": found}
 
 
+def scattered(each: int) -> tuple[composites.Composites, Tensor]:
+    """Scenes, and the order (N,16,16) in which their patches go."""
+    test, random = attention.scenes("test", each=each, seed=2), torch.Generator().manual_seed(0)
+    order = torch.rand(len(test), 256, generator=random).argsort(1).argsort(1)
+    return test, order.view(-1, 16, 16)
+
+
 def missing(each: int = 1) -> dict:
     """Right names with random patches grey, and with them left out of the input altogether."""
-    test, random = attention.scenes("test", each=each, seed=2), torch.Generator().manual_seed(0)
-    order = torch.rand(len(test), 256, generator=random).argsort(1).argsort(1).view(-1, 16, 16)
+    test, order = scattered(each)
     found = {f"{name}, grey": {} for name in NETWORKS} | {f"{VIT}, left out": {}}
     for name in NETWORKS:
         model = attention.with_head(name, "cpu")
@@ -178,6 +191,21 @@ def missing(each: int = 1) -> dict:
     return {"scenes": len(test), "objects": [o for o, _ in test.names], "right": found}
 
 
+def smoothed(each: int = 1) -> dict:
+    """Right names with the half of `missing` gone, filled smoothly from what is left.
+
+    A blurred picture of the patches that are left, divided by their equally blurred share: without
+    the edges that grey squares have.
+    """
+    test, order = scattered(each)
+    kept = nnf.interpolate((order >= 128)[:, None].float(), 224)
+    blur = [91, 91], [12.0, 12.0]
+    near = tvf.gaussian_blur(test.pixels * kept, *blur) / tvf.gaussian_blur(kept, *blur)
+    filled = torch.where(kept > 0, test.pixels, near.clamp(0, 1))
+    named = {n: correct(attention.with_head(n, "cpu"), filled, test.classes) for n in NETWORKS}
+    return {"right": {name: rounded(right.float(), 0) for name, right in named.items()}}
+
+
 def neighbours(k: int = 5) -> dict:
     """Precision@k over the photos' categories, photo by photo, for vectors of each network."""
     photos, net, kept = images.photos(), models.load(VIT, "cpu"), attention.stored_arrays()
@@ -192,6 +220,30 @@ def neighbours(k: int = 5) -> dict:
         near = last_layer.nearest_neighbours(last_layer.unit(x - x.mean(0)), k)
         found[name] = rounded(last_layer.precision_at_k(near, labels), 1)
     return {"k": k, "chance": round(last_layer.chance_precision(labels), 3), "precision": found}
+
+
+def parts(side: int = 392) -> dict:
+    """Which of all marked parts are found on every other animal, by whose maps.
+
+    "to" is the animal that is searched, question by question: differences are resampled by it.
+    """
+    pixels, marked = attention.animals(side)
+    net, kinds = models.load(VIT, "cpu"), {}
+    x = net.normalize(pixels)
+    for name, one in (("tokens, block9", net), ("untrained, block9", attention.untrained(net))):
+        kinds[name] = torch.cat([attention.patch_maps(one, p[None], "block9") for p in x])
+    for name, layer in PART_LAYERS:
+        cnn = models.load(name, "cpu")
+        kinds[f"{name}, {layer}"] = layers.activations(cnn, cnn.normalize(pixels), layer)
+    kinds["pixels"] = nnf.pixel_unshuffle(x, 14)
+    size = attention.grid(net, x)
+    place = attention.as_maps(attention.transformer(net).positions(*size).detach(), size)
+    kinds["place alone"] = place.expand(len(x), -1, -1, -1)
+    hits = {name: attention.part_hits(maps, marked) for name, maps in kinds.items()}
+    return {
+        "to": [j for _, j, _ in hits["pixels"]],
+        "hits": {name: [int(h) for h in found.values()] for name, found in hits.items()},
+    }
 
 
 SURFACES = (
@@ -296,7 +348,17 @@ def inversions(side: int = 112, steps: int = 30) -> tuple[dict, Image.Image]:
 # ------------------------------------------------------------------ writing
 
 ARRAYS = (heads, vectors)
-STUDIES = (neighbours, pieces, missing, explanations, forgetting, inversions, conflicts)
+STUDIES = (
+    neighbours,
+    parts,
+    pieces,
+    missing,
+    smoothed,
+    explanations,
+    forgetting,
+    inversions,
+    conflicts,
+)
 
 
 def keep_arrays(folder: Path, new: dict[str, np.ndarray]) -> None:

@@ -242,6 +242,12 @@ MAP_MISTAKES = (
         "k_j.",
     ),
     Mistake(
+        "maps_transposed",
+        lambda q, k, heads: right_maps(q, k, heads).transpose(2, 3),
+        "Your maps are transposed: row i is whom token i asks, and it is the rows that add up "
+        "to 1.",
+    ),
+    Mistake(
         "heads_averaged",
         lambda q, k, heads: right_maps(q, k, heads).mean(1),
         "You averaged over the heads. Each has a map of its own: (N,heads,T,T).",

@@ -49,7 +49,9 @@ def total_cases(seed: int) -> list[Case]:
         numbers = (0.5 + torch.rand(len(styles) + 3, generator=random)).tolist()
         alpha, beta, gamma = numbers[0] / 2, 4 * numbers[1], 0.3 * numbers[2]
         args = {"x": x, "seen": seen, "photo": {"relu3": kept["relu3"]}, "grams": grams}
-        args |= {"weights": dict(zip(styles, numbers[3:], strict=True))}
+        # Far apart: weights that stand with the wrong layers are off in each case.
+        weights = [w * 3**i for i, w in enumerate(numbers[3:])]
+        args |= {"weights": dict(zip(styles, weights, strict=True))}
         only = [key for key, term in alone.items() if term in note] or alone
         by_name = {"alpha": alpha, "beta": beta, "gamma": gamma}
         args |= {key: value if key in only else 0.0 for key, value in by_name.items()}
@@ -145,8 +147,8 @@ CONTENT_MISTAKES = (
     Mistake(
         "normalised",
         lambda features, target: (features - target).square().sum() / target.square().sum(),
-        "You divided by the photo's own norm, as in lecture 13. This loss is the squared distance "
-        "as it is; its weight takes care of the size.",
+        "You divided by the photo's own squared norm, as in lecture 13. This loss is the squared "
+        "distance as it is; its weight takes care of the size.",
     ),
     Mistake(
         "per_image",
@@ -433,8 +435,8 @@ TOTAL_MISTAKES = (
     wrong_content(
         "content_normalised",
         lambda features, target: squares(features, target) / target.square().sum(),
-        "Your content loss is divided by the photo's norm, as in lecture 13. Here it is the "
-        "squared distance as it is.",
+        "Your content loss is divided by the photo's own squared norm, as in lecture 13. Here it "
+        "is the squared distance as it is.",
     ),
     wrong_content(
         "content_first_image",

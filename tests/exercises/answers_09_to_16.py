@@ -1872,6 +1872,14 @@ return alpha * content + beta * style + gamma * tv
                 "belongs.",
             ),
             ("style as a number", "style = style.item()", "by `seen[", "belongs."),
+            (
+                "weights of other layers",
+                "turned = dict(zip(weights, reversed(weights.values())))\n"
+                "style = sum(turned[k] * ((gram(seen[k]) - g) ** 2).sum()"
+                " for k, g in grams.items())",
+                ("the style alone", "belongs"),
+                ("two style layers", "two images"),
+            ),
             ("variation detached", "tv = tv.detach()", "gradient by `x` is zero", "belongs."),
             (
                 "content mean",
