@@ -156,6 +156,14 @@ def test_a_task_blends_its_paintings(small):
         torch.testing.assert_close(g, 0.75 * alone[0][layer] + 0.25 * alone[1][layer])
 
 
+def test_a_step_far_out_of_the_range_of_pixels_has_a_loss_not_an_error(small):
+    pair, far = (torch.rand(3, 40, 40), torch.rand(3, 40, 40)), {"rule": adam(20.0), "size": 40}
+    run = style.transfer(small, *pair, 3, coordinates="pixels", progress=None, **far, **LAYERS)
+    assert len(run.run.losses) == 4
+    assert max(run.run.losses) > 2 * run.run.losses[0]
+    assert 0 <= run.pixels.min() <= run.pixels.max() <= 1
+
+
 # ------------------------------------------------------------------ colours
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from course_utils import images
-from course_utils.common import timing
+from course_utils.common import gate, timing
 from course_utils.common.errors import unknown
 from course_utils.common.optimise import (
     Fourier,
@@ -80,7 +80,8 @@ def transfer(
     what, curves = task(model, photo, painting, **asked), {}
 
     def objective(pixels: Tensor) -> Tensor:
-        terms = what.terms(model.normalize(pixels))
+        # A step may fly far out of 0-1: its loss has to come back, for `overshot` to see it.
+        terms = what.terms(model.normalize(pixels.clamp(-gate.BRIGHT, gate.BRIGHT)))
         for name, value in terms.items():
             curves.setdefault(name, []).append(value.item())
         return torch.stack(list(terms.values())).sum()
