@@ -675,15 +675,14 @@ widgets.style_explorer(net)
 # %% [markdown]
 # ## What we saw
 #
-# - Features say what stands where, Gram matrices say in which strokes and colours; style transfer asks for
-#   the photo's features and the painting's Gram matrices at once.
+# - Style transfer asks for the photo's features, what stands where, and the painting's Gram matrices, in which
+#   strokes and colours.
 # - Early layers hold colours and grain, deep ones larger strokes; the painting's size in pixels is the size
 #   of the brush.
 # - $\beta/\alpha$ trades content for style, and the price list can be measured.
 # - The start decides which of many pictures we get.
-# - On equal evaluations L-BFGS on frequencies ends lowest by far, if each is divided by its frequency; on pixels
-#   the sky keeps its old colour.
-# - Each network finds its own picture the best. That filters must be learned, or be VGG's, is not shown.
+# - On equal evaluations L-BFGS on frequencies ends lowest by far, if each is divided by its frequency.
+# - Each network likes its own picture best. That filters must be learned, or VGG's, is not shown.
 # - Blending styles is blending Gram matrices. Colours can be left to the photo, in two ways.
 
 # %% [markdown]

@@ -337,7 +337,7 @@ coloured = attention.principal_colours(maps, body)
 
 # %%
 large = functional.interpolate(coloured, 392, mode="nearest")
-alt = "six animals, below their patches in false colours: four heads green, a red one, a blue one"
+alt = "six animals and below them their patches: four heads green, a red one and a blue one"
 show.images([*animals[chosen], *large], columns=6, height=1.9, alt=alt)
 
 # %% [markdown]

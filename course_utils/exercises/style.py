@@ -47,13 +47,12 @@ def total_cases(seed: int) -> list[Case]:
         painted = {k: maps(random, n, i, wider=4) for i, k in enumerate(names)}
         grams = {k: 2 * gram(painted[k]) for k in styles}
         numbers = (0.5 + torch.rand(len(styles) + 3, generator=random)).tolist()
-        alpha, beta, gamma = numbers[0] / 2, 4 * numbers[1], 0.3 * numbers[2]
+        (a, b, c), drawn = numbers[:3], numbers[3:]
         args = {"x": x, "seen": seen, "photo": {"relu3": kept["relu3"]}, "grams": grams}
         # Far apart: weights that stand with the wrong layers are off in each case.
-        weights = [w * 3**i for i, w in enumerate(numbers[3:])]
-        args |= {"weights": dict(zip(styles, weights, strict=True))}
+        args |= {"weights": {k: drawn[i] * 3**i for i, k in enumerate(styles)}}
         only = [key for key, term in alone.items() if term in note] or alone
-        by_name = {"alpha": alpha, "beta": beta, "gamma": gamma}
+        by_name = {"alpha": a / 2, "beta": 4 * b, "gamma": 0.3 * c}
         args |= {key: value if key in only else 0.0 for key, value in by_name.items()}
         found.append(Case(args, note, repeat=len(styles) == 3, slopes=("x", "seen")))
     return found
