@@ -429,7 +429,11 @@ def train_style(
         float, typer.Option(help="How much style counts; content counts 1.")
     ] = 2.5,
     batch: Annotated[int, typer.Option(help="Photos in a step.")] = 4,
-    rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = 5e-3,
+    rate: Annotated[float, typer.Option(help="Of the optimizer, at its highest.")] = 5e-3,
+    optimizer: Annotated[
+        str,
+        typer.Option(help="adam, or soap: as good after half of the steps, at a rate of 3e-3."),
+    ] = "adam",
     channels: Annotated[
         str, typer.Option(help="Of the network at full, half and a quarter of the size.")
     ] = "8,24,48",
@@ -456,7 +460,7 @@ def train_style(
 
     given = {"steps": steps, "norm": norm, "seed": seed, "side": side}
     given |= {"style_side": style_side, "style_weight": style_weight, "dtype": dtype}
-    given |= {"batch": batch, "rate": rate, "blocks": blocks}
+    given |= {"batch": batch, "rate": rate, "blocks": blocks, "optimizer": optimizer}
     try:
         given["channels"] = _numbers("channels", channels)
         kept = _numbers("checkpoints", checkpoints)

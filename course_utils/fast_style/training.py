@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from course_utils import images, models
 from course_utils.common.stopping import stoppable
-from course_utils.fast_style.loss import DTYPES, PerceptualLoss, Recipe
+from course_utils.fast_style.loss import DTYPES, OPTIMIZERS, PerceptualLoss, Recipe
 from course_utils.fast_style.network import TransformNetwork
 from course_utils.fast_style.photos import HELD_OUT, Crops, training_photos
 from course_utils.images import Picture
@@ -121,7 +121,8 @@ class _Run:
         self.recipe, self.device = recipe, looking.device
         self.loss = PerceptualLoss(looking, painting.to(self.device), recipe)
         self.network = recipe.fresh().to(self.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.rate)
+        optimizer = OPTIMIZERS[recipe.optimizer]
+        self.optimizer = optimizer(self.network.parameters(), lr=recipe.rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.crops = Crops(photos, recipe.side, recipe.seed)
         self.names = [p.name for p in photos if isinstance(p, Picture)]
