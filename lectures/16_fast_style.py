@@ -70,7 +70,8 @@ slow = time.perf_counter() - began
 # **Question.** Which of the two pictures took a hundred evaluations, and which a single pass?
 
 # %%
-painter = fast_style.load("cafe_terrace_at_night_wide")
+painter_name = "cafe_terrace_at_night_wide"
+painter = fast_style.load(painter_name)
 in_one_pass = fast_style.stylise(painter, photo)
 show.images(
     [photo, painting, by_pixels.image.clamp(0, 1), in_one_pass],
@@ -96,7 +97,7 @@ show.table(["", "milliseconds", "content loss", "style loss", "sum, weighted"], 
 
 # %%
 print(f"one pass is {slow / fast:.0f} times faster")
-assert slow > 20 * fast
+assert slow > 5 * fast
 assert terms["B"]["style"] < 0.5 * terms["the photo itself"]["style"]
 
 # %% [markdown]
@@ -104,8 +105,9 @@ assert terms["B"]["style"] < 0.5 * terms["the photo itself"]["style"]
 # with what the network has learned from other photos. It has the style, with bolder strokes, and gives
 # up more of the content; and it is there at once.
 #
-# Nothing comes for free. The hundreds of evaluations were made too, before, once, in **training**.
-# It pays from some dozens of photos on, and for a film or a telephone it is the only way.
+# Nothing comes for free. The evaluations were made too, before, once, in **training**. After how many photos has it
+# paid? Count them below, where the painters say how long they trained. For a film that is painted while it
+# is watched there is no other way.
 
 # %% [markdown]
 # ## What ships with the course
@@ -140,7 +142,16 @@ show.rows(gallery, titles, height=115, alt="each painting, and a cat, a tower an
 # network takes over what makes the pictures *theirs*: no circle, no wave, no sheaf. Gram matrices know strokes and
 # colours, not things.
 
+# %%
+spent = {name: fast_style.spent(log) for name, log in logs.items()}
+for name in ("cafe_terrace_at_night", painter_name):
+    print(
+        f"{name}: trained as long as {spent[name][1] / slow:.0f} photos by optimisation take here"
+    )
+
 # %% [markdown]
+# That is when a painter has paid, and one wants many photos like one painting for it. A film of a minute is enough.
+#
 # How near did each come to *its* painting? The loss of the castle as it is, painted in one pass, and after a
 # hundred evaluations (stored; `python data/rebuild_style_limits.py` makes them again):
 
@@ -154,7 +165,6 @@ def beside_painting(name: str):
 
 
 # %% slide="subslide"
-spent = {name: fast_style.spent(log) for name, log in logs.items()}
 best = fast_style.limits()
 loss_of = {name: beside_painting(name) for name in names}
 castles = {name: fast_style.stylise(painters[name], photo) for name in names}
@@ -170,13 +180,13 @@ show.table(titles, rows)
 # %% [markdown]
 # Compare along a row, not down a column: each painting is a measure of its own. Bruegel's row is the lowest
 # because the castle, stone and dry grass, begins near him. And no painting is the obstacle: optimisation brings
-# each to between .2 and .5, and the wide networks stay between .5 and .85. What is it that a pass loses?
+# each to between .2 and .5, and the wide networks stay between .5 and .8. What is it that a pass loses?
 #
 # **Question.** The network works at a quarter of the size. Add a fifth of the photo's *finest* detail to what
 # it painted, the photo minus a blurred copy. Will the loss rise or fall? And with a fifth of the whole photo?
 
 
-# %% slide="subslide"
+# %%
 small = functional.interpolate(photo[None], scale_factor=0.25, mode="bilinear", antialias=True)
 fine = photo - functional.interpolate(small, size=photo.shape[1:], mode="bilinear")[0]
 extras = {
@@ -184,21 +194,30 @@ extras = {
     "and the same, mirrored": lambda _: fine.flip(2),
     "and the whole photo": lambda painted: photo - painted,
 }
+
+# %% slide="subslide"
 table = []
 for name, castle in castles.items():
     mixed = [(castle + 0.2 * extra(castle)).clamp(0, 1) for extra in extras.values()]
-    table.append([name, one_pass[name], *map(loss_of[name], mixed)])
-show.table(["painter", "one pass", *extras], table)
+    crops = logs[name]["recipe"]["side"]
+    table.append([name, crops, one_pass[name], *map(loss_of[name], mixed)])
+table.sort(key=lambda row: row[1])
+show.table(["painter", "crops", "one pass", *extras], table)
 
 # %%
-assert all(detail < min(alone, mirrored, whole) for _, alone, detail, mirrored, whole in table)
+gained = {192: [], 128: [], 96: []}
+for _, crops, alone, detail, mirrored, whole in table:
+    gained[crops].append(alone - detail)
+    assert detail < min(mirrored, whole)
+assert max(gained[192]) < 0.015 < min(gained[128] + gained[96])
 
 # %% [markdown]
-# The fine detail helps all of them. The same detail mirrored lies at the wrong places and does next to nothing,
-# or harm, and a fifth of the whole photo takes away more style than it gives back in content. So the photo's
-# finest lines are a part of what a pass loses: about a tenth of its distance from optimisation. (Four other photos
-# gave the same; a golden temple did not, for most painters.) The rest would have to be learned, and
-# each doubling of the steps costs twice as much: see *What training buys*.
+# The same detail mirrored lies at the wrong places and does next to nothing, or harm, and a fifth of the whole
+# photo takes away more style than it gives back in content. But the fine detail itself helps each painter
+# trained on crops of at most 128 pixels: these lines are a part of what a pass loses, about a tenth of its
+# distance from optimisation. The three that were trained on, on crops of 192, gain next to nothing (here and on
+# five other photos): by now they draw them. It was no limit of a network that works at a quarter of the
+# size, it was training. What more of it costs: see *What training buys*.
 
 # %% [markdown]
 # ## The network that paints
@@ -381,8 +400,8 @@ assert sum(log["style"][-10:]) < 0.7 * sum(log["style"][:10])
 # %% [markdown]
 # ## What training buys
 #
-# The painter from the beginning was trained for 4,000 steps and then for 6,000 more, and kept after 60, 500,
-# 2,000 and 4,000 on the way.
+# The painter from the beginning was trained three times, each time going on from the last: for 4,000 steps, for
+# 6,000, and for 5,000 of another kind. It was kept after 60, 500, 2,000, 4,000 and 10,000 on the way.
 #
 # **Question.** The castle was in no training. How much of the way from the photo's own loss down to that
 # of a hundred evaluations *on this photo* does a single pass go, after each of these?
@@ -406,7 +425,7 @@ show.table(["", "sum of the losses, weighted", "of the way"], rows)
 values = list(sums.values())
 assert values == sorted(values, reverse=True)
 assert values[0] > ends[0] > values[1]
-assert ends[1] < values[-1] < 0.85
+assert ends[1] < values[-1] < 0.75
 
 # %%
 doublings = torch.tensor([*dial]).log2().diff()[1:]
@@ -420,9 +439,15 @@ widgets.training_dial(dial)
 
 # %% [markdown]
 # After 60 steps the painting is worse than doing nothing: a network has first to learn to let the photo
-# through. From 500 on, each doubling of the steps takes .04 to .07 off, at the last the least. So training buys
-# a share of the way, once, for every photo, and ever more dearly. `course train-style` with `--from` goes on;
-# whether one pass for all photos ever comes near a hundred evaluations for one, these figures do not say.
+# through. From 500 to 10,000, each doubling of the steps takes .04 to .07 off, at the last the least. The last
+# 5,000 do better, since they are other steps: on crops of 192 pixels instead of 128, nearer to the size at which
+# the painter is used, and by **SOAP** (Vyas et al.) instead of Adam. Which of the two was it? Three hundred steps
+# each way, from the same painter: larger crops end .05 lower than small ones, SOAP .01 lower than Adam (.03
+# and .01 on eleven other photos; one run each).
+
+# %% [markdown]
+# So training buys a share of the way, once, for every photo, and ever more dearly. Whether one pass for all
+# photos ever comes near a hundred evaluations for one, these figures do not say.
 
 # %% [markdown]
 # ## Why instance norm?
@@ -550,7 +575,7 @@ assert faded_by["instance"] < 0.5 * faded_by["batch"]
 
 # %% slide="subslide"
 curves = {}
-runs = {"instance": logs["cafe_terrace_at_night_wide"]["before"]}
+runs = {"instance": logs["cafe_terrace_at_night_wide"]["before"]["before"]}
 runs["batch"] = fast_style.training_log(stored["batch"])
 for norm, run in runs.items():
     log, weight = run["log"], run["recipe"]["style_weight"]
@@ -624,24 +649,36 @@ show.animation(film, alt, fps=12)
 # kindest: one pixel a frame, two, three, or four?
 
 # %%
-boil = {}
+untrained = fast_style.Recipe(channels=(16, 32, 64), blocks=5).fresh().eval().to(net.device)
+painting_with = {"the painter": painter, "untrained": untrained, "with batch norm": twin["batch"]}
+boil = {name: {} for name in painting_with}
 for pixels in range(1, 9):
-    moved = list(fast_style.pan(wide, side=192, step=pixels, frames=6))
-    boil[pixels] = fast_style.flicker([fast_style.stylise(painter, f) for f in moved], pixels)
+    moved = list(fast_style.pan(wide, side=192, step=pixels, frames=3))
+    for name, network in painting_with.items():
+        painted_so = [fast_style.stylise(network, frame) for frame in moved]
+        boil[name][pixels] = fast_style.flicker(painted_so, pixels)
 assert fast_style.flicker(moved, 8) == 0
 
 # %%
-bars = [f"{pixels} pixels a frame" for pixels in boil]
-show.bars(bars, boil.values(), "mean change of a spot, 0 to 1")
+curves = {name: ([*of_step], [*of_step.values()]) for name, of_step in boil.items()}
+alt = (
+    "three curves that fall almost to zero at 4 and 8 pixels a frame, and are about level elsewhere"
+)
+show.lines(curves, "pixels a frame", "mean change of a spot, 0 to 1", alt)
 
 # %%
-assert max(boil[4], boil[8]) < min(boil[n] for n in (1, 2, 3, 5, 6, 7))
+for of_step in boil.values():
+    assert max(of_step[4], of_step[8]) < min(of_step[n] for n in (1, 2, 3, 5, 6, 7)) / 2
+assert boil["with batch norm"][4] < boil["the painter"][4] / 2
 
 # %% [markdown]
 # Four, and eight: the network halves the picture twice, so it works on a grid of four pixels, and
-# only a motion by whole cells of the grid is followed exactly. What flicker is left there has two
-# reasons: what enters the picture changes the mean and variance of instance norm everywhere, and the
-# border is reflected.
+# only a motion by whole cells of the grid is followed exactly. An untrained network has the same dips: they
+# come with the architecture, not with the style.
+#
+# What flicker is left there has two reasons: what enters the picture changes the mean and variance of
+# instance norm everywhere, and the border is reflected. The twin with batch norm has only the second, its averages
+# stand still, and a tenth to a fifth of the flicker (here and on three other photos).
 #
 # A remedy that films use: blend each frame with the *last painted one*, moved along with the camera.
 
@@ -661,14 +698,17 @@ def steadied(frames: list[torch.Tensor], step: int, share: float = 0.7) -> list[
 calm = steadied(painted, step=2)
 before, after = (fast_style.flicker(frames, 2) for frames in (painted, calm))
 print(f"flicker {before:.3f} frame by frame, {after:.3f} blended")
+crisp, soft = (torch.stack(some[3:]).diff().abs().mean().item() for some in (painted, calm))
+print(f"step from a pixel to the next {crisp:.3f} frame by frame, {soft:.3f} blended")
 assert after < 0.5 * before
+assert 0.5 * crisp < soft < 0.95 * crisp
 
 # %%
 film = [torch.stack(pair) for pair in zip(painted, calm, strict=True)]
 show.animation(film, "left painted frame by frame, right blended: calmer, a little softer", fps=12)
 
 # %% [markdown]
-# It is paid for in sharpness, and here we *knew* the motion. In a real film it has to be estimated
+# It is paid for in sharpness: about a quarter of the step from one pixel to the next is gone. And here we *knew* the motion. In a real film it has to be estimated
 # (optical flow), fails where something comes out from behind something else, and there the flicker
 # returns. Ruder et al. (2016) add a loss on flicker to the optimisation of each film; Huang et al. (2017)
 # train a network with such a loss.
@@ -743,3 +783,5 @@ show.credits(used)
 #   for Videos.* CVPR 2017.
 # - X. Huang, S. Belongie. [*Arbitrary Style Transfer in Real-Time with Adaptive Instance
 #   Normalization.*](https://arxiv.org/abs/1703.06868) ICCV 2017.
+# - N. Vyas, D. Morwani, R. Zhao, M. Kwun, I. Shapira, D. Brandfonbrener, L. Janson, S. Kakade. [*SOAP: Improving
+#   and Stabilizing Shampoo using Adam.*](https://arxiv.org/abs/2409.11321) ICLR 2025.
