@@ -652,8 +652,8 @@ assert all(colours > 1.15 * random for random, colours in rest)
 # trained network the random network's picture is the worst of the four, with 1.4 to 1.8 times what the worse of
 # the other two leaves. Does *learning* matter, then? SqueezeNet and EfficientNet see more in it than colours. VGG
 # does not: it prefers the mere recolouring. And with another pair (Taj Mahal, van Gogh's café terrace, 144 pixels,
-# 100 evaluations) SqueezeNet's loss left less of the random network's picture, 61 %, than of
-# EfficientNet's, 74 %, and VGG's about the same of both. So it may matter; the table does not prove it.
+# 100 evaluations) SqueezeNet's loss leaves less of the random network's picture than of EfficientNet's, and VGG's
+# about the same of both. So it may matter; the table does not prove it.
 
 # %% [markdown]
 # Nor does it show that it must be *VGG*: SqueezeNet's concatenations and EfficientNet's shortcuts paint as well,

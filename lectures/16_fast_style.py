@@ -442,8 +442,8 @@ widgets.training_dial(dial)
 # through. From 500 to 10,000, each doubling of the steps takes .04 to .07 off, at the last the least. The last
 # 5,000 do better, since they are other steps: on crops of 192 pixels instead of 128, nearer to the size at which
 # the painter is used, and by **SOAP** (Vyas et al.) instead of Adam. Which of the two was it? Three hundred steps
-# each way, from the same painter: larger crops end .05 lower than small ones, SOAP .01 lower than Adam (.03
-# and .01 on eleven other photos; one run each).
+# each way, from the same painter: on the castle larger crops gain three times as much over small ones as SOAP
+# over Adam, on eleven other photos more than twice as much (one run each).
 
 # %% [markdown]
 # So training buys a share of the way, once, for every photo, and ever more dearly. Whether one pass for all

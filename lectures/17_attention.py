@@ -416,8 +416,8 @@ assert found["efficientnet_lite0, block6"].mean() > found["untrained, block9"].m
 # %% [markdown]
 # Now the tokens are ahead of SqueezeNet's maps and of EfficientNet's block5. EfficientNet's next block finds
 # as many as they do. Knowing parts is no privilege of attention. Nor does the clean cut-out above carry far: in 23
-# composites on buildings the sign of the first component overlaps the object less (IoU .17; before training .19)
-# than that of SqueezeNet's fire9 (.42).
+# composites on buildings the sign of the first component overlaps the object no more than before training, and not
+# half as much as that of SqueezeNet's fire9.
 
 # %% [markdown]
 # ## Where is the object?
@@ -588,8 +588,8 @@ assert on_left["class attention"][0] > on_left["class attention"][1] + 0.15
 # %% [markdown]
 # Attention and rollout give the same map for every class: they do not know the question. Whatever they show,
 # it is not why the network said "elephant" *rather than* "rooster". Class attention moves to the side of the
-# animal asked for. So it did in seven other pairs, each time, by .16 of the map in the mean (.10 to .28); saliency by
-# .09; and class attention between two names that are *not* in the picture by .04.
+# animal asked for. So it did in seven other pairs, each time; saliency moved about half as far, and class attention
+# between two names that are *not* in the picture a quarter as far.
 
 # %% [markdown]
 # **Sanity check.** Block by block we replace the weights by random ones, from the head down.
@@ -779,9 +779,9 @@ print(f"the object's area is {scenes.masks[1].float().mean():.2f}")
 assert min(inside) > 1.5 * scenes.masks[1].float().mean()
 
 # %% [markdown]
-# Both maps say the head, and nearly alike. *Where* the score falls, grey says as well as nothing: in four other
-# scenes the two maps correlate with .68 to .95 (with another scene's .07 to .75). *How far*, it does not: in two of
-# them the worst grey square cost two and three times what the worst gap did. It hides, and adds something.
+# Both maps say the head, and nearly alike. *Where* the score falls, grey says much as nothing does, and did so in four
+# other scenes. *How far*, it does not: in two of them the worst grey square cost two and three times what the worst
+# gap did. It hides, and adds something.
 #
 # **Question.** And if half of all patches are missing, here and there, at random?
 
