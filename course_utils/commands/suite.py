@@ -29,9 +29,7 @@ _MALLOC = {"mmap_threshold": 2**30, "trim_threshold": 2**31, "hugetlb": 1}
 # each process takes its share from front to back, and gives from its back to those that are done.
 # So what takes long, and waits, stands in front; see `pytest_collection_modifyitems` of the tests.
 _NEIGHBOURS = ["--dist", "worksteal"]
-# A file's tests in one process, which share a kernel or a server; files in the command's order,
-# those of a folder by name, since xdist would begin with the one that has most tests.
-_WHOLE = ["--dist", "loadfile", "--no-loadscope-reorder"]
+_WHOLE = ["--dist", "loadfile"]  # a file's tests in one process: a kernel, a server
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,10 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
     ]
     nbval = ["-p", "nbval_mends", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
     nbval += ["--warm-kernels", *([] if device else ["--solutions-device", "pretend"])]
+    whole = [*_WHOLE, "--no-loadscope-reorder"]
     # Without a single notebook pytest would look for tests elsewhere: name the folder instead.
     files = _longest_first(found) or ["notebooks"]
-    command = _pytest(WORKERS, *nbval, *_WHOLE, *files, *only)
+    command = _pytest(WORKERS, *nbval, *whole, *files, *only)
     return Step("notebooks", [offline.command(command)])
 
 
