@@ -439,10 +439,10 @@ widgets.training_dial(dial)
 
 # %% [markdown]
 # After 60 steps the painting is worse than doing nothing: a network has first to learn to let the photo
-# through. From 500 to 10,000, each doubling of the steps takes .04 to .07 off, at the last the least. The last
-# 5,000 do better, since they are other steps: on crops of 192 pixels instead of 128, nearer to the size at which
-# the painter is used, and by **SOAP** (Vyas et al.) instead of Adam. Which of the two was it? Three hundred steps
-# each way, from the same painter: on the castle larger crops gain three times as much over small ones as SOAP
+# through. From 500 to 10,000, each doubling of the steps takes .04 to .07 off, least at the end. The last
+# 5,000 do better, as they are other steps: on crops of 192 pixels instead of 128, nearer to the size in use, and
+# by **SOAP** (Vyas et al.) instead of Adam. Which of the two was it? Three hundred steps each way, from
+# the same painter: on the castle larger crops gain three times as much over small ones as SOAP
 # over Adam, on eleven other photos more than twice as much (one run each).
 
 # %% [markdown]
