@@ -407,7 +407,7 @@ assert sum(log["style"][-10:]) < 0.7 * sum(log["style"][:10])
 # of a hundred evaluations *on this photo* does a single pass go, after each of these?
 
 # %%
-kept = fast_style.stages("cafe_terrace_at_night_wide")
+kept = fast_style.stages(painter_name)
 dial = {steps: fast_style.load(path) for steps, path in kept.items()}
 with torch.no_grad():
     passes = {steps: network(start) for steps, network in dial.items()}
@@ -575,7 +575,7 @@ assert faded_by["instance"] < 0.5 * faded_by["batch"]
 
 # %% slide="subslide"
 curves = {}
-runs = {"instance": logs["cafe_terrace_at_night_wide"]["before"]["before"]}
+runs = {"instance": fast_style.trainings(logs[painter_name])[0]}
 runs["batch"] = fast_style.training_log(stored["batch"])
 for norm, run in runs.items():
     log, weight = run["log"], run["recipe"]["style_weight"]
@@ -708,8 +708,8 @@ film = [torch.stack(pair) for pair in zip(painted, calm, strict=True)]
 show.animation(film, "left painted frame by frame, right blended: calmer, a little softer", fps=12)
 
 # %% [markdown]
-# It is paid for in sharpness: about a quarter of the step from one pixel to the next is gone. And here we *knew* the motion. In a real film it has to be estimated
-# (optical flow), fails where something comes out from behind something else, and there the flicker
+# It is paid for in sharpness: about a quarter of the step from one pixel to the next is gone. And here we *knew*
+# the motion. In a real film it has to be estimated (optical flow), fails where something comes out from behind something else, and there the flicker
 # returns. Ruder et al. (2016) add a loss on flicker to the optimisation of each film; Huang et al. (2017)
 # train a network with such a loss.
 

@@ -809,9 +809,11 @@ assert out[1].mean() > right["efficientnet_lite0, grey"][1].mean() + 0.2
 
 # %% [markdown]
 # With half of its patches left out the transformer still names three scenes of four (two of three with another
-# half). The CNNs, whose heads were fitted in the same way, are lost. **Question.** Because of the grey, whose
-# checkerboard is full of edges that no photo has? Beforehand the same gaps were filled from what is left around
-# them, smoothly:
+# half). The CNNs, whose heads were fitted in the same way, are lost.
+#
+# **Question.** Because of the grey, whose checkerboard is full of edges that no photo has?
+#
+# Beforehand the same gaps were filled from what is left around them, smoothly:
 
 # %%
 study = attention.stored("smoothed")

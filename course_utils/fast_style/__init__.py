@@ -24,6 +24,7 @@ from course_utils.fast_style.checkpoints import (
     styles,
     train_and_save,
     training_log,
+    trainings,
 )
 from course_utils.fast_style.loss import PerceptualLoss, Recipe
 from course_utils.fast_style.network import NORMS, TransformNetwork, instance_norm
@@ -71,4 +72,5 @@ __all__ = [
     "training_log",
     "training_photos",
     "training_step",
+    "trainings",
 ]

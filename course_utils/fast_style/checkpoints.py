@@ -215,10 +215,15 @@ def training_log(style: str | Path) -> dict:
     return json.loads(_checkpoint(style).with_suffix(".json").read_text(encoding="utf-8"))
 
 
+def trainings(log: dict) -> list[dict]:
+    """A `training_log` and those of the runs that it went on from, the first one first."""
+    return [*(trainings(log["before"]) if "before" in log else ()), log]
+
+
 def spent(log: dict) -> tuple[int, float]:
     """Steps and processor seconds of a `training_log`, with those of the runs it went on from."""
-    steps, seconds = spent(log["before"]) if "before" in log else (0, 0.0)
-    return steps + log["facts"]["steps done"], seconds + log["facts"]["processor seconds"]
+    facts = [one["facts"] for one in trainings(log)]
+    return sum(f["steps done"] for f in facts), sum(f["processor seconds"] for f in facts)
 
 
 def limits() -> dict[str, list[float]]:
