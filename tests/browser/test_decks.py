@@ -135,7 +135,11 @@ def test_nothing_is_cut_not_even_a_path_in_a_narrow_column(page, small, screensh
 
 # --- Colours -------------------------------------------------------------------------------------
 
-CONTRASTS = """() => {
+CONTRASTS = """async () => {
+  const fading = () => document.getAnimations().filter((a) => /color/.test(a.transitionProperty));
+  for (let left; (left = fading()).length;) {
+    await Promise.allSettled(left.map((a) => a.finished));
+  }
   const light = (colour) => colour.slice(0, 3).map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -161,7 +165,10 @@ CONTRASTS = """() => {
   }
   return found;
 }"""
-"""Each text that is seen -> its contrast to what lies behind it, as WCAG 2 defines it."""
+"""Each text that is seen -> its contrast to what lies behind it, as WCAG 2 defines it.
+
+Colours fade for a fifth of a second after a change of theme; halfway no text can be read.
+"""
 
 
 @pytest.mark.parametrize("dark", [False, True])
