@@ -195,7 +195,8 @@ TIMES = """\
 The seconds that `python course.py test --times FILE` wrote, taken in by
 `python course.py costs --times FILE`. Notebooks run two at a time on one thread each; those of
 `notebooks` on the CPU, those of `solutions` on the pretend accelerator, whose operations pass
-through Python.
+through Python. With 12 GB of free memory the browser's tests, which often wait, run
+beside the notebooks: so the steps are more than the whole, and both take longer than alone.
 """
 
 
@@ -246,7 +247,7 @@ def costs(figures: Mapping) -> str:
         parts += [machine("of the curves", figures["about"]) + "\n"]
         parts += [table(["what", "cost", "power"], lines) + "\n"]
     if times := figures.get("times"):
-        total = sum(times["steps"].values())
+        total = times.get("seconds") or sum(times["steps"].values())
         steps = [[name, f"{taken:.0f}"] for name, taken in times["steps"].items()]
         steps.append([f"together, {total / 60:.1f} minutes", f"{total:.0f}"])
         parts += [
