@@ -415,7 +415,7 @@ def measured(w: torch.Tensor) -> list[float]:
     w = w[w.flatten(1).norm(dim=1) > 1e-4 * w.flatten(1).norm(dim=1).max()]
     selective, coloured = filters.orientation_selectivity(w), filters.colour_opponency(w)
     grey = (coloured < 0.1).float().mean()
-    return [selective.median(), grey, (coloured > 0.9).float().mean()]
+    return [selective.quantile(0.5), grey, (coloured > 0.9).float().mean()]
 
 
 # %%

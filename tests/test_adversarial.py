@@ -75,7 +75,7 @@ def test_smallest_changes_are_as_small_as_foolboxes(squeezenet, eight):
     foolbox = adversarial.stored()["smallest"]["methods"]["foolbox, DeepFool"]
     lengths = torch.tensor(foolbox["lengths"])
     assert foolbox["fooled"] == facts.fooled.sum() == 8
-    assert facts.l2.median().cpu() <= 1.05 * lengths.median()
+    assert facts.l2.quantile(0.5).cpu() <= 1.05 * lengths.quantile(0.5)
     longer = facts.l2.cpu() / lengths  # foolbox looks at ten rivals, which helps on one photo
     assert (longer < 1.05).sum() >= 7
     assert longer.max() < 1.7

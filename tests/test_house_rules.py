@@ -135,6 +135,28 @@ def test_what_is_printed_is_said_and_no_container(path):
     assert not raw, f"Python's own writing is printed in {path.name}: {raw}"
 
 
+def lower_medians(tree):
+    """Calls of torch's median: of an even number of values it takes the lower middle one."""
+    calls = [(n, n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return [
+        node.lineno
+        for node, func in calls
+        if isinstance(func, ast.Attribute) and func.attr == "median"
+        if ast.unparse(func.value) == "torch" or not (node.args or node.keywords)
+    ]
+
+
+@each([*LECTURES, *MODULES, *sorted((ROOT / "data").rglob("*.py"))])
+def test_a_median_of_an_even_number_lies_between_the_middle_two(path):
+    lines = lower_medians(ast.parse(path.read_text(encoding="utf-8")))
+    assert not lines, f"{path.name}, lines {lines}: torch's median; say quantile(0.5)"
+
+
+def test_torchs_median_is_recognised():
+    code = "a.median()\ntorch.median(x)\nstatistics.median(x)\nnp.median(a)\na.median(0)\nmedian(a)"
+    assert lower_medians(ast.parse(code)) == [1, 2]
+
+
 @each(LECTURES)
 def test_prose_is_short(path):
     cells = [(cell, words(cell.source)) for cell in build.read(path) if cell.kind == "markdown"]

@@ -51,6 +51,7 @@ class Slide:
     minutes: float | None = None
     starts: bool = False  # the first of its section
     closed: bool = False  # what follows belongs on another
+    short: bool = False  # the end of a comment is in the notes: what follows would not join on
 
     @property
     def has_body(self) -> bool:
@@ -264,7 +265,8 @@ class _Cutter:
                 self.comment(text)
             return self.paragraph(announced, fresh=True)
         room = COMMENT - self.here.words
-        if self.here.closed or "$$" in text or (is_whole(text) and words(text) > room):
+        whole = "$$" in text or (is_whole(text) and words(text) > room)
+        if self.here.closed or whole or (self.here.short and words(text) <= room):
             return self.paragraph(text, fresh=True)
         if is_whole(text):
             return self.here.write(text)
@@ -277,6 +279,7 @@ class _Cutter:
             self.here.write(first)
         if rest:
             self.here.notes.append(rest)
+            self.here.short = True
         return None
 
     def paragraph(self, text: str, fresh: bool = False) -> None:

@@ -53,7 +53,7 @@ CELLS = [
         "from course_utils.widgets.kit import controls\n"
         "from course_utils.widgets.kit import explorer as widgets\n" + DRAW
     ),
-    new_markdown_cell("## A plot"),
+    new_markdown_cell("## A plot\n\nTwo cats rise:"),
     new_code_cell("show.lines({'cats': ([0, 1], [0, 1])}, 'x', 'y', 'it rises')"),
     new_markdown_cell(f"It rises, {'and it rises, ' * 8} by `{'data/rebuild_' * 4}cats.py`."),
     new_markdown_cell("## Try it\n\nMove it."),
@@ -131,6 +131,24 @@ def test_nothing_is_cut_not_even_a_path_in_a_narrow_column(page, small, screensh
     page.evaluate("courseSlides.refit()")
     screenshot("path")
     assert page.evaluate("courseSlides.measure().overflow") <= 2
+
+
+def test_what_leads_to_a_picture_stands_above_it_and_its_comment_does_not(page, small):
+    opened(page, small)
+    turn(page, "A plot")
+    page.wait_for_selector(".deck-body.deck-beside")
+    paragraph = page.locator("section.present p")
+    places = {
+        "lead": paragraph.filter(has_text="Two cats rise"),
+        "comment": paragraph.filter(has_text="It rises"),
+        "picture": page.locator("section.present img"),
+    }
+    at = {
+        name: found.evaluate("(node) => node.getBoundingClientRect().toJSON()")
+        for name, found in places.items()
+    }
+    assert at["lead"]["bottom"] <= at["picture"]["top"] < at["comment"]["bottom"]
+    assert at["picture"]["height"] > 0.5 * 720
 
 
 # --- Colours -------------------------------------------------------------------------------------

@@ -100,6 +100,17 @@ def test_two_figures_are_two_slides_each_with_its_comment():
     assert [source for _, source in found[1][2]][1:] == ["print(1)", "Two."]
 
 
+def test_what_would_join_on_to_the_end_of_a_cut_comment_stands_alone():
+    long = "It is so. " + "It was measured with many photos and many seeds. " * 5
+    figure = code("show.bars([], [], 'x')")
+    found = cut(text("## Cats"), figure, text(long), code("assert 1"), text("Nor are dogs."))
+    assert kinds(found) == ["picture", "text"]
+    assert "Nor are dogs." not in [source for _, source in found[0][2]]
+    assert "Nor are dogs." in [source for _, source in found[1][2]]
+    whole = cut(text("## Cats"), figure, text("It is so."), code("assert 1"), text("Nor are dogs."))
+    assert kinds(whole) == ["picture"]
+
+
 def test_a_helper_is_hidden_and_code_that_is_marked_stands_large():
     helper, method = code("def tiles(x):\n    return x"), code("def ascend(x):\n    return x + 1")
     method.metadata["slideshow"] = {"slide_type": "slide"}

@@ -53,7 +53,8 @@
     section.classList.add("deck", `deck-of-${told(title).kind}`);
     const boxes = Object.entries(parts).map(([name, nodes]) =>
       element("div", { className: `deck-box-${name}` }, ...nodes));
-    section.append(element("div", { className: "deck-body" }, ...boxes.slice(0, 2)), boxes[2]);
+    const body = element("div", { className: "deck-body" }, ...boxes.slice(0, 2));
+    section.append(element("div", { className: "deck-box-lead" }), body, boxes[2]);
   }
 
   const visible = (nodes) => [...nodes].filter((node) => node.offsetParent && node.offsetHeight > 1);
@@ -80,6 +81,15 @@
     return low;
   }
 
+  // What leads to a picture stands above it, also where a comment follows it.
+  function lift(section, show, text) {
+    const leads = [...section.querySelectorAll(".deck-lead")];
+    const commented = [...text.children].some((one) => !leads.includes(one) && one.innerText.trim());
+    const drawn = section.matches(".deck-of-picture, .deck-of-widget") && visible(show.children).length;
+    const place = drawn && commented ? section.querySelector(".deck-box-lead") : text;
+    if (leads.some((one) => one.parentElement !== place)) place.prepend(...leads);
+  }
+
   function fit(section, panel) {
     if (!section?.classList.contains("deck") || !section.offsetHeight) return;
     section.style.setProperty("--deck-px", `${Math.min(innerWidth / 100, innerHeight / 56.25)}`);
@@ -87,10 +97,13 @@
     const [show, text] = body.children;
     body.className = "deck-body";
     section.style.setProperty("--fit", 1);
-    const width = body.clientWidth, height = body.clientHeight;
+    const width = body.clientWidth;
+    let height = body.clientHeight;
     const scale = (value) => section.style.setProperty("--fit", value);
     const over = () => body.scrollHeight > body.clientHeight + 1 || body.scrollWidth > width + 1;
+    text.hidden = false;
     quieten(section);
+    lift(section, show, text);
     trim(section);
     const hasText = text.innerText.trim() !== "" || pictures(text).length > 0;
     text.hidden = !hasText;
@@ -115,6 +128,7 @@
     };
     const best = (value) => {
       scale(value);
+      height = body.clientHeight; // less what leads, which is as large as the words below
       const ratio = shown.length && proportion(shown[0]);
       let found = null;
       for (const share of code.length ? [1] : [1, 0.74, 0.68, 0.6, 0.52]) {
@@ -149,7 +163,7 @@
   function quieten(section) {
     const printed = [...section.querySelectorAll(".deck-print .jp-OutputArea-output > pre")];
     const letters = printed.reduce((sum, one) => sum + one.textContent.length, 0);
-    const commented = section.querySelector(".deck-box-text :is(.deck-text, .deck-lead)");
+    const commented = section.querySelector(":is(.deck-text, .deck-lead)");
     const idle = letters > (commented ? PRINTED : 2 * PRINTED) && section.matches(".deck-of-picture");
     for (const one of printed) one.closest(".jp-OutputArea-child").classList.toggle("deck-idle", Boolean(idle));
   }
