@@ -586,6 +586,10 @@ def _interval_rows(axes: object, rows: Mapping[str, Interval]) -> None:
         axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
 
 
+_WIDEST = 10
+"""Inches; a row of very wide panels is made lower instead."""
+
+
 def _panels(
     panels: Sequence[tuple[np.ndarray, dict]],
     titles: Sequence[str],
@@ -602,7 +606,9 @@ def _panels(
         columns = projection.columns(len(panels), aspect)
     columns = min(columns or 6, len(panels))
     rows = -(-len(panels) // columns)
-    size = (columns * height * min(aspect, 2) + 0.1, rows * (height + 0.25 * bool(titles)))
+    wide = min(height * aspect, max(2 * height, _WIDEST / columns))
+    tall = min(height, wide / aspect)  # no empty band above and below what is wide
+    size = (columns * wide + 0.1, rows * (tall + 0.25 * bool(titles)))
     with matplotlib.rc_context(STYLE):
         canvas = figure.Figure(figsize=size, layout="constrained")
         axes = canvas.subplots(rows, columns, squeeze=False).ravel()

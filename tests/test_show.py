@@ -51,6 +51,15 @@ def test_no_title_is_cut_off(height, width, titles):
         assert (grey[-1] > 250).all()
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (8, 24), (8, 60), (40, 8)])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_pictures_of_any_shape_fill_their_figure(shape, columns):
+    dark = [torch.zeros(3, *shape)] * columns
+    drawn = show.images(dark, columns=columns, height=3).png()
+    ink = np.asarray(Image.open(io.BytesIO(drawn)).convert("L")) < 128
+    assert ink.mean() > 0.7, f"{ink.any(1).mean():.0%} of the rows, {ink.any(0).mean():.0%} across"
+
+
 def test_figures_of_a_cell_do_not_pile_up_in_pyplot():
     import matplotlib.pyplot
 
