@@ -305,7 +305,9 @@ class _Cutter:
         self.waiting.append(_code(cell, "hidden"))
 
     def print(self, cell: NotebookNode) -> None:
-        if self.here.closed:  # the shape of an answer is no slide of its own
+        # The shape of an answer is no slide of its own; what is printed about a sentence that is in
+        # the notes stands there for nothing.
+        if self.here.closed or self.here.short:
             return self.quiet(cell)
         if self.here.kind in ("question", "exercise", "cover"):
             self.new()
