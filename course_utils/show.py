@@ -7,6 +7,7 @@ in JupyterLab and in exported HTML. Nothing here calls `plt.show()`.
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib import figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from torch import Tensor
 
 from course_utils.common import optimise, projection
@@ -586,6 +588,17 @@ def _interval_rows(axes: object, rows: Mapping[str, Interval]) -> None:
         axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
 
 
+def _wrapped(title: Text, room: float) -> int:
+    """Breaks lines that would run into the next panel's; returns how many lines were added."""
+    before = title.get_text()
+    wide = title.get_window_extent().width
+    if wide > room:
+        most = max(map(len, before.split("\n")))
+        fitting = [textwrap.fill(line, int(most * room / wide)) for line in before.split("\n")]
+        title.set_text("\n".join(fitting))
+    return title.get_text().count("\n") - before.count("\n")
+
+
 _WIDEST = 10
 """Inches; a row of very wide panels is made lower instead."""
 
@@ -622,6 +635,8 @@ def _panels(
                 ax.set_title(name or "")
         canvas.suptitle(title or None)
         if any(titles):  # the layout's first run leaves them too little room; drawing is another
+            lines = max(_wrapped(ax.title, 0.97 * canvas.bbox.width / columns) for ax in axes)
+            canvas.set_figheight(size[1] + rows * 0.17 * lines)
             canvas.get_layout_engine().execute(canvas)
     described = alt or ", ".join(str(t).replace("\n", " ") for t in titles) or "pictures"
     return Figure(canvas, f"{title}: {described}" if title else described)

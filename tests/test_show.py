@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def test_no_title_is_cut_off(height, width, titles):
         grey = np.asarray(Image.open(io.BytesIO(figure.png(dpi))).convert("L"))
         assert (grey[0] > 250).all()
         assert (grey[-1] > 250).all()
+
+
+@pytest.mark.parametrize("columns", [2, 6])
+def test_long_titles_do_not_run_into_one_another(columns):
+    titles = [f"relu{i} of the untrained network: 0.{i}" for i in range(1, columns + 1)]
+    figure = show.images([torch.rand(3, 8, 8)] * columns, titles, columns=columns, height=1.4)
+    canvas = figure.canvas
+    canvas.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in canvas.axes]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert all(0 <= box.y0 < box.y1 <= canvas.bbox.height for box in boxes)
+    assert [ax.title.get_text().replace("\n", " ") for ax in canvas.axes] == titles
+    assert figure.alt == ", ".join(titles)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 24), (8, 60), (40, 8)])
