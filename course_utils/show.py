@@ -205,12 +205,15 @@ def rows(
             "one row or more, none empty, and a title for each"
         )
     strips = [_row(row, height) for row in pictures]
-    least = [18 * (1 + title.count("\n")) for title in titles]
-    tall = [max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)]
     margin = 14 + 7 * max(len(line) for title in titles for line in title.split("\n"))
-    wide, total, top = max(s.shape[1] for s in strips) / _FINE, sum(tall) + 6 * (len(tall) - 1), 0.0
+    wide, high = (max(s.shape[1] for s in strips) / _FINE, sum(s.shape[0] for s in strips) / _FINE)
+    letters = 1.0
     if projection.wanted():  # letters grow there, if there is room
-        margin *= projection.growth((margin + wide) / 80, total / 80, STYLE["font.size"])
+        letters = projection.growth((margin + wide) / 80, high / 80, STYLE["font.size"])
+    margin *= letters
+    least = [18 * letters * (1 + title.count("\n")) for title in titles]
+    tall = [max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)]
+    total, top = sum(tall) + 6 * (len(tall) - 1), 0.0
     width = margin + wide
     with matplotlib.rc_context(STYLE):
         canvas = figure.Figure(figsize=(width / 80, total / 80))

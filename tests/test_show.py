@@ -240,6 +240,18 @@ def test_titles_of_rows_have_room_to_grow_on_a_slide(monkeypatch):
         assert projection._is_clear(canvas)
 
 
+def test_titles_of_rows_lower_than_a_letter_are_not_cut_off_on_a_slide(monkeypatch):
+    monkeypatch.setenv(projection.VARIABLE, "slides")
+    pictures = [[torch.rand(3, side, side)] * 9 for side in (3, 15, 140)]
+    canvas = show.rows(pictures, ["relu1: 3 px", "fire2: 15 px", "fire7: 140 px"], "three").canvas
+    factor = projection.growth(*canvas.get_size_inches(), show.STYLE["font.size"])
+    assert factor > 1.3, "they are large enough without"
+    with projection._larger(canvas, factor):
+        assert projection._is_clear(canvas)
+        tops = [text.get_window_extent().y1 for text in canvas.texts]
+    assert max(tops) <= canvas.bbox.y1
+
+
 def test_rows_of_one_height_and_rows_that_are_refused():
     figure = show.rows([[torch.rand(3, 3, 3)], [torch.rand(3, 50, 50)]], ["a", "b"], "", height=60)
     first, second = (axes.get_position().height for axes in figure.canvas.axes)

@@ -118,7 +118,10 @@ def _is_clear(canvas: "Figure") -> bool:
     canvas.draw_without_rendering()
     boxes = [text.get_window_extent() for text in _texts(canvas)]
     whole = canvas.bbox.padded(1)
-    inside = all(whole.x0 <= b.x0 and b.x1 <= whole.x1 and whole.y0 <= b.y0 for b in boxes)
+    inside = all(
+        whole.x0 <= b.x0 and b.x1 <= whole.x1 and whole.y0 <= b.y0 and b.y1 <= whole.y1
+        for b in boxes
+    )
     on_axes = (
         Bbox.intersection(text.get_window_extent(), axes.get_window_extent())
         for text in canvas.texts
