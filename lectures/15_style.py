@@ -666,8 +666,8 @@ assert all(colours > 1.15 * random for random, colours in rest)
 # %% [markdown]
 # ## Try it
 #
-# The pictures of castle and church are stored, so the sliders answer at once; others are painted
-# here, and the line below says how long that takes. Which setting would you hang on a wall?
+# The pictures of castle and church are stored, so the sliders answer at once; others are painted here, with
+# as many evaluations as two seconds allow. Which setting would you hang on a wall?
 
 # %%
 widgets.style_explorer(net)

@@ -403,6 +403,23 @@ def test_stored_pictures_are_looked_up_and_others_painted(squeezenet, monkeypatc
     assert len(painted) == 2
 
 
+def test_a_run_made_here_has_as_many_evaluations_as_one_waits_for(squeezenet, monkeypatch):
+    assert explorer_module.affordable(0.001) == explorer_module.STEPS
+    assert explorer_module.affordable(0.05) == 30
+    assert explorer_module.affordable(9.0) == explorer_module.LEAST
+    monkeypatch.setattr(style, "forecast", lambda *a, **k: 0.09)
+    asked = []
+    still = (torch.zeros(3, 8, 8), 1.2)
+    monkeypatch.setattr(explorer_module, "painted", lambda *a, steps: asked.append(steps) or still)
+    explorer = widgets.style_explorer(squeezenet, photos=[explorer_module.PHOTO])
+    explorer.controls["live"].value = True
+    assert asked == [16]
+    assert "painted here in 1.2 s" in explorer.text
+    assert "about 1.4 s on this machine, with 16 evaluations; the stored ones had 50." in (
+        explorer.text
+    )
+
+
 def test_a_page_says_nothing_of_seconds(monkeypatch):
     """Those of the machine that wrote it tell its reader nothing."""
     chosen = ("chelsea", "night_cafe", explorer_module.every()[0])

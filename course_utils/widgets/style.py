@@ -22,7 +22,11 @@ PHOTO, PAINTING = "neuschwanstein_castle", "church_at_auvers"
 PHOTOS = (PHOTO, "chelsea", "opera_house", "red_panda")
 PAINTINGS = (PAINTING, "cafe_terrace_at_night", "night_cafe", "great_wave_off_kanagawa")
 SIZE, STEPS = 176, 50
-"""Longer side in pixels and evaluations, of the stored pictures and of a run made here."""
+"""Longer side in pixels and evaluations, of the stored pictures; a run made here has at most so
+many evaluations."""
+
+SECONDS, LEAST = 1.5, 15
+"""Of a run made here: what its evaluations may take, and how many it has on any machine."""
 
 RATIOS = (0.2, 1.0, 5.0, 25.0, 250.0)
 BRUSHES = (88, 176, 352)
@@ -51,10 +55,12 @@ def style_explorer(
 
     Returns:
         The explorer. For the stored pair every picture is looked up; other pairs, and all with
-        "run it here", are painted here, for which the time is told. They are remembered.
+        "run it here", are painted here, with as many evaluations as `SECONDS` allow; the time is
+        told. They are remembered.
     """
-    expected = style.forecast(network, images.photo(PHOTO), STEPS, size=SIZE)
-    run = remember(partial(painted, network))
+    each = style.forecast(network, images.photo(PHOTO), 1, size=SIZE)
+    steps = affordable(each)
+    run = remember(partial(painted, network, steps=steps))
 
     def draw(
         photo: Photo,
@@ -70,7 +76,7 @@ def style_explorer(
         picture, seconds = (stored(chosen), 0.0) if known else run(photo, painting, *chosen)
         shown = {"photo": photo.pixels, "painting": images.painting(painting).pixels(480)}
         return shown | {"result": picture}, describe(
-            photo.name, painting, chosen, seconds, expected
+            photo.name, painting, chosen, seconds, each * steps, steps
         )
 
     explorer = explore(
@@ -106,6 +112,11 @@ def is_stored(photo: Photo, painting: str, live: bool) -> bool:
     return (photo.name, painting) == (PHOTO, PAINTING) and not live
 
 
+def affordable(each: float) -> int:
+    """The evaluations of a run made here, if one takes `each` seconds."""
+    return min(STEPS, max(LEAST, int(SECONDS / each)))
+
+
 def painted(
     network: Network,
     photo: Photo,
@@ -114,14 +125,15 @@ def painted(
     brush: int,
     layers: str,
     smooth: float,
+    steps: int = STEPS,
 ) -> tuple[Tensor, float]:
-    """A picture (3,H,W) made here, and how many seconds it took."""
+    """A picture (3,H,W) made here in so many evaluations, and how many seconds it took."""
     began = time.perf_counter()
     made = style.transfer(
         network,
         photo.pixels,
         images.painting(painting),
-        STEPS,
+        steps,
         size=SIZE,
         style_size=brush,
         styles=LAYERS[layers],
@@ -133,7 +145,14 @@ def painted(
     return made.pixels, time.perf_counter() - began
 
 
-def describe(photo: str, painting: str, chosen: Settings, seconds: float, expected: float) -> str:
+def describe(
+    photo: str,
+    painting: str,
+    chosen: Settings,
+    seconds: float,
+    expected: float,
+    steps: int = STEPS,
+) -> str:
     """The picture in words; how long it took, 0 if it is stored, and how long a new one takes.
 
     A page says nothing of seconds: its reader has another machine, and nothing is painted there.
@@ -145,7 +164,8 @@ def describe(photo: str, painting: str, chosen: Settings, seconds: float, expect
     if positions.wanted():
         return f"{text}."
     text += f"; painted here in {seconds:.1f} s. " if seconds else "; stored. "
-    return f"{text}A new picture takes about {expected:.1f} s on this machine."
+    told = f"{text}A new picture takes about {expected:.1f} s on this machine"
+    return f"{told}, with {steps} evaluations; the stored ones had {STEPS}."
 
 
 # ------------------------------------------------------------------ the stored pictures
