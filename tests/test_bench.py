@@ -582,11 +582,26 @@ def test_the_page_shows_curves_and_the_seconds_of_the_tests(tmp_path):
     said = (tmp_path / "benchmarks.md").read_text()
     for words in (
         *("| Rain, by drops | 1: 500 ms, 2: 2.00 s, 4: 8.00 s | 2.00 |", "Abacus 9000"),
-        *("| 00_start | 11 | 15 |", "| notebooks | 600 |", "| together, 10.0 minutes | 601 |"),
+        *("| 00_start | 11 | 15 |", "| notebooks | 600 |", "| the whole, minutes | 10.0 |"),
     ):
         assert words in said
     page.save(tmp_path, page.EMPTY, [])  # another row measured: the sections stay
     assert "| Rain, by drops" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_a_new_run_of_the_tests_stands_beside_the_two_before():
+    known = {}
+    for minute in range(1, 5):
+        run = {"about": f"run at {minute}", "steps": {"ruff": 60.0 * minute, "new": 1.0}}
+        run |= {"seconds": 61.0 * minute, "notebooks": {"notebooks/00.ipynb": 2.0}}
+        known |= page.take_in(known, run)
+    assert [run["about"] for run in known["earlier"]] == ["run at 3", "run at 2"]
+    assert all("notebooks" not in run for run in known["earlier"])
+    del known["earlier"][1]["steps"]["new"]
+    lines = page.step_lines([known["times"], *known["earlier"]])
+    assert lines[0] == ["ruff", "240", "180", "120"]
+    assert lines[1] == ["new", "1", "1", "–"]
+    assert lines[-1] == ["the whole, minutes", "4.1", "3.0", "2.0"]
 
 
 def test_the_picture_of_the_curves_is_the_same_each_time(tmp_path):

@@ -26,6 +26,14 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def vectors() -> str:
+    """The widest vectors PyTorch's kernels may use, "avx512" or "avx2"; "" where nobody says."""
+    if sys.platform != "linux":
+        return ""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return next((name for name in ("avx512", "avx2") if any(f.startswith(name) for f in flags)), "")
+
+
 def usable_cores() -> int:
     """Logical cores this process may run on."""
     allowed = getattr(os, "sched_getaffinity", None)

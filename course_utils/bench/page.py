@@ -193,9 +193,9 @@ TIMES = """\
 ## How long the tests take
 
 The seconds that `python course.py test --times FILE` wrote, taken in by
-`python course.py costs --times FILE`. Notebooks run two at a time on one thread each; those of
-`notebooks` on the CPU, those of `solutions` on the pretend accelerator, whose operations pass
-through Python. With 12 GB of free memory the browser's tests, which often wait, run
+`python course.py costs --times FILE`, the newest first. Notebooks run two at a time on one thread
+each; those of `notebooks` on the CPU, those of `solutions` on the pretend accelerator, whose
+operations pass through Python. With 12 GB of free memory the browser's tests, which often wait, run
 beside the notebooks: so the steps are more than the whole, and both take longer than alone.
 """
 
@@ -234,11 +234,32 @@ def notebook_lines(times: Mapping) -> list[list[str]]:
     ]
 
 
+def step_lines(runs: Sequence[Mapping]) -> list[list[str]]:
+    """A line for each step of the tests, in each of some runs, and how long the whole took."""
+    steps = dict.fromkeys(step for run in runs for step in run["steps"])
+    lines = [
+        [step, *(f"{run['steps'][step]:.0f}" if step in run["steps"] else "–" for run in runs)]
+        for step in steps
+    ]
+    wholes = [run.get("seconds") or sum(run["steps"].values()) for run in runs]
+    return [*lines, ["the whole, minutes", *(f"{whole / 60:.1f}" for whole in wholes)]]
+
+
+def take_in(known: Mapping, times: Mapping) -> dict:
+    """The parts of `costs.json` that change with a new run of the tests; three are kept."""
+    before = [known["times"]] if "times" in known else []
+    short = [
+        {key: run[key] for key in ("about", "seconds", "steps") if key in run} for run in before
+    ]
+    return {"times": times, "earlier": [*short, *known.get("earlier", ())][:2]}
+
+
 def costs(figures: Mapping) -> str:
     """The sections on what grows and on the tests, as far as they were measured.
 
     Args:
-        figures: of `costs.json`: `curves` and `about` of `costs.run`, `times` of `suite.taken`.
+        figures: of `costs.json`: `curves` and `about` of `costs.run`, `times` of `suite.taken`,
+            and `earlier`, the steps of runs before.
     """
     parts = []
     if figures.get("curves"):
@@ -247,13 +268,12 @@ def costs(figures: Mapping) -> str:
         parts += [machine("of the curves", figures["about"]) + "\n"]
         parts += [table(["what", "cost", "power"], lines) + "\n"]
     if times := figures.get("times"):
-        total = times.get("seconds") or sum(times["steps"].values())
-        steps = [[name, f"{taken:.0f}"] for name, taken in times["steps"].items()]
-        steps.append([f"together, {total / 60:.1f} minutes", f"{total:.0f}"])
+        runs = [times, *figures.get("earlier", ())]
         parts += [
             TIMES,
-            f"Measured on {times['about']}.\n",
-            table(["step", "seconds"], steps) + "\n",
+            "".join(f"{i}. {run['about']}\n" for i, run in enumerate(runs, 1)),
+            table(["step", *(f"run {i}, s" for i in range(1, len(runs) + 1))], step_lines(runs)),
+            "\nRun 1, notebook by notebook:\n",
         ]
         header = ["lecture", "on the CPU, s", "on the pretend accelerator, s"]
         parts += [table(header, notebook_lines(times)) + "\n"]

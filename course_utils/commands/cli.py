@@ -331,7 +331,7 @@ def costs(
     except (OSError, ValueError) as error:
         raise fail(error) from None
     if taken:
-        page.save_costs(folder, known.every(), times=taken)
+        page.save_costs(folder, known.every(), **page.take_in(page.load_costs(folder), taken))
         return
     chosen = [curve for curve in costs.curves() if only.lower() in curve.name.lower()]
     if not chosen:

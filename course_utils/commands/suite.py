@@ -313,7 +313,8 @@ def taken(results: list[Result], notebooks: Path, seconds: float) -> str:
     each = json.loads(notebooks.read_text(encoding="utf-8")) if notebooks.exists() else {}
     steps = {r.step: round(r.seconds, 1) for r in results if r.outcome != "skipped"}
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    about = f"{day}, {machine.cpu_model()}, {machine.usable_cores()} logical cores"
+    cpu = f"{machine.cpu_model()} {machine.vectors()}".strip()
+    about = f"{day}, {cpu}, {machine.usable_cores()} logical cores"
     told = {"about": about, "seconds": round(seconds, 1), "steps": steps, "notebooks": each}
     return json.dumps(told, indent=1)
 
