@@ -216,8 +216,8 @@ show.images(ways, titles, height=2.9, alt=alt)
 
 # %% slide="subslide"
 grey = (stretched[:, 0, 0] - 0.5).abs().max().item()
-print(f"zero, stretched, is off grey by up to {grey:.2f}; shown our way it is", end=" ")
-print(guided.as_picture(one)[:, 0, 0].tolist())
+ours = ", ".join(f"{value:.3f}" for value in guided.as_picture(one)[:, 0, 0].tolist())
+print(f"zero, stretched, is off grey by up to {grey:.2f}; the same pixel shown our way: {ours}")
 assert (guided.as_picture(torch.zeros(3, 2, 2)) == 0.5).all()
 
 # %% [markdown]

@@ -147,7 +147,7 @@ bias = squeeze_last.bias[squeeze_classes]
 scores = (squeeze_maps + bias[:, None, None]).relu().mean((1, 2))
 expected = squeeze_last.scores.gather(1, squeeze_classes[:, None])[:, 0]
 print("scores", ", ".join(f"{score:.4f}" for score in expected.tolist()))
-print("largest difference", (scores - expected).abs().max().item())
+print(f"largest difference {(scores - expected).abs().max().item():.1e}")
 assert (scores - expected).abs().max() < 1e-4
 
 # %%
@@ -459,7 +459,7 @@ assert dark.max() == 0 > against.max()
 # here". Code that divides each map by its maximum makes 0/0 of it:
 
 # %%
-print("scaled to 0-1:", (dark / dark.max())[0, :3].tolist())
+print("scaled to 0-1:", ", ".join(map(str, (dark / dark.max())[0, :3].tolist())))
 assert torch.isfinite(dark).all()
 both = [show.colours(dark), show.colours(against, signed=True)]
 show.images(

@@ -164,8 +164,11 @@ alt = "six photos, their differences times twenty, and six photos that look the 
 show.images([*photos, *changes, *ostriches.pixels], titles + lengths + after, height=1.2, alt=alt)
 
 # %% slide="subslide"
-print("reached:", ostriches.reached, "after", ostriches.steps.tolist(), "steps")
-print("still ostriches after saving as 8-bit files:", facts.survives.tolist())
+taken = ", ".join(map(str, ostriches.steps.tolist()))
+print("ended by:", ", ".join(sorted(set(ostriches.reached))), "after", taken, "steps")
+print(
+    f"still ostriches after saving as 8-bit files: {facts.survives.sum()} of {len(facts.survives)}"
+)
 assert facts.fooled.all()
 assert facts.survives.all()
 
@@ -603,7 +606,8 @@ show.images(
 )
 
 # %% slide="subslide"
-print(facts.fooled.sum().item(), "of 4 fooled, queries:", sorted(q for _, q in asked))
+queries = ", ".join(str(number) for number in sorted(q for _, q in asked))
+print(f"{facts.fooled.sum()} of 4 fooled, queries: {queries}")
 assert facts.fooled.sum() >= 2
 
 # %% [markdown]

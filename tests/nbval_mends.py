@@ -9,7 +9,7 @@ With `tests` on PYTHONPATH: `python -m pytest -p nbval_mends --nbval-lax ...`.
 - Kernels get an empty IPython folder: nobody's history is written, no start-up file is run.
 - At the end stands how long each notebook took.
 - A lecture whose text claims a number that its section does not print fails at its last cell; see
-  `prose_numbers`.
+  `prose_numbers`. So does a cell that prints a list, a dictionary or sixteen digits.
 - With `--warm-kernels` kernels begin with the course's modules imported; see `warm_kernels`.
 - With `--solutions-device pretend` the kernels of notebooks in a folder `solutions` get that
   COURSE_DEVICE: with those of `notebooks` on the CPU, the same cells run on both kinds of device.
@@ -88,7 +88,16 @@ def runtest(self):
         self.raise_cell_error(f"The cell failed without an error output: {name}: {value}")
     if self.options["check_exception"] and not failed:
         self.raise_cell_error("The cell is tagged raises-exception, but nothing was raised")
+    complain_of_raw_output(self)
     compare_numbers(self)
+
+
+def complain_of_raw_output(self):
+    """What a lecture prints is said, not dumped: no list, no dictionary, no sixteen digits."""
+    printed = "".join(o.get("text", "") for o in self.test_outputs if o["output_type"] == "stream")
+    raw = prose_numbers.raw(printed) if self.path.name[:2] in prose_numbers.CHECKED else []
+    if raw:
+        self.raise_cell_error(f"Printed as Python writes it: {raw}")
 
 
 def text_of(outputs):

@@ -39,6 +39,18 @@ _NOT_PROSE = (
 )
 
 
+RAW = (
+    r"\[[^\[\]\n]+, [^\[\]\n]+\]",  # a list of Python's, not of a sentence
+    r"\{[^{}\n]+: [^{}\n]+\}",
+    r"\b\d+\.\d{7,}",  # more digits than anybody reads
+)
+
+
+def raw(text: str) -> list[str]:
+    """Containers and numbers in an output as Python writes them, not as one reads them."""
+    return [found for pattern in RAW for found in re.findall(pattern, text)]
+
+
 def claims(markdown: str) -> list[str]:
     """The decimals and percentages of a Markdown cell, as they are written."""
     for gone in _NOT_PROSE:

@@ -39,6 +39,7 @@ NOTEBOOKS = {  # a cell is its text, or its text and a tag
     "startup_file": ["assert 'mine' not in globals()"],
     "dies": ["x = 1", DIES, "x"],
     "dies_tagged": [(DIES, "raises-exception")],
+    "07_prints": ["print('2, 3')", "print([2, 3])", "print({'a': 1e-7 / 3})", "[2, 3]"],
     "raises_nothing": [("x = 1", "raises-exception"), "x"],
     "begins_warm": [
         "import sys; assert 'course_utils.common.writing' in sys.modules",
@@ -106,6 +107,11 @@ def test_ordinary_cells_pass(mended):
 def test_an_exception_fails_and_later_cells_run(mended):
     assert mended[0]["exception"] == ["FAILED", "PASSED", "FAILED"]
     assert "ZeroDivisionError" in mended[1]["exception"]
+
+
+def test_what_python_writes_fails_in_a_lecture(mended):
+    assert mended[0]["07_prints"] == ["PASSED", "FAILED", "FAILED", "PASSED"]
+    assert "Printed as Python writes it: ['[2, 3]']" in mended[1]["07_prints"]
 
 
 def test_unknown_magic_fails(mended):

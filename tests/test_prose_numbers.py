@@ -19,6 +19,19 @@ def test_claims_are_decimals_and_percentages_of_the_prose(markdown, expected):
 
 
 @pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("queries: [2, 5, 94]", ["[2, 5, 94]"]),
+        ("reached: ['a', 'b'] {'c': 1}", ["['a', 'b']", "{'c': 1}"]),
+        ("difference 3.814697265625e-06", ["3.814697265625"]),
+        ("(4, 3, 224, 224) -> tokens, [CLS] and 0.1 to 3.8e-06; [1]", []),
+    ],
+)
+def test_what_python_writes_is_told_from_what_is_said(output, expected):
+    assert prose_numbers.raw(output) == expected
+
+
+@pytest.mark.parametrize(
     ("claim", "output", "backed"),
     [
         (".41", "0.408", True),

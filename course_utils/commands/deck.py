@@ -80,12 +80,13 @@ def role(cell: NotebookNode) -> str:
     graded = cell.metadata.get("nbgrader", {})
     if graded.get("solution") or graded.get("grade"):
         return "exercise" if graded.get("solution") else "check"
-    if "before" in cell.metadata.get("course", {}):  # a helper of the figure that follows
-        return "quiet"
     try:
         body = ast.parse(re.sub(r"(?m)^\s*[%!].*", "", cell.source)).body
     except SyntaxError:
         return "quiet"
+    printing = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "print" for n in _walk(body))
+    if "before" in cell.metadata.get("course", {}):  # a helper of the figure that follows
+        return "print" if printing else "quiet"
     last = ast.unparse(body[-1]) if body and isinstance(body[-1], ast.Expr) else ""
     if last.startswith("widgets."):
         return "widget"
@@ -93,8 +94,7 @@ def role(cell: NotebookNode) -> str:
         return "picture"
     if cell.metadata.get("slideshow", {}).get("slide_type") == "slide":
         return "code"
-    printing = (isinstance(n, ast.Call) and ast.unparse(n.func) == "print" for n in _walk(body))
-    return "print" if last or any(printing) else "quiet"
+    return "print" if last or printing else "quiet"
 
 
 def _walk(body: list[ast.stmt]) -> Iterator[ast.AST]:

@@ -111,6 +111,17 @@ def test_what_would_join_on_to_the_end_of_a_cut_comment_stands_alone():
     assert kinds(whole) == ["picture"]
 
 
+def test_what_a_cell_before_a_figure_prints_is_seen():
+    """The builder cuts a figure off its cell; what announces the print would announce nothing."""
+    printing, drawing = code("print(1 / 3)"), code("x = 1")
+    for cell in (printing, drawing):
+        cell.metadata["course"] = {"before": "a figure"}
+    assert (deck.role(printing), deck.role(drawing)) == ("print", "quiet")
+    figure = code("show.images([1], alt='x')")
+    found = cut(text("## Cats\n\nA third of it:"), printing, figure)
+    assert [role for role, _ in found[0][2]] == ["lead", "print", "picture"]
+
+
 def test_a_helper_is_hidden_and_code_that_is_marked_stands_large():
     helper, method = code("def tiles(x):\n    return x"), code("def ascend(x):\n    return x + 1")
     method.metadata["slideshow"] = {"slide_type": "slide"}
