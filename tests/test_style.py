@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rebuilding import rebuild
 
 from course_utils import images, models, style, texture, widgets
 from course_utils.common import paths, positions
@@ -374,6 +375,23 @@ def test_where_l_bfgs_overshoots_a_line_search_begins_again(squeezenet, castle, 
 def test_the_time_is_told_in_advance(squeezenet, castle):
     short, long = (style.forecast(squeezenet, castle, steps, size=64) for steps in (1, 1000))
     assert 0 < short < long
+
+
+# ------------------------------------------------------------------ eleven pairs
+
+
+def test_the_figures_of_pairs_are_measured_again_by_their_command(squeezenet):
+    made = rebuild("style_pairs")
+    kept = style.pairs()
+    assert [(p["photo"], p["painting"]) for p in kept] == made.PAIRS
+    assert len(set(made.PAIRS)) == 11
+    again = made.measured(squeezenet, made.PAIRS[4], evaluations=2)
+    for name in ("race", "colours", "grown"):
+        assert again[name].keys() == kept[4][name].keys()
+    assert again["colours"]["photo"] == pytest.approx(kept[4]["colours"]["photo"], abs=1e-3)
+    for study in ("race", "grown"):  # two evaluations are far from sixty
+        for key, reached in kept[4][study].items():
+            assert 0 < reached < again[study][key], key
 
 
 # ------------------------------------------------------------------ the explorer

@@ -6,7 +6,7 @@ losses.py         content, style, their sum, and the layers they look at
 pictures.py       sizes and colours of photos and paintings
 asked.py          what is asked: a photo, paintings, layers, weights
 transferring.py   from a start to the picture, and how long it will take
-stored.py         pictures that take too long for a lesson
+stored.py         what takes too long for a lesson: pictures, figures of eleven pairs
 
 Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 """
@@ -35,7 +35,7 @@ from course_utils.style.pictures import (
     luminance,
     match_colours,
 )
-from course_utils.style.stored import Stored, stored
+from course_utils.style.stored import Stored, pairs, stored
 from course_utils.style.transferring import Transfer, begin, forecast, transfer
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "keep_colours",
     "luminance",
     "match_colours",
+    "pairs",
     "relative_weights",
     "stored",
     "style_loss",

@@ -1,4 +1,4 @@
-"""Pictures of lecture 15 that take too long for a lesson; `data/style_pictures` holds them."""
+"""What takes too long for lecture 15: pictures, in `data/style_pictures`, and figures of pairs."""
 
 import json
 from dataclasses import dataclass
@@ -35,3 +35,17 @@ def stored(name: str) -> Stored:
         raise ValueError(unknown("name", name, list(facts), "stored pictures"))
     file = paths.data("style_pictures", f"{name}.webp")
     return Stored(images.read(file), facts[name])
+
+
+def pairs() -> list[dict]:
+    """What was measured of eleven pairs of photo and painting, the lecture's own first.
+
+    Made by `data/rebuild_style_pairs.py`.
+
+    Returns:
+        For each its "photo" and "painting"; "race", the share of the photo's loss left by each
+        rule and what it varies; "colours", how far mean and spread of the colours are from the
+        painting's, and "content", the share of it lost, in per cent; "grown", two losses at 192
+        pixels.
+    """
+    return json.loads(paths.data("style_pairs.json").read_text(encoding="utf-8"))["pairs"]
