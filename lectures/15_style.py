@@ -483,9 +483,10 @@ alt = "L-BFGS on frequencies is lowest from six evaluations on, and by far; the 
 show.lines(curves, "evaluations", "total loss", alt, yscale="log")
 
 # %% [markdown]
-# The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level.
-# With the ten other pairs it came out ahead as well, if sometimes by a hair. Adam is no better on frequencies than on pixels, nor is it at half, twice or four times this rate. L-BFGS
-# has no rate to choose. Adam has, but it survives what L-BFGS does not: a loss that changes from step to
+# The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level. With
+# the ten other pairs it came out ahead as well, if sometimes by a hair. Adam is no better on frequencies than on
+# pixels, nor is it at half, twice or four times this rate. L-BFGS has no rate to choose. Adam has, but it survives
+# what L-BFGS does not: a loss that changes from step to
 # step, as in training (lecture 16).
 
 # %% slide="subslide"
