@@ -137,14 +137,24 @@ def walk(page: object) -> dict[tuple[int, int], list[Measured]]:
         for one in page.evaluate(ids):
             page.evaluate("(id) => { location.hash = '#/' + id; }", one)
             page.wait_for_selector(f"#{one}.present")
-            page.wait_for_timeout(60)
-            # Twice: a layout that is not stable would show.
-            page.evaluate("() => courseSlides.refit()")
-            page.evaluate("() => courseSlides.refit()")
-            row = page.evaluate("() => courseSlides.measure()")
+            row = _settled(page)
             rows.append(Measured(**row | {"letters": row["letters"] / height}))
         found[width, height] = rows
     return found
+
+
+def _settled(page: object) -> dict:
+    """What a slide measures once it stays as it is; on a busy machine its parts come one by one."""
+    row = None
+    for _ in range(20):
+        page.wait_for_timeout(60)
+        # Twice: a layout that is not stable would show.
+        page.evaluate("() => courseSlides.refit()")
+        page.evaluate("() => courseSlides.refit()")
+        before, row = row, page.evaluate("() => courseSlides.measure()")
+        if row == before:
+            break
+    return row
 
 
 @contextmanager
