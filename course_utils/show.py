@@ -205,14 +205,8 @@ def rows(
             "one row or more, none empty, and a title for each"
         )
     strips = [_row(row, height) for row in pictures]
-    margin = 14 + 7 * max(len(line) for title in titles for line in title.split("\n"))
-    wide, high = (max(s.shape[1] for s in strips) / _FINE, sum(s.shape[0] for s in strips) / _FINE)
-    letters = 1.0
-    if projection.wanted():  # letters grow there, if there is room
-        letters = projection.growth((margin + wide) / 80, high / 80, STYLE["font.size"])
-    margin *= letters
-    least = [18 * letters * (1 + title.count("\n")) for title in titles]
-    tall = [max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)]
+    wide = max(s.shape[1] for s in strips) / _FINE
+    margin, tall = _beside(strips, titles, wide)
     total, top = sum(tall) + 6 * (len(tall) - 1), 0.0
     width = margin + wide
     with matplotlib.rc_context(STYLE):
@@ -227,6 +221,20 @@ def rows(
             canvas.text(3 / width, low / total + down / total / 2, title, va="center")
             top += high + 6
     return Figure(canvas, alt)
+
+
+def _beside(
+    strips: Sequence[np.ndarray], titles: Sequence[str], wide: float
+) -> tuple[float, list[float]]:
+    """Room for titles on the left of rows, and how tall each row is; CSS pixels."""
+    margin = 14 + 7 * max(len(line) for title in titles for line in title.split("\n"))
+    high, letters = sum(s.shape[0] for s in strips) / _FINE, 1.0
+    if projection.wanted():  # letters grow there, if there is room
+        letters = projection.growth((margin + wide) / 80, high / 80, STYLE["font.size"])
+    least = [18 * letters * (1 + title.count("\n")) for title in titles]
+    return margin * letters, [
+        max(s.shape[0] / _FINE, n) for s, n in zip(strips, least, strict=True)
+    ]
 
 
 _FINE = 1.5
@@ -591,6 +599,16 @@ def _interval_rows(axes: object, rows: Mapping[str, Interval]) -> None:
         axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
 
 
+def _fit_titles(canvas: figure.Figure, axes: Sequence, columns: int) -> None:
+    """Breaks long titles, and gives all of them room."""
+    if not any(ax.get_title() for ax in axes):
+        return
+    lines = max(_wrapped(ax.title, 0.97 * canvas.bbox.width / columns) for ax in axes)
+    canvas.set_figheight(canvas.get_figheight() + len(axes) // columns * 0.17 * lines)
+    # The layout's first run leaves them too little room; drawing is another.
+    canvas.get_layout_engine().execute(canvas)
+
+
 def _wrapped(title: Text, room: float) -> int:
     """Breaks lines that would run into the next panel's; returns how many lines were added."""
     before = title.get_text()
@@ -637,9 +655,6 @@ def _panels(
                     canvas.colorbar(drawn, ax=ax, shrink=0.8)
                 ax.set_title(name or "")
         canvas.suptitle(title or None)
-        if any(titles):  # the layout's first run leaves them too little room; drawing is another
-            lines = max(_wrapped(ax.title, 0.97 * canvas.bbox.width / columns) for ax in axes)
-            canvas.set_figheight(size[1] + rows * 0.17 * lines)
-            canvas.get_layout_engine().execute(canvas)
+        _fit_titles(canvas, axes, columns)
     described = alt or ", ".join(str(t).replace("\n", " ") for t in titles) or "pictures"
     return Figure(canvas, f"{title}: {described}" if title else described)

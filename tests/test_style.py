@@ -422,10 +422,9 @@ def test_stored_pictures_are_looked_up_and_others_painted(squeezenet, monkeypatc
 
 
 def test_a_run_made_here_has_as_many_evaluations_as_one_waits_for(squeezenet, monkeypatch):
-    assert explorer_module.affordable(0.001) == explorer_module.STEPS
-    assert explorer_module.affordable(0.05) == 30
-    assert explorer_module.affordable(9.0) == explorer_module.LEAST
-    monkeypatch.setattr(style, "forecast", lambda *a, **k: 0.09)
+    for each, steps in ((0.001, explorer_module.STEPS), (9.0, explorer_module.LEAST), (0.09, 16)):
+        monkeypatch.setattr(style, "forecast", lambda *a, each=each, **k: each)
+        assert explorer_module.affordable(squeezenet) == (steps, pytest.approx(steps * each))
     asked = []
     still = (torch.zeros(3, 8, 8), 1.2)
     monkeypatch.setattr(explorer_module, "painted", lambda *a, steps: asked.append(steps) or still)

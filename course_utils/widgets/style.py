@@ -58,8 +58,7 @@ def style_explorer(
         "run it here", are painted here, with as many evaluations as `SECONDS` allow; the time is
         told. They are remembered.
     """
-    each = style.forecast(network, images.photo(PHOTO), 1, size=SIZE)
-    steps = affordable(each)
+    steps, expected = affordable(network)
     run = remember(partial(painted, network, steps=steps))
 
     def draw(
@@ -75,9 +74,8 @@ def style_explorer(
         known = is_stored(photo, painting, live)
         picture, seconds = (stored(chosen), 0.0) if known else run(photo, painting, *chosen)
         shown = {"photo": photo.pixels, "painting": images.painting(painting).pixels(480)}
-        return shown | {"result": picture}, describe(
-            photo.name, painting, chosen, seconds, each * steps, steps
-        )
+        told = describe(photo.name, painting, chosen, seconds, expected, steps)
+        return shown | {"result": picture}, told
 
     explorer = explore(
         draw,
@@ -112,9 +110,11 @@ def is_stored(photo: Photo, painting: str, live: bool) -> bool:
     return (photo.name, painting) == (PHOTO, PAINTING) and not live
 
 
-def affordable(each: float) -> int:
-    """The evaluations of a run made here, if one takes `each` seconds."""
-    return min(STEPS, max(LEAST, int(SECONDS / each)))
+def affordable(network: Network) -> tuple[int, float]:
+    """The evaluations of a run made here, and how many seconds it takes."""
+    each = style.forecast(network, images.photo(PHOTO), 1, size=SIZE)
+    steps = min(STEPS, max(LEAST, int(SECONDS / each)))
+    return steps, steps * each
 
 
 def painted(
