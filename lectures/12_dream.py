@@ -366,7 +366,7 @@ show.images([head(fixed), head(moved)], ["no jitter", "jitter of 16 pixels"], he
 
 # %%
 sizes = dream.octave_sizes(x.shape[2:], octaves=5, ratio=1.3)
-print(sizes)
+print(" -> ".join(f"{height} x {width}" for height, width in sizes))
 
 # %% [markdown]
 # We enlarge only what has *changed*, and add it to the photo, which is resized from the original every

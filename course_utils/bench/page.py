@@ -195,8 +195,7 @@ TIMES = """\
 The seconds that `python course.py test --times FILE` wrote, taken in by
 `python course.py costs --times FILE`, the newest first. Notebooks run two at a time on one thread
 each; those of `notebooks` on the CPU, those of `solutions` on the pretend accelerator, whose
-operations pass through Python. With 12 GB of free memory the browser's tests, which often wait, run
-beside the notebooks: so the steps are more than the whole, and both take longer than alone.
+operations pass through Python.
 """
 
 
@@ -248,9 +247,8 @@ def step_lines(runs: Sequence[Mapping]) -> list[list[str]]:
 def take_in(known: Mapping, times: Mapping) -> dict:
     """The parts of `costs.json` that change with a new run of the tests; three are kept."""
     before = [known["times"]] if "times" in known else []
-    short = [
-        {key: run[key] for key in ("about", "seconds", "steps") if key in run} for run in before
-    ]
+    kept = ["about", "seconds", "steps", *([] if times.get("notebooks") else ["notebooks"])]
+    short = [{key: run[key] for key in kept if key in run} for run in before]
     return {"times": times, "earlier": [*short, *known.get("earlier", ())][:2]}
 
 
@@ -273,10 +271,13 @@ def costs(figures: Mapping) -> str:
             TIMES,
             "".join(f"{i}. {run['about']}\n" for i, run in enumerate(runs, 1)),
             table(["step", *(f"run {i}, s" for i in range(1, len(runs) + 1))], step_lines(runs)),
-            "\nRun 1, notebook by notebook:\n",
         ]
+        number, detailed = next(
+            ((i, run) for i, run in enumerate(runs, 1) if run.get("notebooks")), (1, times)
+        )
         header = ["lecture", "on the CPU, s", "on the pretend accelerator, s"]
-        parts += [table(header, notebook_lines(times)) + "\n"]
+        parts += [f"\nRun {number}, notebook by notebook:\n"]
+        parts += [table(header, notebook_lines(detailed)) + "\n"]
     return "\n".join(parts)
 
 

@@ -23,6 +23,9 @@ import nbformat
 
 from course_utils.commands import slides, suite
 
+BEYOND = 2
+"""Pixels that may lie outside a slide: rounding."""
+
 SCREENS = ((1280, 720), (1920, 1080))
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
 
@@ -69,7 +72,7 @@ def complaints(rows: list[Measured]) -> list[str]:
     found = []
     for number, row in enumerate(rows, 1):
         where = f"slide {number} ({row.title})"
-        if row.overflow > 2:
+        if row.overflow > BEYOND:
             found.append(f"{where}: {row.overflow} px stand outside")
         if row.kind != "widget" and row.letters < 0.018:
             found.append(f"{where}: letters of {row.letters:.1%} of the height")
@@ -144,16 +147,17 @@ def walk(page: object) -> dict[tuple[int, int], list[Measured]]:
 
 
 def _settled(page: object) -> dict:
-    """What a slide measures once it stays as it is; on a busy machine its parts come one by one."""
-    row = None
-    for _ in range(20):
+    """What a slide measures; where something stands outside, once its last parts may have come."""
+    row = {}
+    for _ in range(10):
         page.wait_for_timeout(60)
         # Twice: a layout that is not stable would show.
         page.evaluate("() => courseSlides.refit()")
         page.evaluate("() => courseSlides.refit()")
-        before, row = row, page.evaluate("() => courseSlides.measure()")
-        if row == before:
+        row = page.evaluate("() => courseSlides.measure()")
+        if row["overflow"] <= BEYOND:
             break
+        page.wait_for_timeout(150)
     return row
 
 

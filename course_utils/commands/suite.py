@@ -1,6 +1,5 @@
-"""The course checking itself: the steps of `course test`, most of them one after the other."""
+"""The course checking itself: the steps of `course test`, run one after the other."""
 
-import contextlib
 import json
 import math
 import os
@@ -9,15 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
-
-import psutil
 
 from course_utils.bench import machine, page
 from course_utils.commands import lab, offline
@@ -27,8 +22,6 @@ CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out 
 # Processes of one thread each; two do 1.4 times the work of one with two threads.
 WORKERS = 2
 WAITING = 3  # where tests also wait for other processes, or a browser
-# What the notebooks and the browser's servers, kernels and pages take together, with room.
-BOTH_AT_ONCE = 12 * 2**30
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 _MALLOC = {"mmap_threshold": 2**30, "trim_threshold": 2**31, "hugetlb": 1}
@@ -41,15 +34,11 @@ _WHOLE = ["--dist", "loadfile"]  # a file's tests in one process: a kernel, a se
 
 @dataclass(frozen=True)
 class Step:
-    """One check: commands that must all succeed, or the reason it is left out.
-
-    A step that waits for a part of its time may run `beside` the one before it.
-    """
+    """One check: commands that must all succeed, or the reason it is left out."""
 
     name: str
     commands: list[list[str]] = field(default_factory=list)
     skipped: str = ""
-    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +135,7 @@ def _browser(quick: bool, full: bool, only: list[str]) -> Step:
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
     command = _pytest(WAITING, *_WHOLE, "tests/browser", *_marks(quick, full), *only)
-    return Step("browser", [command], beside=psutil.virtual_memory().available > BOTH_AT_ONCE)
+    return Step("browser", [command])
 
 
 def _processors(full: bool, expression: str) -> Step:
@@ -194,28 +183,18 @@ def environment(folder: Path, device: str | None = None) -> dict[str, str]:
     return os.environ | lab.environment() | own
 
 
-def run_step(
-    step: Step,
-    variables: dict[str, str],
-    filtered: bool = False,
-    printed: IO[bytes] | None = None,
-) -> Result:
+def run_step(step: Step, variables: dict[str, str], filtered: bool = False) -> Result:
     """Run one step in the course's folder, its output shown as it comes.
 
     Args:
         step: what to run; all its commands, even after one fails.
         variables: the whole environment.
         filtered: tests were picked by -k, so finding none is no failure.
-        printed: a file that takes the output instead.
     """
     if step.skipped:
         return Result(step.name, "skipped", note=step.skipped)
     began = time.monotonic()
-    to = {"stdout": printed, "stderr": subprocess.STDOUT} if printed else {}
-    codes = [
-        subprocess.run(command, cwd=paths.root(), env=variables, **to).returncode
-        for command in step.commands
-    ]
+    codes = [subprocess.run(c, cwd=paths.root(), env=variables).returncode for c in step.commands]
     seconds = time.monotonic() - began
     if filtered and codes == [_NOTHING_SELECTED]:
         return Result(step.name, "skipped", seconds, "-k selects nothing here")
@@ -248,9 +227,10 @@ def run(
         notebooks = Path(folder) / "notebooks.json"
         variables = environment(Path(folder), device) | {"COURSE_TIMES": str(notebooks)}
         try:
-            for group in together(chosen):
-                for result in run_group(group, variables, filtered):
-                    results.append(result)
+            for step in chosen:
+                print(f"\n== {step.name} " + "=" * (70 - len(step.name)), flush=True)
+                results.append(run_step(step, variables, filtered))
+                print(line(results[-1]), flush=True)
         except KeyboardInterrupt:
             interrupted = True
         if times:
@@ -258,54 +238,6 @@ def run(
             times.write_text(told + "\n", encoding="utf-8")
     print("\n" + summary(results), flush=True)
     return 130 if interrupted else int(any(r.outcome == "failed" for r in results))
-
-
-def together(chosen: Iterable[Step]) -> list[list[Step]]:
-    """The steps in groups: each with those that run beside it."""
-    groups: list[list[Step]] = []
-    for step in chosen:
-        if step.beside and groups:
-            groups[-1].append(step)
-        else:
-            groups.append([step])
-    return groups
-
-
-def run_group(
-    group: list[Step], variables: dict[str, str], filtered: bool = False
-) -> Iterator[Result]:
-    """Run steps at once, and tell of one after the other: the first as it goes on, the others then.
-
-    Args:
-        group: of `together`.
-        variables: as for `run_step`.
-        filtered: as for `run_step`.
-    """
-    first, *others = group
-    with ThreadPoolExecutor(max(len(others), 1)) as pool, contextlib.ExitStack() as files:
-        printed = [files.enter_context(tempfile.TemporaryFile()) for _ in others]
-        runs = [
-            pool.submit(run_step, step, variables, filtered, file)
-            for step, file in zip(others, printed, strict=True)
-        ]
-        _print_title(first, "".join(f", beside it {step.name}" for step in others))
-        yield _told(run_step(first, variables, filtered))
-        for step, running, file in zip(others, runs, printed, strict=True):
-            _print_title(step)
-            result = running.result()
-            file.seek(0)
-            print(file.read().decode("utf-8", "replace"), end="", flush=True)
-            yield _told(result)
-
-
-def _print_title(step: Step, more: str = "") -> None:
-    title = step.name + more
-    print(f"\n== {title} " + "=" * (70 - len(title)), flush=True)
-
-
-def _told(result: Result) -> Result:
-    print(line(result), flush=True)
-    return result
 
 
 def taken(results: list[Result], notebooks: Path, seconds: float) -> str:
