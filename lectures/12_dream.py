@@ -791,7 +791,7 @@ print(f"{len(film)} frames, {path.stat().st_size / 1024:.0f} kB")
 # %%
 show.animation(film, "a tower turns into a bird with a long neck", fps=8)
 
-# %% [markdown]
+# %% [markdown] slide="slide"
 # And a journey: dream a little, enlarge the middle a little, dream again. What the zoom blurs, the
 # dream makes sharp; so it never ends.
 
