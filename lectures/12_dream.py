@@ -783,7 +783,7 @@ show.images([great.pixels], ["The Great Wave, dreamt by fire8"], height=5, alt=a
 # The loop keeps frames. What a small octave has changed is laid over the full photo, so that the film
 # starts at the photo and only the dream moves.
 
-# %%
+# %% slide="skip"
 film = bird.frames  # of the very first dream
 path = save_animation(film, f"{tempfile.mkdtemp()}/dream.webp", fps=8)
 print(f"{len(film)} frames, {path.stat().st_size / 1024:.0f} kB")
