@@ -593,15 +593,24 @@ def test_a_new_run_of_the_tests_stands_beside_the_two_before():
     known = {}
     for minute in range(1, 5):
         run = {"about": f"run at {minute}", "steps": {"ruff": 60.0 * minute, "new": 1.0}}
-        run |= {"seconds": 61.0 * minute, "notebooks": {"notebooks/00.ipynb": 2.0}}
+        run |= {"notebooks": {"notebooks/00.ipynb": 2.0 * minute}}
         known |= page.take_in(known, run)
     assert [run["about"] for run in known["earlier"]] == ["run at 3", "run at 2"]
     assert all("notebooks" not in run for run in known["earlier"])
+    assert page.notebook_seconds(known) == (1, {"notebooks/00.ipynb": 8.0})
     del known["earlier"][1]["steps"]["new"]
     lines = page.step_lines([known["times"], *known["earlier"]])
     assert lines[0] == ["ruff", "240", "180", "120"]
     assert lines[1] == ["new", "1", "1", "–"]
-    assert lines[-1] == ["the whole, minutes", "4.1", "3.0", "2.0"]
+    assert lines[-1] == ["the whole, minutes", "4.0", "3.0", "2.0"]
+
+
+def test_a_run_that_tells_of_no_notebook_leaves_what_is_known_of_them():
+    """The order of the notebooks in the next run comes from here: the longest first."""
+    known = page.take_in({}, {"about": "a", "steps": {}, "notebooks": {"notebooks/00.ipynb": 2.0}})
+    known |= page.take_in(known, {"about": "b", "steps": {}, "notebooks": {}})
+    assert page.notebook_seconds(known) == (2, {"notebooks/00.ipynb": 2.0})
+    assert page.notebook_seconds({}) == (1, {})
 
 
 def test_the_picture_of_the_curves_is_the_same_each_time(tmp_path):

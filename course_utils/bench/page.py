@@ -220,10 +220,21 @@ def curve_line(curve: Mapping) -> list[str]:
     return [f"{curve['name']}, by {curve['axis']}", points(curve), f"{power:.2f}"]
 
 
-def notebook_lines(times: Mapping) -> list[list[str]]:
+def notebook_seconds(figures: Mapping) -> tuple[int, Mapping[str, float]]:
+    """Which run of the tests was the newest that told of each notebook, from 1, and what it told.
+
+    Args:
+        figures: of `costs.json`.
+    """
+    runs = [figures.get("times", {}), *figures.get("earlier", ())]
+    told = ((i, run["notebooks"]) for i, run in enumerate(runs, 1) if run.get("notebooks"))
+    return next(told, (1, {}))
+
+
+def notebook_lines(notebooks: Mapping[str, float]) -> list[list[str]]:
     """A line for each lecture: on the CPU, on the pretend accelerator."""
     found: dict[str, dict[str, float]] = {}
-    for name, taken in times["notebooks"].items():
+    for name, taken in notebooks.items():
         folder, _, file = name.rpartition("/")
         found.setdefault(file.removesuffix(".ipynb"), {})[folder] = taken
     kinds = ("notebooks", "solutions")
@@ -240,14 +251,14 @@ def step_lines(runs: Sequence[Mapping]) -> list[list[str]]:
         [step, *(f"{run['steps'][step]:.0f}" if step in run["steps"] else "–" for run in runs)]
         for step in steps
     ]
-    wholes = [run.get("seconds") or sum(run["steps"].values()) for run in runs]
+    wholes = [sum(run["steps"].values()) for run in runs]
     return [*lines, ["the whole, minutes", *(f"{whole / 60:.1f}" for whole in wholes)]]
 
 
 def take_in(known: Mapping, times: Mapping) -> dict:
     """The parts of `costs.json` that change with a new run of the tests; three are kept."""
     before = [known["times"]] if "times" in known else []
-    kept = ["about", "seconds", "steps", *([] if times.get("notebooks") else ["notebooks"])]
+    kept = ["about", "steps", *([] if times.get("notebooks") else ["notebooks"])]
     short = [{key: run[key] for key in kept if key in run} for run in before]
     return {"times": times, "earlier": [*short, *known.get("earlier", ())][:2]}
 
@@ -267,17 +278,15 @@ def costs(figures: Mapping) -> str:
         parts += [table(["what", "cost", "power"], lines) + "\n"]
     if times := figures.get("times"):
         runs = [times, *figures.get("earlier", ())]
+        number, notebooks = notebook_seconds(figures)
         parts += [
             TIMES,
             "".join(f"{i}. {run['about']}\n" for i, run in enumerate(runs, 1)),
             table(["step", *(f"run {i}, s" for i in range(1, len(runs) + 1))], step_lines(runs)),
         ]
-        number, detailed = next(
-            ((i, run) for i, run in enumerate(runs, 1) if run.get("notebooks")), (1, times)
-        )
         header = ["lecture", "on the CPU, s", "on the pretend accelerator, s"]
         parts += [f"\nRun {number}, notebook by notebook:\n"]
-        parts += [table(header, notebook_lines(detailed)) + "\n"]
+        parts += [table(header, notebook_lines(notebooks)) + "\n"]
     return "\n".join(parts)
 
 

@@ -119,7 +119,7 @@ def _notebooks(prefix: str, only: list[str], device: str | None) -> Step:
 
 def _longest_first(notebooks: list[str]) -> list[str]:
     """By the seconds that were measured last, new ones first: none is left alone at the end."""
-    measured = page.load_costs(paths.root() / "docs").get("times", {}).get("notebooks", {})
+    _, measured = page.notebook_seconds(page.load_costs(paths.root() / "docs"))
     taken = {Path(name): seconds for name, seconds in measured.items()}
     return sorted(notebooks, key=lambda name: -taken.get(Path(name), math.inf))
 
@@ -222,7 +222,7 @@ def run(
         0 if nothing failed, 1 if a step did, 130 after Ctrl-C.
     """
     results: list[Result] = []
-    interrupted, began = False, time.monotonic()
+    interrupted = False
     with tempfile.TemporaryDirectory(prefix="course-test-") as folder:
         notebooks = Path(folder) / "notebooks.json"
         variables = environment(Path(folder), device) | {"COURSE_TIMES": str(notebooks)}
@@ -234,21 +234,19 @@ def run(
         except KeyboardInterrupt:
             interrupted = True
         if times:
-            told = taken(results, notebooks, time.monotonic() - began)
-            times.write_text(told + "\n", encoding="utf-8")
+            times.write_text(taken(results, notebooks) + "\n", encoding="utf-8")
     print("\n" + summary(results), flush=True)
     return 130 if interrupted else int(any(r.outcome == "failed" for r in results))
 
 
-def taken(results: list[Result], notebooks: Path, seconds: float) -> str:
-    """The seconds of all, of each step, and of the notebooks that the file tells of, as JSON."""
+def taken(results: list[Result], notebooks: Path) -> str:
+    """The seconds of steps, and of the notebooks that the file tells of, as JSON."""
     each = json.loads(notebooks.read_text(encoding="utf-8")) if notebooks.exists() else {}
     steps = {r.step: round(r.seconds, 1) for r in results if r.outcome != "skipped"}
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     cpu = f"{machine.cpu_model()} {machine.vectors()}".strip()
     about = f"{day}, {cpu}, {machine.usable_cores()} logical cores"
-    told = {"about": about, "seconds": round(seconds, 1), "steps": steps, "notebooks": each}
-    return json.dumps(told, indent=1)
+    return json.dumps({"about": about, "steps": steps, "notebooks": each}, indent=1)
 
 
 def line(result: Result) -> str:
