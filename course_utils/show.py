@@ -615,7 +615,9 @@ def _wrapped(title: Text, room: float) -> int:
     wide = title.get_window_extent().width
     if wide > room:
         most = max(map(len, before.split("\n")))
-        fitting = [textwrap.fill(line, int(most * room / wide)) for line in before.split("\n")]
+        fitting = [
+            textwrap.fill(line, max(1, int(most * room / wide))) for line in before.split("\n")
+        ]
         title.set_text("\n".join(fitting))
     return title.get_text().count("\n") - before.count("\n")
 

@@ -64,7 +64,7 @@ class Server:
         """What the server would open: its front page leads on to the notebook."""
         return f"http://127.0.0.1:{self.port}/?token={self.token}"
 
-    def wait(self, seconds: float = 120) -> None:
+    def wait(self, seconds: float = 60) -> None:
         """Until it answers."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
@@ -120,7 +120,7 @@ def page(browser):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(60_000)
     yield page
     page.close()
     outside = [url for url in asked if is_outside(url)]

@@ -21,5 +21,5 @@ def changed_by(page, action):
     """Whether what is done changes the explorer's picture, which it waits for."""
     before = page.evaluate(SOURCE)
     action()
-    page.wait_for_function(f"(before) => ({SOURCE})() !== before", arg=before, timeout=60_000)
+    page.wait_for_function(f"(before) => ({SOURCE})() !== before", arg=before, timeout=20_000)
     return page.evaluate(SOURCE) != before
