@@ -80,8 +80,7 @@ show.maps([m[0] for m in maps.values()], numbers, photo=net.denormalize(x)[0], c
 stages = trust.STAGES[net.name]
 forgotten = [[name for stage in stages[:k] for name in stage] for k in range(len(stages) + 1)]
 networks = [trust.randomised(net, names) for names in forgotten]
-for names in forgotten:
-    print("random:", ", ".join(names) or "nothing")
+print("random, group after group:", "; then ".join(", ".join(stage) for stage in stages))
 
 # %%
 captions = ["none", *(stage[-1] for stage in stages)]

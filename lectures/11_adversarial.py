@@ -329,7 +329,8 @@ by_chance = [still_right(adversarial.random_signs(test, e / 255)) for e in budge
 # **Question.** Four forward and backward passes instead of one: worth it?
 
 # %%
-by_steps = [still_right(adversarial.pgd(f, test, truth, e / 255, steps=4)) for e in budgets]
+stepped = [adversarial.pgd(f, test, truth, e / 255, steps=4) for e in budgets]
+by_steps = [still_right(changed) for changed in stepped]
 curves = {"random signs": by_chance, "FGSM": by_sign, "PGD, 4 steps": by_steps}
 drawn = {name: ([0, *budgets], [1.0, *shares]) for name, shares in curves.items()}
 alt = "random signs hardly matter; FGSM and more so PGD leave few photos named right at 1 of 255"
@@ -638,7 +639,7 @@ def kept_right(guard: torch.nn.Module, changed: torch.Tensor) -> str:
     return f"{(named == truth).float().mean():.0%}"
 
 
-unaware = adversarial.pgd(f, test, truth, 4 / 255, steps=4)
+unaware = stepped[-1]  # PGD with 4 of 255, from above
 rows = []
 for name, guard in guards.items():
     knows = name != "nothing"  # there is nothing to know

@@ -22,7 +22,7 @@ from course_utils.common.scores import chosen, class_indices
 from course_utils.models import on_pixels
 
 BATCH = 8
-"""Images per forward and backward pass: larger batches are no faster on a CPU."""
+"""Photos of 224 pixels per forward and backward pass: larger batches are no faster on a CPU."""
 
 Classes = int | str | Sequence | Tensor
 """One class for all images, or one for each: indices, or names where the network has them."""
@@ -138,7 +138,8 @@ def slopes(
     check_pixels(pixels)
     network, index = on_pixels(model), indices(model, classes, pixels)
     values, gradients = [], []
-    for x, c in zip(pixels.detach().split(BATCH), index.split(BATCH), strict=True):
+    size = BATCH * max(1, 3 * 224 * 224 // pixels[0].numel())  # of digits whole batches at once
+    for x, c in zip(pixels.detach().split(size), index.split(size), strict=True):
         x = x.clone().requires_grad_()
         with torch.enable_grad():
             logits = gate.logits(network, x)
