@@ -300,6 +300,12 @@ CAM_MISTAKES = (
         "map's mean should still be the score.",
     ),
     Mistake(
+        "stretched_from_0_to_1",
+        lambda maps, weight, classes: stretched(cam.class_activation_map(maps, weight, classes)),
+        "Each of your maps is stretched from 0 to 1. Leave that to the plot: the map's mean should "
+        "still be the score, and what is negative speaks against the class.",
+    ),
+    Mistake(
         "strongest_channel",
         lambda maps, weight, classes: strongest(maps, weight[classes]),
         "This is only the channel with the largest weight. The map adds up all of them.",
@@ -309,6 +315,10 @@ CAM_MISTAKES = (
 
 def scaled(maps: Tensor) -> Tensor:
     return maps / maps.amax((1, 2), keepdim=True)
+
+
+def stretched(maps: Tensor) -> Tensor:
+    return scaled(maps - maps.amin((1, 2), keepdim=True))
 
 
 def strongest(maps: Tensor, alpha: Tensor) -> Tensor:

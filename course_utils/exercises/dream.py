@@ -335,6 +335,17 @@ OCTAVE_MISTAKES = (
         "This is the photo alone: what was dreamt in this octave is lost.",
     ),
     Mistake(
+        "change_alone",
+        lambda photo, dreamt, size: resize(dreamt - resize(photo, here(dreamt)), size),
+        "This is only what the dream changed. Add it to the photo at the next size.",
+    ),
+    Mistake(
+        "change_alone_at_the_next_size",
+        lambda photo, dreamt, size: resize(dreamt, size) - resize(photo, size),
+        "You subtracted the photo and did not add it again. Take the difference at the size of the "
+        "dream, and add it, resized, to the photo at the next size.",
+    ),
+    Mistake(
         "photo_not_subtracted",
         lambda photo, dreamt, size: resize(photo, size) + resize(dreamt, size),
         "The photo is in your picture twice: you added the whole dream to it. Only what *changed*, "

@@ -594,6 +594,11 @@ def _not_times_stride_pixels(
     return total / count.clamp(min=1)
 
 
+def _times_the_window(values: Tensor, window: int, stride: int, height: int, width: int) -> Tensor:
+    total, count = squares(values, window, window, height, width)
+    return total / count.clamp(min=1)
+
+
 PIXEL_MISTAKES = (
     Mistake(
         "sum",
@@ -714,6 +719,12 @@ PIXEL_MISTAKES = (
         _not_times_stride_pixels,
         "Your squares are one pixel apart. Position number $i$ begins at pixel $i$ times the "
         "stride.",
+    ),
+    Mistake(
+        "times_the_window",
+        _times_the_window,
+        "Your squares lie side by side, a window apart. Position number $i$ begins at pixel $i$ "
+        "times the stride.",
     ),
     Mistake(
         "transposed",
