@@ -38,3 +38,8 @@ def case(name: str = "panda", label: str = "", **more: object) -> Case:
     """
     asked = {"classes": torch.tensor([network().index(label)])} if label else {}
     return Case({"model": SPEC, "x": seen(name)} | asked | more, "a photo")
+
+
+def colours(result: Tensor) -> Tensor:
+    """The first of normalised images (N,3,H,W), as one looks at it: (3,H,W), grey where it is 0."""
+    return network().denormalize(result)[0]

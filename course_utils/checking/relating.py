@@ -505,9 +505,9 @@ def where(about: About, pair: Pair) -> str:
 
 
 def told_apart(mine: float, ours: float) -> tuple[str, str]:
-    """Two numbers with as many digits as it takes to see that they differ."""
+    """Two numbers with as many digits as it takes to see that they differ; never "-0"."""
     for digits in range(3, 12):
-        texts = f"{mine:.{digits}g}", f"{ours:.{digits}g}"
+        texts = f"{mine + 0.0:.{digits}g}", f"{ours + 0.0:.{digits}g}"
         if texts[0] != texts[1]:
             break
     return texts

@@ -602,7 +602,7 @@ register(
             "torch.nn.functional.conv2d with groups=3 blurs each colour on its own; its kernel "
             "then has the shape (3,1,k,k), and padding=k//2 keeps the size.",
         ),
-        picture=Picture(ascend_picture, size_map, False, "a goldfish after twelve steps"),
+        picture=Picture(ascend_picture, photos.colours, False, "a goldfish after twelve steps"),
     ),
     Exercise(
         name="clip_small",
@@ -619,6 +619,8 @@ register(
             "Then a threshold for each image: the value that a `share` of its pixels lies below. "
             "torch.quantile or a sort finds it.",
         ),
-        picture=Picture(clip_picture, size_map, False, "a panda's pixels with a large gradient"),
+        picture=Picture(
+            clip_picture, photos.colours, False, "a panda's pixels with a large gradient"
+        ),
     ),
 )

@@ -428,10 +428,6 @@ def octaves_of_a_photo() -> Case:
     return Case({"photo": photo, "dreamt": dreamt, "size": size}, "a photo")
 
 
-def brightness(result: Tensor) -> Tensor:
-    return result[0].mean(0)
-
-
 register(
     Exercise(
         name="dream_step",
@@ -450,7 +446,7 @@ register(
             "The mean of the absolute values is one number for each image; `keepdim=True` keeps "
             "the axes so that it divides the right image.",
         ),
-        picture=Picture(step_on_a_photo, brightness, False, "a tower after one step"),
+        picture=Picture(step_on_a_photo, photos.colours, False, "a tower after one step"),
     ),
     Exercise(
         name="next_octave",

@@ -24,3 +24,8 @@ def test_pixels_are_what_the_network_sees():
 def test_cases_are_made_on_the_cpu_wherever_networks_run(monkeypatch):
     monkeypatch.setattr(models, "default_device", lambda: torch.device("meta"))
     assert {photos.network().device, photos.seen().device} == {torch.device("cpu")}
+
+
+def test_the_colours_of_a_normalised_photo_are_the_photo_s():
+    both = torch.cat([photos.seen(), photos.seen("koala")])
+    torch.testing.assert_close(photos.colours(both), photos.pixels()[0], atol=1e-5, rtol=0)

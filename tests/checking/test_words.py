@@ -232,3 +232,15 @@ def test_number_of_outcomes_must_fit():
     exercise = exercises.get("saliency_map")
     with pytest.raises(ValueError, match="0 came for 3 cases"):
         judging.judge(exercise, exercise.cases(0), [])
+
+
+def test_no_sentence_has_a_negative_zero():
+    """-1 times a mask is -0.0 where the mask is off, which is nothing to tell a student."""
+
+    def largest_colour_of_the_batch(x, by, share):
+        size = by.abs().amax(1, keepdim=True)
+        return x * (size > size.quantile(share))
+
+    words = said("clip_small", largest_colour_of_the_batch)
+    assert re.search(r"(yours|target) 0[ ,.]", words)
+    assert not re.search(r" -0[ ,.]($|\D)", words)
