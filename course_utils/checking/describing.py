@@ -310,7 +310,9 @@ def number(exercise: Exercise, about: About, results: Results) -> str:
     if len(these) > 1 and (said := relation_of_numbers(about, mine, ours)):
         return goes_on(results.on(these), said)
     a, b = told_apart(mine[0].item(), ours[0].item())
-    times = f" ({mine[0] / ours[0]:.3g} times)" if abs(ours[0]) > 0 and mine[0] != 0 else ""
+    counted = isinstance(results.targets[first], int)  # a row or a size is no multiple of another
+    compared = not counted and ours[0] != 0 and mine[0] != 0
+    times = f" ({mine[0] / ours[0]:.3g} times)" if compared else ""
     said = f"{about.starting} {about.is_} {a} where {b} belongs{times}."
     return goes_on(results.at, said)
 

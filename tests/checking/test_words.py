@@ -244,3 +244,13 @@ def test_no_sentence_has_a_negative_zero():
     words = said("clip_small", largest_colour_of_the_batch)
     assert re.search(r"(yours|target) 0[ ,.]", words)
     assert not re.search(r" -0[ ,.]($|\D)", words)
+
+
+def test_rows_are_no_multiples_of_rows():
+    def of_everything_hot(heat, share):
+        rows, columns = (heat > share * heat.max()).nonzero().T
+        return rows.min(), columns.min(), rows.max(), columns.max()
+
+    words = said("largest_box", of_everything_hot)
+    assert re.search(r"Your top is \d+ where \d+ belongs", words)
+    assert "times" not in words
