@@ -284,9 +284,9 @@ assert min(grey[name] for name in clipped) > 0.25
 assert min(fine[name] for name in clipped) > 2 * fine["blur"]
 
 # %% [markdown] slide="subslide"
-# Each suppresses what it was made for, and only that. L2 makes the picture weaker, not smoother. Clipping
-# cleans the ground between the fish and leaves the lines. **Only the blur acts on high frequencies**, and
-# with it a fish appears, with an eye, out of nothing but a score.
+# L2 makes the picture weaker, not smoother. Clipping cleans the ground between the fish and leaves the
+# lines. **Only the blur acts on high frequencies**; as they carried most of the picture, what is left is weak
+# too. But with it a fish appears, with an eye, out of nothing but a score.
 #
 # Mind the last column: a score in the thousands need not survive being *saved*. Values outside 0–1 are
 # cut, and the network may then see something else.
@@ -421,7 +421,8 @@ assert logits[1, goldfish] < logits[0, goldfish] / 3
 # %% [markdown] slide="subslide"
 # Both are "goldfish" with certainty. The second is camouflage: just enough evidence to beat 999 rivals,
 # and no reason to show a fish. What we want to *see* is the score, taken before its ReLU: from here on we
-# climb class maps.
+# climb class maps. They have a price: a rival may rise along. A zebra's or a tiger's map painted, from some
+# starts, what the network called something else; their log-probability did not.
 
 # %% [markdown]
 # ## The modern recipe
@@ -678,8 +679,8 @@ print(f"both name {both_name}, as they were stored")
 assert both_name >= len(ascent.WALL) - 2
 
 # %% [markdown]
-# Every one, and both networks with certainty. Compare with the four above, which one network had to itself: a
-# flamingo has legs now, a toucan its beak. What two networks agree on is still no photo. But it is less one
+# Every one, and both networks with certainty. Compare with the four above, which one network had to itself
+# (for half as many steps, and smaller): a flamingo has legs now, a toucan its beak. What two networks agree on is still no photo. But it is less one
 # network's whim, and nearer to what we would recognise.
 
 # %% [markdown]

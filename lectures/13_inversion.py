@@ -180,8 +180,9 @@ assert end < 0.1 * start
 # feature maps of 31 x 31 numbers, and asked for others that are equal.
 #
 # Two measures say how close it came. **PSNR** (峰值信噪比) is $10 \log_{10}(1/\text{mean squared error})$ in
-# decibels: over 30 dB looks equal, at 10 dB the colours are gone. **SSIM** (结构相似性) compares
-# means, contrasts and the pattern in small windows; 1 is equal.
+# decibels: over 30 dB looks equal. **SSIM** (结构相似性) compares means, contrasts and the pattern in
+# small windows; 1 is equal. How much is little? Two controls stand below: the photo in **greys**, and a
+# **flat** picture, its mean colour everywhere.
 
 # %% [markdown]
 # ## What is varied matters
@@ -230,20 +231,34 @@ show.images(best, ["photo", *ladder], columns=5, height=2.2, alt=alt)
 # the colours and the fur are right, and the whiskers go; at fire5 the fur is *some* fur and the leaves are
 # a green haze. At fire7 ears, eyes, nose and paw are in their places, on a grey fog that was green.
 
+
 # %% slide="subslide"
-quality = {
-    name: (inversion.psnr(r.image, photo).item(), inversion.ssim(r.image, photo).item())
-    for name, r in ((name, rungs[name]) for name in ladder)
-}
-show.table(["layer", "PSNR in dB", "SSIM"], [[n, *values] for n, values in quality.items()])
+def closeness(picture: torch.Tensor, to: torch.Tensor) -> tuple[float, float]:
+    picture = picture.expand(1, *to.shape)
+    return inversion.psnr(picture, to).item(), inversion.ssim(picture, to).item()
+
+
+def flat(picture: torch.Tensor) -> torch.Tensor:
+    return picture.mean((1, 2), keepdim=True)
+
+
+quality = {name: closeness(rungs[name].image, photo) for name in ladder}
+controls = {"in greys": photo.mean(0, keepdim=True), "flat": flat(photo)}
+controls = {name: closeness(picture, photo) for name, picture in controls.items()}
+
+# %%
+rows = [[name, *values] for name, values in (quality | controls).items()]
+show.table(["layer, or control", "PSNR in dB", "SSIM"], rows)
 
 # %%
 assert quality["relu1"][0] > 28
 assert quality["relu1"][1] > quality["fire5"][1] > quality["fire9"][1]
-assert quality["fire9"][0] < 15
+assert quality["fire9"][0] < controls["flat"][0] < controls["in greys"][0]
+assert quality["fire7"][1] < controls["flat"][1]
 
 # %% [markdown]
-# What survives longest is not what covers most pixels. It is what ImageNet's classes differ by.
+# What survives longest is not what covers most pixels. It is what ImageNet's classes differ by. For SSIM the
+# panda of fire7 is *less* like the photo than a flat picture, for PSNR as much: neither knows who it is.
 #
 # But this is one photo. **Question.** Four animals, four buildings and machines: will every layer lose
 # something of each? The same descent was made once for all eight by `python data/rebuild_inversions.py`.
@@ -256,7 +271,15 @@ rows = [
     [name, of_eight[i, :, 0].min(), of_eight[i, :, 0].max(), *middle[i]]
     for i, name in enumerate(ladder)
 ]
+even = [images.square(images.photo(n).pixels(), 128) for n in inversion.stored_ladders()["photos"]]
+even = torch.tensor([closeness(flat(one), one) for one in even])
+rows.append(["flat", even[:, 0].min(), even[:, 0].max(), *even.quantile(0.5, 0)])
 show.table(["layer", "PSNR of the worst", "of the best", "median", "SSIM, median"], rows)
+
+# %%
+below = (of_eight < even).sum(1)  # layers, (PSNR, SSIM)
+for name, (decibel, likeness) in zip(ladder[5:], below[5:].tolist(), strict=True):
+    print(f"{name}: PSNR below the flat picture's for {decibel} of 8 photos, SSIM for {likeness}")
 
 # %%
 falls = dict(zip(ladder[1:], (middle[:-1, 0] - middle[1:, 0]).tolist(), strict=True))
@@ -265,11 +288,13 @@ pooled = ("fire2", "fire4", "fire6")
 assert min(falls[name] for name in pooled) > 2 + max(
     fall for name, fall in falls.items() if name not in pooled
 )
+assert below[ladder.index("fire7") :].min() > 4
 
 # %% [markdown]
 # The eight say more than the one: the photo goes in three falls, at fire2, fire4 and fire6. Before each of
 # these, and nowhere else between relu1 and fire9, a pooling throws away three of four positions. Two layers
 # of one size give nearly the same: what the convolutions between two poolings do can mostly be undone.
+# From fire6 on most are no nearer to their photo than a flat picture is: there PSNR and SSIM tell nothing more.
 
 # %% [markdown]
 # ## VGG and the names of its layers
@@ -325,31 +350,42 @@ assert vgg_quality["relu1_2"][0] > 25
 
 # %% [markdown] slide="subslide"
 # If the code does not hold the colours, a picture with the right ones fits it no better. So give the
-# descent another start: the photo, blurred until only patches of colour are left.
+# descent another start: the photo, blurred until only patches of colour are left. And, as a control, the
+# same patches with red and blue exchanged.
 
 # %%
 blurred = images.square(images.square(small, 6), 96)
-settings = {"start": blurred, "steps": 20, "loss": find_loss, "keep": 2}
-second = inversion.invert(vgg, small, "relu2_2", **settings)
-pair = [small, vgg_rungs["relu2_2"].image[0], blurred, second.image[0]]
-titles = ["photo", "from noise", "another start", "from that start"]
-alt = "from the blurred photo the descent arrives near the photo, in its colours"
-show.images(pair, titles, height=2.4, alt=alt)
+exchanged = blurred.flip(0)  # blue, green, red
+settings = {"steps": 20, "loss": find_loss, "keep": 2}
+second, third = (
+    inversion.invert(vgg, small, "relu2_2", start=start, **settings)
+    for start in (blurred, exchanged)
+)
+
+# %%
+both = [blurred, second.image[0], exchanged, third.image[0]]
+begun = ["right colours", "from these", "red and blue exchanged", "from these"]
+titles = ["photo", "from noise", *begun]
+alt = "from right patches of colour the descent arrives near the photo; from wrong ones in wrong colours"
+pictures = [small, vgg_rungs["relu2_2"].image[0], *both]
+show.images(pictures, titles, columns=6, height=2.2, alt=alt)
 
 # %%
 turned, back = vgg_rungs["relu2_2"], second
-print(f"loss from noise {turned.losses[-1]:.3f}, from patches of colour {back.losses[-1]:.3f}")
+print(f"loss from noise {turned.losses[-1]:.3f}, from patches of colour {back.losses[-1]:.3f},")
+print(f"from the same patches with red and blue exchanged {third.losses[-1]:.3f}")
 begun, ended = (inversion.psnr(p[None].cpu(), small).item() for p in (blurred, back.image[0]))
 print(f"PSNR from noise {vgg_quality['relu2_2'][0]:.1f} dB;")
 print(f"of the blurred start itself {begun:.1f} dB, and from there {ended:.1f} dB")
-assert back.losses[-1] < turned.losses[-1]
+assert back.losses[-1] < min(turned.losses[-1], third.losses[-1])
 assert ended > vgg_quality["relu2_2"][0] + 5
 assert ended > begun + 2
 
 # %% [markdown] slide="subslide"
 # The start brought the colours along, and most of the PSNR: seeing them proves nothing. The loss does: after as many steps
-# the picture with the right colours fits the code far better. The code tells colours apart; from noise
-# the descent was stuck. Why here? Count the zeros: a ReLU at zero has no slope to follow.
+# the picture with the right colours fits the code better than the one with as much shape and wrong colours.
+# So the code tells colours apart; from noise the descent is only slow. Why here? Count the zeros: a ReLU at
+# zero has no slope to follow.
 
 # %% slide="subslide"
 crowd = torch.stack([images.square(p.pixels(), 96) for p in images.photos("animal")[:12]])
@@ -368,7 +404,7 @@ assert kept["relu2_2"][1] > 0.3
 
 # %% [markdown]
 # Training for edges has silenced most of relu2_2. What is left pins the picture down near the photo, and
-# gives hardly any direction far from it.
+# far from it leaves few directions to go in.
 #
 # Two things to keep. A layer's name says where it stands, not what training has left in it. And an
 # inversion is a **lower bound**: what comes back was in the code; what does not come back may be in it
@@ -397,7 +433,7 @@ alt = "SSIM falls from near 1 to near 0; VGG for edges keeps some structure wher
 show.lines(likeness, "pixels a unit sees", "SSIM", alt, xscale="log")
 
 # %% [markdown]
-# Both measures fall with depth, and they fall differently. PSNR punishes a wrong colour on every pixel;
+# On this photo both measures fall with depth, and they fall differently. PSNR punishes a wrong colour on every pixel;
 # SSIM looks at the pattern inside small windows. From noise, the VGG of edges loses the first at once
 # and the second step by step.
 #
@@ -555,7 +591,7 @@ widgets.inversion_explorer(net)
 #
 # - Inversion is descent on a distance of codes; the photo itself is one of its minima.
 # - SqueezeNet gives the photo back almost exactly from relu1, in its colours up to fire3, as a face in fog at fire7.
-# - PSNR and SSIM fall with depth; neither is what a person recognises.
+# - PSNR and SSIM fall until a flat picture has as much, and one still sees who it is.
 # - What an inversion brings back was in the code; what it does not bring back may be in it too, as
 #   the colours in VGG's relu2_2.
 # - What several starts agree on is in the code; the rest is chosen by start, regulariser and coordinates.

@@ -13,9 +13,10 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from course_utils import images
 from course_utils.commands import runs
 from course_utils.commands.html import executing, pages, pictures, site
-from course_utils.common import lectures, paths, positions
+from course_utils.common import lectures, optimise, paths, positions
 from course_utils.widgets.kit import explorer
 from course_utils.widgets.kit import positions as kit
 from course_utils.widgets.kit.controls import slider
@@ -65,13 +66,28 @@ def test_a_picture_becomes_a_file_that_looks_the_same_and_keeps_its_alternative(
         assert kept.size == (80, 80)
 
 
-def test_a_drawing_is_kept_exactly_and_a_moving_picture_as_it_is():
+def test_a_drawing_is_kept_exactly_and_a_webp_as_it_is():
     drawing = Image.new("RGB", (60, 40), "white")
     drawing.paste((200, 30, 30), (10, 10, 30, 20))
     kept = Image.open(io.BytesIO(pictures.smaller(packed(drawing, "png"))))
     assert np.array_equal(np.asarray(kept.convert("RGB")), np.asarray(drawing))
-    moving = packed(drawing, "webp")
-    assert pictures.smaller(moving) == moving
+    there = packed(drawing, "webp")
+    assert pictures.smaller(there) == there
+
+
+def test_a_film_gets_lighter_and_keeps_its_frames_and_its_time():
+    wide = images.photo("panda").pixels(160)
+    film = optimise.animated([wide[:, :96, n : n + 96] for n in range(0, 48, 4)], fps=8)
+    lighter = pictures.smaller(film)
+    assert len(lighter) < 0.8 * len(film)
+    before, after = (Image.open(io.BytesIO(content)) for content in (film, lighter))
+    assert (after.n_frames, after.info["loop"]) == (12, 0)
+    for n in range(12):
+        before.seek(n)
+        after.seek(n)
+        a, b = (np.asarray(one.convert("RGB"), dtype=float) for one in (before, after))
+        assert before.info["duration"] == after.info["duration"] == 125
+        assert np.abs(a - b).mean() < 6
 
 
 def test_a_photo_gets_smaller():
