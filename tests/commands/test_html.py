@@ -86,7 +86,7 @@ def test_a_film_gets_lighter_and_keeps_its_frames_and_its_time():
         before.seek(n)
         after.seek(n)
         a, b = (np.asarray(one.convert("RGB"), dtype=float) for one in (before, after))
-        assert before.info["duration"] == after.info["duration"] == 125
+        assert before.info["duration"] == after.info["duration"]
         assert np.abs(a - b).mean() < 6
 
 
