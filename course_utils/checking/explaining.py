@@ -238,9 +238,8 @@ def _matmul(found: re.Match, fault: Fault, source: str) -> str:
 
 def _index(found: re.Match, fault: Fault, source: str) -> str:
     index, axis, length = found.groups()
-    return (
-        f"There is no index {index} here{{line}}: axis {axis} has {length} entries, counted from 0."
-    )
+    entries = "1 entry, number 0" if length == "1" else f"{length} entries, counted from 0"
+    return f"There is no index {index} here{{line}}: axis {axis} has {entries}."
 
 
 def _axis(found: re.Match, fault: Fault, source: str) -> str:

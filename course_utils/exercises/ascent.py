@@ -260,6 +260,12 @@ CLIP_MISTAKES = (
         "smallest. The norm over the colours has no sign.",
     ),
     Mistake(
+        "size_of_the_mean",
+        lambda x, by, share: cleared(x, smallest(by.mean(1, keepdim=True).abs(), share)),
+        "You took the mean of the colours before its size: where one colour is positive and "
+        "another negative they cancel. The norm over the colours has no sign.",
+    ),
+    Mistake(
         "sum_of_sizes",
         lambda x, by, share: cleared(x, smallest(by.abs().sum(1, keepdim=True), share)),
         "You measured a pixel by the sum of its colours' sizes. Close, but the exercise asks for "
@@ -411,6 +417,21 @@ def _padding_one(model, x, classes, rate, steps, kernel, every):
     return climb(model, x, classes, rate, steps, after=due(every, blur))
 
 
+def _rows_only(model, x, classes, rate, steps, kernel, every):
+    along = torch.zeros_like(kernel)
+    along[len(kernel) // 2] = kernel.sum(0)
+    blur = lambda image: ascent.convolved(image, along)  # noqa: E731
+    return climb(model, x, classes, rate, steps, after=due(every, blur))
+
+
+def _gradient_of_the_start(model, x, classes, rate, steps, kernel, every):
+    slope = gradient(chosen, model, x, classes)
+    for step in range(1, steps + 1):
+        x = x + rate * slope
+        x = ascent.convolved(x, kernel) if step % every == 0 else x
+    return x
+
+
 def _box(model, x, classes, rate, steps, kernel, every):
     flat = torch.full_like(kernel, 1 / kernel.numel())
     blur = lambda image: ascent.convolved(image, flat)  # noqa: E731
@@ -464,6 +485,17 @@ ASCEND_MISTAKES = (
         lambda steps, every, blur: {"change": blur},
         "You blur the gradient, not the image. That is a regulariser too (and a good one), but "
         "what the image already holds stays as it is.",
+    ),
+    Mistake(
+        "gradient_of_the_start",
+        _gradient_of_the_start,
+        "You took the gradient once, where the climb begins. It changes with every step: take it "
+        "anew, at the image as it is then.",
+    ),
+    Mistake(
+        "blurred_along_rows",
+        _rows_only,
+        "You blur along the rows only. The kernel has rows and columns, and so has its blur.",
     ),
     climbing(
         "blurred_twice",

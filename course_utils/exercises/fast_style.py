@@ -284,6 +284,11 @@ NORM_MISTAKES = (
         "`scale` is missing: every normalised channel is multiplied by its own.",
     ),
     with_affine(
+        "scaled_and_shifted_twice",
+        lambda x, scale, shift: (x * scale + shift) * scale + shift,
+        "You scale and shift twice: `weight` and `bias` of PyTorch's functions do it already.",
+    ),
+    with_affine(
         "shift_first",
         lambda x, scale, shift: (x + shift) * scale,
         "You added the shift before scaling. First the scale, then the shift.",
@@ -491,8 +496,8 @@ STEP_MISTAKES = (
     with_loss(
         "style_only",
         style_only,
-        "The photo does not enter your loss: the content term is missing, so any texture of the "
-        "painting would do, whatever was shown.",
+        "The photo does not enter your loss: the content term is missing, or is 0 whatever is "
+        "painted. Any texture of the painting would do, whatever was shown.",
     ),
     with_loss(
         "pixel_content",

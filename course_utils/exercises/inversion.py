@@ -225,6 +225,12 @@ VARIATION_MISTAKES = (
         lambda d, a, beta: power(d, a, 2 / beta).sum(),
         "Your exponent is 1 / beta. The squares are raised to beta / 2.",
     ),
+    varied(
+        "colours_under_one_power",
+        lambda d, a, beta: (d.square() + a.square()).sum(1).pow(beta / 2).sum(),
+        "You added the colours before raising to beta / 2. Each colour has a power of its own; "
+        "with beta = 2 both are the same.",
+    ),
     Mistake(
         "up_and_left",
         lambda x, beta: power(
@@ -288,6 +294,12 @@ LOSS_MISTAKES = (
         lambda phi, target: (squares(phi - target) / squares(target).sqrt()).sum(),
         "You divided by the norm of the target; its *square* is needed. Then the loss does not "
         "change when all features are twice as large.",
+    ),
+    measured(
+        "quotient_at_each_position",
+        lambda phi, target: ((phi - target).square().sum(1) / target.square().sum(1)).sum(),
+        "You divided at each position, before adding up. Each image has one quotient: the sum of "
+        "all its squared differences by the sum of all its target's squares.",
     ),
     measured(
         "own_norm",
