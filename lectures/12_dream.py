@@ -75,7 +75,7 @@ show.images(pair, ["photo", "what fire9 makes of it"], height=4.4, alt=alt)
 layer, opera = "fire8", images.photo("opera_house").pixels(144)
 x = net.normalize(opera)[None]
 g = dream.layer_gradient(net, x, layer)
-tuple(g.shape)
+print("images, colours, rows, columns of g:", " x ".join(map(str, g.shape)))
 
 # %% [markdown]
 # By the chain rule, $\frac{\partial}{\partial x}\,\tfrac12\|A\|^2 =
@@ -654,7 +654,9 @@ alt = "church and hills; both with blue-green necks and eye spots; as two differ
 show.images([pictures[i] for i in order], [titles[i] for i in order], 3, height=2.5, alt=alt)
 
 # %% slide="subslide"
-print("peacock:", ", ".join(f"{value:.3f}" for value in p[:, peacock].tolist()))
+print("p(peacock), church and hills:")
+for kind, both in zip(kinds_of[::2], p[:, peacock].view(3, 2).tolist(), strict=True):
+    print(f"{kind:15}{both[0]:.3f} and {both[1]:.3f}")
 assert p[2:4, peacock].min() > 0.9
 assert answers[4] != answers[5]
 
