@@ -363,12 +363,12 @@ second, third = (
 )
 
 # %%
-both = [blurred, second.image[0], exchanged, third.image[0]]
-begun = ["right colours", "from these", "red and blue exchanged", "from these"]
-titles = ["photo", "from noise", *begun]
+starts = [small, blurred, exchanged]
+ends = [vgg_rungs["relu2_2"].image[0], second.image[0], third.image[0]]
+titles = ["photo", "its colours", "red and blue exchanged"]
+titles += ["from noise", "from its colours", "from these"]
 alt = "from right patches of colour the descent arrives near the photo; from wrong ones in wrong colours"
-pictures = [small, vgg_rungs["relu2_2"].image[0], *both]
-show.images(pictures, titles, columns=6, height=2.2, alt=alt)
+show.images([*starts, *ends], titles, columns=3, height=2.2, alt=alt)
 
 # %%
 turned, back = vgg_rungs["relu2_2"], second
