@@ -680,8 +680,8 @@ assert both_name >= len(ascent.WALL) - 2
 
 # %% [markdown]
 # Every one, and both networks with certainty. Compare with the four above, which one network had to itself
-# (for half as many steps, and smaller): a flamingo has legs now, a toucan its beak. What two networks agree on is still no photo. But it is less one
-# network's whim, and nearer to what we would recognise.
+# (for half as many steps, and smaller): a flamingo has legs now, a toucan its beak. What two networks agree
+# on is still no photo. But it is less one network's whim, and nearer to what we would recognise.
 
 # %% [markdown]
 # ## Try it

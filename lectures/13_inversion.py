@@ -294,7 +294,7 @@ assert below[ladder.index("fire7") :].min() > 4
 # The eight say more than the one: the photo goes in three falls, at fire2, fire4 and fire6. Before each of
 # these, and nowhere else between relu1 and fire9, a pooling throws away three of four positions. Two layers
 # of one size give nearly the same: what the convolutions between two poolings do can mostly be undone.
-# From fire6 on most are no nearer to their photo than a flat picture is: there PSNR and SSIM tell nothing more.
+# From fire7 on most are no nearer to their photo than a flat picture is: there PSNR and SSIM tell nothing more.
 
 # %% [markdown]
 # ## VGG and the names of its layers
@@ -433,9 +433,9 @@ alt = "SSIM falls from near 1 to near 0; VGG for edges keeps some structure wher
 show.lines(likeness, "pixels a unit sees", "SSIM", alt, xscale="log")
 
 # %% [markdown]
-# On this photo both measures fall with depth, and they fall differently. PSNR punishes a wrong colour on every pixel;
-# SSIM looks at the pattern inside small windows. From noise, the VGG of edges loses the first at once
-# and the second step by step.
+# On this photo both measures fall with depth, and they fall differently. PSNR punishes a wrong colour on
+# every pixel; SSIM looks at the pattern inside small windows. From noise, the VGG of edges loses the first
+# at once and the second step by step.
 #
 # Neither measures what a person recognises: at fire7 both call the picture bad, and you still see
 # who it is.
