@@ -97,6 +97,13 @@ def test_a_photo_gets_smaller():
     assert len(pictures.smaller(png)) < len(png)
 
 
+def test_a_picture_packed_otherwise_does_not_stay_in_an_old_folder(tmp_path, monkeypatch):
+    store, photo = pictures.Store(tmp_path, ""), images.photo("panda").path.read_bytes()
+    first = store.put(photo)[0]
+    monkeypatch.setattr(pictures, "_HOW", b"otherwise")
+    assert store.put(photo)[0] != first
+
+
 def test_equal_pictures_are_one_file(tmp_path):
     store = pictures.Store(tmp_path, "")
     assert store.put(photo(1)) == store.put(photo(1)) != store.put(photo(2))

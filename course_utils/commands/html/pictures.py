@@ -19,10 +19,11 @@ _SHARE_ALIKE = re.compile(r"CC-BY-SA|GPL|GFDL")
 _BROAD = 2.2  # strips wider than this scroll on a telephone, where they would be too small
 QUALITY, _FEW = 75, 4096  # a drawing has fewer colours than this, a photo more
 FILM = {"quality": 60, "method": 6}  # what moves hides more, and two films were a third of a page
+_HOW = repr((QUALITY, _FEW, FILM)).encode()  # other settings, other files, also in an old folder
 
 
 class Store:
-    """A folder of pictures, each named by its content; what lies there already is not made again.
+    """A folder of pictures, each named by its content and how it is packed; what is there stays.
 
     Args:
         folder: where they are written.
@@ -35,7 +36,8 @@ class Store:
 
     def put(self, content: bytes) -> tuple[str, int, int]:
         """Stores a picture file; its link, width and height in pixels."""
-        target = self.folder / f"{hashlib.sha256(content).hexdigest()[:16]}.webp"
+        named = hashlib.sha256(content + _HOW).hexdigest()[:16]
+        target = self.folder / f"{named}.webp"
         if not target.is_file():
             target.write_bytes(smaller(content))
         with Image.open(target) as picture:
