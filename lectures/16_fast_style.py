@@ -602,23 +602,26 @@ assert first_of_one < last_of_other
 # %%
 passes = {f"{norm} norm": network for norm, network in twin.items()}
 passes["batch norm, the castle's own averages"] = in_training["batch"]
-with torch.no_grad():
-    castle_of = {name: loss(network(start), target).item() for name, network in passes.items()}
-show.bars([*castle_of], [*castle_of.values()], "loss of the castle")
 
 
-# %%
-def share_of_averages(picture: torch.Tensor) -> float:
-    x = picture[None].to(net.device)
+def losses_of(x: torch.Tensor) -> dict[str, float]:
     to = loss.target(x)
     with torch.no_grad():
-        instance, batch, at_home = (loss(network(x), to).item() for network in passes.values())
-    return (batch - at_home) / (batch - instance)
+        return {name: loss(network(x), to).item() for name, network in passes.items()}
 
 
-names = ("citede_carcassonne", "chelsea", "eiffel_tower", "golden_temple", "horse_2", "koala")
-parts = [share_of_averages(images.photo(name).pixels(256)) for name in names]
-print("of the gap:", ", ".join(f"{name} {p:.0%}" for name, p in zip(names, parts, strict=True)))
+castle_of = losses_of(start)
+show.bars([*castle_of], [*castle_of.values()], "loss of the castle")
+
+# %%
+found = {"castle": castle_of}
+for name in ("chelsea", "eiffel_tower", "golden_temple", "horse_2", "koala"):
+    found[name] = losses_of(images.photo(name).pixels(256)[None].to(net.device))
+parts = []
+for name, losses in found.items():
+    instance, batch, own = losses.values()
+    parts.append(f"{name} {(batch - own) / (batch - instance):.0%}")
+print("of the gap:", ", ".join(parts))
 
 # %%
 assert castle_of["instance norm"] < 0.95 * min(list(castle_of.values())[1:])

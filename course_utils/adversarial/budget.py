@@ -8,7 +8,7 @@ other module must map pixels in 0-1 to logits. How far attacks reach is in
 Szegedy et al., "Intriguing properties of neural networks", ICLR 2014.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +86,12 @@ def probabilities(model: nn.Module, pixels: Tensor) -> Tensor:
 # ------------------------------------------------------------------ slopes
 
 
+def batches(pixels: Tensor, index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and their classes, `BATCH` photos at a time, or as many more as they are smaller."""
+    size = BATCH * max(1, 3 * 224 * 224 // pixels[0].numel())
+    return zip(pixels.split(size), index.split(size), strict=True)
+
+
 def loss_gradient(model: nn.Module, pixels: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
     """The cross-entropy J = -log p_c of each image, and its gradient by the pixels.
 
@@ -138,8 +144,7 @@ def slopes(
     check_pixels(pixels)
     network, index = on_pixels(model), indices(model, classes, pixels)
     values, gradients = [], []
-    size = BATCH * max(1, 3 * 224 * 224 // pixels[0].numel())  # of digits whole batches at once
-    for x, c in zip(pixels.detach().split(size), index.split(size), strict=True):
+    for x, c in batches(pixels.detach(), index):
         x = x.clone().requires_grad_()
         with torch.enable_grad():
             logits = gate.logits(network, x)

@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as tvf
 from course_utils.adversarial.budget import (
     BATCH,
     ascend,
+    batches,
     check_pixels,
     check_range,
     indices,
@@ -120,7 +121,7 @@ def first_order(
 def _leads(model: nn.Module, pixels: Tensor, index: Tensor) -> Tensor:
     network = on_pixels(model)
     with torch.no_grad():
-        parts = zip(pixels.split(BATCH), index.split(BATCH), strict=True)
+        parts = batches(pixels, index)
         return torch.cat([lead_of(gate.logits(network, p), i) for p, i in parts])
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from course_utils import images
 from course_utils.adversarial.budget import (
-    BATCH,
     Classes,
+    batches,
     check_pixels,
     check_range,
     lead_of,
@@ -72,7 +72,7 @@ def smallest_linear(
     given = probabilities(model, pixels).argmax(1) if untargeted else target
     index = given if untargeted else target_indices(model, pixels, given)
     gap = _gap(1 if untargeted else -1, ahead)
-    parts = zip(pixels.detach().split(BATCH), index.split(BATCH), strict=True)
+    parts = batches(pixels.detach(), index)
     return torch.cat([_nearest(model, photo, i, gap, steps) for photo, i in parts])
 
 

@@ -417,13 +417,6 @@ def _padding_one(model, x, classes, rate, steps, kernel, every):
     return climb(model, x, classes, rate, steps, after=due(every, blur))
 
 
-def _rows_only(model, x, classes, rate, steps, kernel, every):
-    along = torch.zeros_like(kernel)
-    along[len(kernel) // 2] = kernel.sum(0)
-    blur = lambda image: ascent.convolved(image, along)  # noqa: E731
-    return climb(model, x, classes, rate, steps, after=due(every, blur))
-
-
 def _gradient_of_the_start(model, x, classes, rate, steps, kernel, every):
     slope = gradient(chosen, model, x, classes)
     for step in range(1, steps + 1):
@@ -432,10 +425,21 @@ def _gradient_of_the_start(model, x, classes, rate, steps, kernel, every):
     return x
 
 
-def _box(model, x, classes, rate, steps, kernel, every):
-    flat = torch.full_like(kernel, 1 / kernel.numel())
-    blur = lambda image: ascent.convolved(image, flat)  # noqa: E731
-    return climb(model, x, classes, rate, steps, after=due(every, blur))
+def blurred_with(another: Callable[[Tensor], Tensor]) -> Callable:
+    """A climb whose blur has another kernel: what `another` makes of the one that is given."""
+
+    def mistake(model, x, classes, rate, steps, kernel, every):
+        blur = lambda image: ascent.convolved(image, another(kernel))  # noqa: E731
+        return climb(model, x, classes, rate, steps, after=due(every, blur))
+
+    return mistake
+
+
+def along_rows(kernel: Tensor) -> Tensor:
+    """The kernel's sums over its columns, in its middle row."""
+    made = torch.zeros_like(kernel)
+    made[len(kernel) // 2] = kernel.sum(0)
+    return made
 
 
 def _colours_mixed(model, x, classes, rate, steps, kernel, every):
@@ -494,7 +498,7 @@ ASCEND_MISTAKES = (
     ),
     Mistake(
         "blurred_along_rows",
-        _rows_only,
+        blurred_with(along_rows),
         "You blur along the rows only. The kernel has rows and columns, and so has its blur.",
     ),
     climbing(
@@ -526,7 +530,7 @@ ASCEND_MISTAKES = (
     ),
     Mistake(
         "box",
-        _box,
+        blurred_with(lambda kernel: torch.full_like(kernel, 1 / kernel.numel())),
         "You blur by a plain mean. The weights of the neighbours stand in `kernel`.",
     ),
     climbing(
