@@ -106,6 +106,7 @@ LINES: dict[str, Callable[[Values], dict]] = {
     "activations.strongest_channels": lambda v: {"k": 2},
     "activations.strongest_place": lambda v: {"maps": v.maps[0]},
     "activations.tiles": lambda v: {"maps": v.maps[0]},
+    "adversarial.batches": lambda v: {"index": v.two},
     "adversarial.fit_tiny": lambda v: {"pixels": v.pixels[..., :16, :16], "epochs": 2},
     "adversarial.lead_of": lambda v: {"logits": v.vectors[:2], "index": v.two},
     "adversarial.random_signs": lambda v: {"epsilon": 0.1},
