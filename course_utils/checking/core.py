@@ -71,12 +71,15 @@ class Case:
             them so that the answer differs.
         slopes: for a loss, the arguments by which a descent differentiates it: tensors, or dicts
             of tensors. The gradient by each is compared as well.
+        ties: equals come in an order that many ways of sorting do not keep. Known mistakes are
+            recognised by the other cases, too: whoever ranks by something else may sort anyhow.
     """
 
     args: dict[str, object]
     note: str = ""
     repeat: bool = False
     slopes: tuple[str, ...] = ()
+    ties: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,22 @@ from course_utils.checking.relating import (
     BATCH,
     About,
     Pair,
+    extent,
     relation,
     relation_of_numbers,
     told_apart,
     where,
 )
-from course_utils.checking.wording import calls, is_, listed, lower, many, only_a_count, plural
+from course_utils.checking.wording import (
+    calls,
+    counted,
+    is_,
+    listed,
+    lower,
+    many,
+    only_a_count,
+    plural,
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,9 @@ def one(exercise: Exercise, about: About, results: Results) -> str:
     place = results.on(these)
     if said := relation(about, pairs):
         return goes_on(place, said)
-    return mixing(about, results) or goes_on(results.at, where(about, pairs[0]))
+    alike = len(these) == len(results.values) and len({extent(about, p) for p in pairs}) == 1
+    place = "" if alike else results.on([results.first])
+    return mixing(about, results) or goes_on(place, where(about, pairs[0]))
 
 
 def mixing(about: About, results: Results) -> str:
@@ -200,7 +212,11 @@ def kind(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
+        same = {type(v) for v in value}
+        words = {int: "number", float: "number", list: "list", Tensor: "tensor", str: "text"}
+        if len(same) == 1 and same <= words.keys():
+            return f"a list of {counted(len(value), words[same.pop()])}"
+        return f"a list of length {len(value)}"
     if isinstance(value, Opaque):
         return f"an object of type `{value.kind}`"
     names = {str: "a text", bool: "True or False", int: "a whole number", float: "a number"}
@@ -224,13 +240,15 @@ def wrong_type(exercise: Exercise, about: About, value: object, target: Tensor) 
 
 def _of_tensors(value: list, target: Tensor, tolerance: float) -> str:
     """A word on a list of tensors; empty where there is none."""
-    if len(value) == 1:
-        right = equal(value[0], target, tolerance)
-        return " That tensor is right: return it without the list." if right else ""
+    if len(value) == 1 and equal(value[0], target, tolerance):
+        return " That tensor is right: return it without the list."
     if any(v.shape != value[0].shape for v in value):
         return ""
-    if equal(torch.stack([v.to(value[0].dtype) for v in value]), target, tolerance):
-        return " Stacked, they would be right."
+    for axis in range(min(2, value[0].ndim + 1)):
+        if equal(torch.stack([v.to(value[0].dtype) for v in value], axis), target, tolerance):
+            what = "it" if len(value) == 1 else "they"
+            how = f"`torch.stack`{', axis 1' if axis else ''}"
+            return f" Stacked ({how}) {what} would be right."
     if len(value) == 2 and value[1].dtype == torch.int64 and value[0].dtype.is_floating_point:
         return " `max`, `sort` and `topk` give such pairs: values and indices."
     return ""
@@ -264,7 +282,7 @@ def _lengths(about: About, given: tuple, wanted: tuple) -> str:
     """The one axis that is missing, too many, or of another length; empty where there is none."""
     if len(given) == len(wanted):
         others = [i for i in range(len(given)) if given[i] != wanted[i]]
-        names = listed([f"{wanted[i]} {plural(about.axis(i))} and not {given[i]}" for i in others])
+        names = listed([f"{counted(wanted[i], about.axis(i))} and not {given[i]}" for i in others])
         return f": {names}" if len(others) == 1 else ""
     long, short = (given, wanted) if len(given) > len(wanted) else (wanted, given)
     dropped = [i for i in range(len(long)) if long[:i] + long[i + 1 :] == short]
@@ -281,11 +299,11 @@ def _moved(given: tuple, order: tuple) -> tuple:
 
 def not_finite(about: About, value: Tensor, target: Tensor) -> str:
     """Words for NaN or infinity."""
-    nan, infinite = int(value.isnan().sum()), int(value.isinf().sum())
-    what = " and ".join(f"{n} {word}" for n, word in ((nan, "NaN"), (infinite, "infinite")) if n)
+    kinds = ((int(value.isnan().sum()), "NaN"), (int(value.isinf().sum()), "infinite"))
+    what = listed([f"{n} {'is' if n == 1 else 'are'} {word}" for n, word in kinds if n])
     if value.numel() == 1:
         return f"{about.starting} {about.is_} not finite: {value.item()}. {CAUSES}"
-    return f"Of the {value.numel()} values of {about}, {what}. {CAUSES}"
+    return f"Of the {value.numel()} values of {about} {what}. {CAUSES}"
 
 
 CAUSES = (
@@ -352,7 +370,9 @@ def _beside(exercise: Exercise, wrong: list[int], said: str, whole: bool) -> str
     if not right or not whole:
         return said if f"our {first}" in said else f"Your {first}: {lower(said)}"
     verb = "are" if len(right) > 1 else is_(right[0])
-    if f"our {first}" in said and not said.startswith("Right"):
+    if f"our {first}" in said and said.startswith("Right"):
+        return f"Your {listed(right)} {verb} right in every call. {said}"
+    if f"our {first}" in said:
         return f"Your {listed(right)} {verb} right, but {lower(said)}"
     return f"Your {listed(right)} {verb} right; your {first}: {lower(said)}"
 

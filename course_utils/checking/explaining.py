@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_utils.checking.core import Exercise, Fault
 from course_utils.checking.sources import Pieces
+from course_utils.checking.wording import listed
 
 UNWRITTEN = re.compile(r"\braise\s+NotImplementedError\b")
 """The line of a stub. PyTorch raises errors of that name too."""
@@ -103,6 +104,13 @@ def _recursion(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
 
 def _type(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
     own = fault.message.startswith((f"{exercise.name}()", "<lambda>()", "test_"))
+    missing = re.findall(r"'(\w+)'", fault.message.partition("missing ")[2])
+    if own and not fault.line and missing and {*missing} <= {*exercise.arguments}:
+        names = listed([f"`{name}`" for name in missing])
+        return (
+            f"TypeError: your line with `def` gives {names} no value to fall back on, and a call "
+            "may leave that out. Leave the line as it was."
+        )
     if own and not fault.line and "argument" in fault.message:
         names = ", ".join(f"`{a}`" for a in exercise.arguments)
         return (
@@ -166,11 +174,14 @@ def _in_torch(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
 
 
 def _all_columns(fault: Fault) -> str:
-    """A word on `[:, classes]`, where the shapes that do not fit may come from it."""
-    found = re.search(r"\[:, ?(classes|targets?|labels)\]", fault.line)
-    if found is None or fault.kind not in ("RuntimeError", "IndexError"):
+    """A word on `[:, classes]` and on `.T`, where shapes that do not fit may come from them."""
+    if fault.kind not in ("RuntimeError", "IndexError"):
         return ""
-    return f" `[:, {found[1]}]` takes all of them for every row, not each row's own."
+    if found := re.search(r"\[:, ?(classes|targets?|labels)\]", fault.line):
+        return f" `[:, {found[1]}]` takes all of them for every row, not each row's own."
+    if re.search(r"\.T\b", fault.line):
+        return " (Of more than two axes `.T` turns round *all*; `.mT` exchanges the last two.)"
+    return ""
 
 
 def _number_type(found: re.Match, fault: Fault, source: str) -> str:
@@ -273,6 +284,38 @@ def _pair(found: re.Match, fault: Fault, source: str) -> str:
     )
 
 
+def _tuple_of_grad(found: re.Match, fault: Fault, source: str) -> str:
+    if "grad(" not in source:
+        return ""
+    return (
+        "A tuple is used like a tensor{line}. `torch.autograd.grad` gives one, with a gradient for "
+        "each input: take the first, `[0]`."
+    )
+
+
+def _whole(found: re.Match, fault: Fault, source: str) -> str:
+    if "/" not in source.replace("//", ""):
+        return ""
+    return (
+        "A place or a length has to be a whole number{line}, and `/` gives decimals even if it "
+        "comes out even; `//` gives whole numbers."
+    )
+
+
+def _into_place(found: re.Match, fault: Fault, source: str) -> str:
+    there, came, axis = found.groups()
+    return (
+        f"A tensor with the length {came} along axis {axis} (counted from 0) is put where {there} "
+        "belong{line}. Only a length of 1 is stretched."
+    )
+
+
+def _several_axes(found: re.Match, fault: Fault, source: str) -> str:
+    if not re.search(r"\b(max|min)\((dim=|axis=|\w+, *)?[(\[]", fault.line):
+        return ""
+    return f"`{found[1]}` goes along one axis; along several at once `a{found[1]}` does{{line}}."
+
+
 def _one_number(found: re.Match, fault: Fault, source: str) -> str:
     return "One number is needed{line}, and the tensor holds several."
 
@@ -357,7 +400,34 @@ TORCH: tuple[tuple[str, str | Callable[[re.Match, Fault, str], str]], ...] = (
         r"only Tensors of floating point dtype can require gradients",
         "Only decimals can have a gradient, and this tensor holds whole numbers{line}.",
     ),
-    (r"^'NoneType' object", _empty_gradient),
+    (r"^'NoneType' object|unsupported operand .*'NoneType'", _empty_gradient),
+    (
+        r"'tuple' object has no attribute|multiply sequence by non-int|unsupported operand .*"
+        r"'tuple'",
+        _tuple_of_grad,
+    ),
+    (
+        r"slice indices must be integers|'float' object cannot be interpreted as an integer|failed "
+        r"to unpack .* float|^(?:zeros|ones|empty|rand|randn)\(\) takes 1 positional argument",
+        _whole,
+    ),
+    (
+        r"expanded size of the tensor \((\d+)\) must match the existing size \((\d+)\) at "
+        r"non-singleton dimension (\d+)",
+        _into_place,
+    ),
+    (r"^(max|min)\(\) received an invalid combination", _several_axes),
+    (
+        r"too many dimensions 'str'",
+        "A tensor holds numbers, and here it would get texts{line}. A list holds texts.",
+    ),
+    (
+        r"^(\w+)\(\): argument '\w+' \(position \d+\) must be Tensor, not (int|float)",
+        lambda found, fault, source: (
+            f"`torch.{found[1]}` takes a tensor, and here it gets a plain number{{line}}; for "
+            "those there is `math`, and `** 0.5` for a root."
+        ),
+    ),
     (r"'torch\.return_types\.(\w+)' object has no attribute", _pair),
     (
         r"Boolean value of Tensor with more than one value is ambiguous",

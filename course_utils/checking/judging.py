@@ -89,6 +89,8 @@ def _failed(
     first = next(o.fault for o in outcomes if o.fault)
     failed = [i for i, o in enumerate(outcomes) if o.fault]
     same = [i for i in failed if outcomes[i].fault == first or len(failed) == len(cases)]
+    if first.kind == "TimeLimit":  # the calls after it were not made
+        same = failed[:1]
     right = [i for i, one in enumerate(good) if one]
     place = wording.calls([c.note for c in cases], right, same)
     return describing.goes_on(place, fault_words(exercise, first, pieces))
@@ -116,10 +118,21 @@ def _untouched(outcomes: Sequence[Outcome], pieces: Pieces | None) -> bool:
 def recognised(
     exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
 ) -> Mistake | None:
-    """The known mistake whose results these are, on every case; where it fails, this fails too."""
-    for mistake in exercise.mistakes:
-        if all(_is_result(mistake, c, o, exercise) for c, o in zip(cases, outcomes, strict=True)):
-            return mistake
+    """The known mistake whose results these are, on every case; where it fails, this fails too.
+
+    If there is none, the one whose results these are but for the order of ties (`Case.ties`).
+    """
+    every = list(zip(cases, outcomes, strict=True))
+    apart = [(c, o) for c, o in every if not c.ties]
+    wanted = targets(exercise, [c for c, _ in apart]) if len(apart) < len(every) else []
+    off = [
+        o.fault is not None or not equal(o.value, t, exercise.tolerance)
+        for (_, o), t in zip(apart, wanted, strict=False)
+    ]
+    for some in (every, apart) if any(off) else (every,):
+        for mistake in exercise.mistakes:
+            if all(_is_result(mistake, c, o, exercise) for c, o in some):
+                return mistake
     return None
 
 
@@ -140,8 +153,13 @@ def ignored(
 ) -> str:
     """Words for an argument without effect; empty where no two cases show one.
 
-    Two cases that differ in one argument alone, and whose targets differ, have the same result.
+    Two cases that differ in one argument alone, and whose targets differ, have the same result. Of
+    a single argument, in which all cases differ, all results have to be the same.
     """
+    if len(cases[0].args) == 1 and not all(
+        equal(value, values[0], exercise.tolerance) for value in values
+    ):
+        return ""
     for i, j in combinations(range(len(cases)), 2):
         one, other = cases[i].args, cases[j].args
         differ = [name for name in one if not running.same(one[name], other.get(name))]

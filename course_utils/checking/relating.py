@@ -492,15 +492,21 @@ def zeros(about: About, pairs: Pairs) -> str:
 FEW = "Less than 1% of the values of {} are"
 
 
+def extent(about: About, pair: Pair) -> str:
+    """How much of a result is wrong, up to the verb."""
+    share = off(about, pair).double().mean().item()
+    if share == 1:
+        return f"Every value of {about} is"
+    return f"{share:.0%} of the values of {about} are" if share >= 0.005 else FEW.format(about)
+
+
 def where(about: About, pair: Pair) -> str:
     """How much is wrong, the largest difference and its place."""
-    gap, wrong = (pair.value - pair.target).abs(), off(about, pair)
+    gap = (pair.value - pair.target).abs()
     place = torch.unravel_index(gap.argmax(), gap.shape)
     spot = ", ".join(f"{about.axis(i)} {int(p)}" for i, p in enumerate(place))
-    share = wrong.double().mean().item()
-    said = f"{share:.0%} of the values of {about} are" if share >= 0.005 else FEW.format(about)
-    said = f"Every value of {about} is" if share == 1 else said
     mine, ours = told_apart(pair.value[place].item(), pair.target[place].item())
+    said = extent(about, pair)
     return f"{said} off; most at {spot} (counted from 0): yours {mine}, target {ours}."
 
 

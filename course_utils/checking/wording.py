@@ -16,6 +16,11 @@ def plural(word: str) -> str:
     return word + ("es" if word.endswith(("s", "x", "ch")) else "s")
 
 
+def counted(number: int, word: str) -> str:
+    """So many of something: 1 row, 3 rows."""
+    return f"{number} {word if number == 1 else plural(word)}"
+
+
 def many(noun: str) -> bool:
     """Whether a noun is a plural already: "weights", but not "loss" or "number of steps"."""
     first = noun.split()[0]

@@ -18,8 +18,8 @@ def sparsity_cases(seed: int) -> list[Case]:
     found = []
     for (n, k, h, w), floor, note in (
         ((1, 4, 5, 3), 0.0, "the maps of one image"),
-        ((3, 5, 4, 6), 0.0, "a batch of three, one channel of it dead"),
-        ((2, 3, 6, 4), -1.0, "maps from before the ReLU: negative values are no zeros"),
+        ((3, 5, 4, 6), 0.0, "a batch of three with a dead channel"),
+        ((2, 3, 6, 4), -1.0, "maps with negative values (from before the ReLU)"),
     ):
         maps = torch.randn(n, k, h, w, generator=random)
         # Small values are no zeros either, so that a generous threshold is found out.
@@ -40,14 +40,17 @@ def strongest_cases(seed: int) -> list[Case]:
     for (n, channels, h, w), k, note in (
         ((1, 9, 4, 4), 3, "one image"),
         ((3, 12, 3, 5), 4, "a batch of three images"),
-        ((2, 10, 4, 3), 5, "maps from before the ReLU, with large negative values"),
-        ((2, 8, 3, 3), 4, "maps in which two channels are equally strong"),
+        ((2, 10, 4, 3), 5, "maps with large negative values (from before the ReLU)"),
+        ((8, 12, 3, 3), 7, "maps in which two channels are equally strong"),
     ):
+        low, some = (4, 0.7) if "before" in note else (2, 0.4)
         while True:
             maps = torch.randn(n, channels, h, w, generator=random)
-            maps = maps - 2 * (torch.rand(n, channels, 1, 1, generator=random) < 0.4).float()
-            gaps = maps.amax((2, 3)).sort(dim=1).values.diff(dim=1)
-            if gaps.min() > 1e-3:
+            maps -= low * (torch.rand(n, channels, 1, 1, generator=random) < some).float()
+            order = maps.amax((2, 3)).sort(dim=1, descending=True).values
+            # Before a ReLU the last ones asked for are negative all over.
+            negative = order[:, k - 1].max() < -0.1 or "before" not in note
+            if order.diff(dim=1).max() < -1e-3 and negative:
                 break
         if "before" not in note:
             maps = maps.clamp(min=0)
@@ -56,7 +59,7 @@ def strongest_cases(seed: int) -> list[Case]:
             top = maps.amax((2, 3)).argmax(1)
             for i, c in enumerate(top.tolist()):
                 maps[i, (c + 3) % channels] = maps[i, c].flip(0)
-        found.append(Case({"maps": maps, "k": k}, note, repeat=n == 3))
+        found.append(Case({"maps": maps, "k": k}, note, repeat=n == 3, ties="equally" in note))
     return found
 
 
@@ -168,7 +171,8 @@ SPARSITY_MISTAKES = (
     share(
         "dead_channels",
         lambda maps: (maps == 0).flatten(2).all(2).float(),
-        "You asked whether a map is zero *everywhere*. We want to know how much of it is.",
+        "Your numbers are 1 where a map is zero *everywhere*, and 0 elsewhere. We want to know how "
+        "much of it is zero. (A division by `//` makes such numbers of shares.)",
     ),
 )
 
@@ -308,6 +312,18 @@ STRONGEST_MISTAKES = (
         later_first,
         "Of two channels that are equally strong, the one with the lower index comes first: sort "
         "with `stable=True`.",
+    ),
+    Mistake(
+        "ties_in_any_order",
+        lambda maps, k: maps.amax((2, 3)).topk(k).indices,
+        "Of channels that are equally strong the one with the lower index comes first. `topk` "
+        "gives them in any order; `sort` with `stable=True` keeps it.",
+    ),
+    Mistake(
+        "negative_cut_off",
+        ranked(lambda maps: maps.amax((2, 3)).clamp(min=0)),
+        "You set negative activations to zero before ranking. Then channels that are negative "
+        "everywhere all count alike; the one nearest to zero is the strongest of them.",
     ),
 )
 

@@ -30,7 +30,7 @@ def step_cases(seed: int) -> list[Case]:
         wanted = drawing.other_classes(random, spec, x)
         args = {"model": spec, "x": x, "classes": wanted, "rate": rate, "weight": weight}
         found.append(Case(args, note, repeat=n == 2))
-    return [*found, Case(from_grey(random), "a grey image, without a penalty")]
+    return [*found, Case(from_grey(random), "a grey image without a penalty")]
 
 
 def from_grey(random: torch.Generator) -> dict[str, object]:

@@ -43,7 +43,7 @@ def grad_cam_cases(seed: int) -> list[Case]:
         spec, x, wanted = telling(random, classes, (n, height, width), layer, name)
         args = {"model": spec, "x": x, "classes": wanted, "layer": layer}
         note = f"{n} image{'s' * (n > 1)} at {layer}"
-        note = "the layer 'fork', a short name as `layers.capture` takes it" if n == 3 else note
+        note = "the layer 'fork' (a short name as `layers.capture` takes it)" if n == 3 else note
         found.append(Case(args, note, repeat=n == 2))
     return found
 

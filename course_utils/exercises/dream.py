@@ -26,7 +26,7 @@ def step_cases(seed: int) -> list[Case]:
         (2, 8, 8, "conv1"),
     ]
     notes = ["a single image", "two images"]
-    notes += ["a layer with negative values, by its short name as the zoo has them"]
+    notes += ["a layer with negative values by its short name (as the zoo has them)"]
     found = []
     for (n, height, width, layer), note in zip(shapes, notes, strict=True):
         spec = drawing.network(random, name="tiny_fork" if layer == "conv1" else "tiny_cnn")

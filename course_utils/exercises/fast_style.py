@@ -322,7 +322,9 @@ def step_cases(seed: int) -> list[Case]:
     notes = ["a single image", "a batch of two images", "a batch of three images"]
     return [
         Case(
-            step_arguments(random, shape, size), f"{note}, a {size} x {size} kernel", repeat=n == 1
+            step_arguments(random, shape, size),
+            f"{note} with a {size} x {size} kernel",
+            repeat=n == 1,
         )
         for n, (shape, note, size) in enumerate(zip(shapes, notes, (3, 7, 5), strict=True))
     ]

@@ -23,7 +23,7 @@ def banks(seed: int) -> list[Case]:
     found = []
     for n, k, columns, note in (
         (6, 3, 3, "six filters in rows of three"),
-        (7, 4, 3, "seven filters in rows of three, so that places stay empty"),
+        (7, 4, 3, "seven filters in rows of three (some places stay empty)"),
         (5, 3, 2, "a filter whose weights are all zero"),
         (4, 3, 2, "a filter with very small weights"),
         (1, 5, 1, "a single filter"),
@@ -270,7 +270,7 @@ def responses(seed: int) -> list[Case]:
         ((8, 6), 3, 2, 0, "stride 2"),
         ((6, 7), 3, 1, 2, "padding 2"),
         ((9, 8), 4, 3, 1, "stride 3 and padding 1"),
-        ((16, 13), 7, 2, 3, "a template of 7 x 7, stride 2 and padding 3"),
+        ((16, 13), 7, 2, 3, "a template of 7 x 7 with stride 2 and padding 3"),
     ):
         image = torch.randn(3, *size, generator=random) + 0.5
         args = {"image": image, "template": torch.randn(3, k, k, generator=random)}

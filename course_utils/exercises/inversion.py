@@ -20,7 +20,7 @@ def variation_cases(seed: int) -> list[Case]:
     found = []
     for n, height, width, beta in ((1, 5, 6, 2.0), (2, 6, 4, 1.0), (3, 4, 7, 1.5)):
         x = torch.randn(n, 3, height, width, generator=random)
-        note = f"{n} image{'s' * (n > 1)}, beta = {beta:g}"
+        note = f"{n} image{'s' * (n > 1)} with beta = {beta:g}"
         found.append(Case({"x": x, "beta": beta}, note, repeat=n == 2, slopes=("x",)))
     return found
 

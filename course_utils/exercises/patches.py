@@ -25,7 +25,7 @@ def arithmetic_cases(seed: int) -> list[Case]:
     five = [[draw(2, 5), draw(1, 3), draw(1, 3), draw(1, 3)] for _ in range(5)]
     five[0][1], five[1][3], five[3][3] = 2, 3, 2
     five[4][0] = five[0][0] + 1  # the order of the layers counts
-    notes = ["a single layer", "three layers", "five layers, some dilated"]
+    notes = ["a single layer", "three layers", "five layers with dilation"]
     both = zip((one, three, five), notes, strict=True)
     return [Case({"windows": windows}, note, repeat=len(windows) == 3) for windows, note in both]
 
@@ -180,6 +180,12 @@ ARITHMETIC_MISTAKES = (
         lambda windows: chain()(windows[::-1]),
         "You went through the layers from the last to the first. With this recurrence the jump is "
         "that of the layers *before*: begin at the photo.",
+    ),
+    Mistake(
+        "first_layer_only",
+        lambda windows: chain()(windows[:1]),
+        "These are the numbers after the first layer alone. Does your function return inside the "
+        "loop?",
     ),
     Mistake(
         "size_and_jump_exchanged",
@@ -414,7 +420,11 @@ def top_cases(seed: int) -> list[Case]:
     # Of the three in photo 3 the first along the rows is not the first down the columns.
     equal[3, 1, [0, 3], [4, 2]] = 2.0
     args = {"activations": equal, "channel": 1, "k": 4}
-    found.append(Case(args, "three photos that are equally strong, one of them at three units"))
+    found.append(Case(args, "three photos that are equally strong (one at three units)"))
+    silent = torch.rand(16, 2, 3, 4, generator=random)
+    silent[torch.randperm(16, generator=random)[:12], 1] = 0
+    args = {"activations": silent, "channel": 1, "k": 10}
+    found.append(Case(args, "a channel that is silent on most photos", ties=True))
     args = {"activations": torch.rand(6, 1, 1, 1, generator=random), "channel": 0, "k": 4}
     return [*found, Case(args, "a single unit for each photo")]
 
@@ -489,7 +499,19 @@ def from_answer(name: str, change: Callable, sentence: str) -> Mistake:
     return Mistake(name, mistake, sentence)
 
 
+def ties_by_topk(activations: Tensor, channel: int, k: int) -> tuple:
+    scores, best, width = strongest(activations, channel)
+    values, photos = scores.topk(k)
+    return photos, torch.stack([best[photos] // width, best[photos] % width], 1), values
+
+
 TOP_MISTAKES = (
+    Mistake(
+        "ties_by_topk",
+        ties_by_topk,
+        "Of photos on which the channel is equally strong, or silent, the earlier ones come first. "
+        "`topk` gives them in any order; `sort` with `stable=True` keeps it.",
+    ),
     Mistake(
         "several_units_of_a_photo",
         all_units,

@@ -27,10 +27,10 @@ def cases(seed: int) -> list[Case]:
 
 
 def noisy_cases(seed: int) -> list[Case]:
-    """As `cases`, each with noise of three to five samples; one of them again with other noise."""
+    """As `cases`, each with noise of a few samples, never as many as there are images."""
     random = drawing.generator(seed, "smoothgrad")
     found = []
-    for case, samples in zip(cases(seed), (5, 3, 4), strict=True):
+    for case, samples in zip(cases(seed), (5, 3, 6), strict=True):
         noise = drawing.noise(random, case.args["model"], case.args["x"], samples)
         found.append(Case({**case.args, "noise": noise}, case.note, case.repeat))
     model, x = (found[0].args[name] for name in ("model", "x"))
@@ -115,6 +115,12 @@ SCORES = {
         "one image. Each image of the batch has a score of its own.",
     ),
 }
+
+
+def stretched(maps: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """From 0 to 1 along axes."""
+    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
+    return (maps - low) / (high - low)
 
 
 def from_scores(
@@ -241,6 +247,18 @@ SALIENCY_MISTAKES = (
         lambda g, x: g.abs().amax(1) / g.abs().amax((1, 2, 3))[:, None, None],
         "Each of your maps is scaled so that its largest value is 1. That suits a picture, but the "
         "map then no longer says how strongly the score reacts; leave scaling to the plot.",
+    ),
+    from_gradient(
+        "stretched",
+        lambda g, x: stretched(g.abs().amax(1), (1, 2)),
+        "Each of your maps is stretched so that it goes from 0 to 1. That suits a picture; asked "
+        "for are the derivatives' own sizes, which can be compared from image to image.",
+    ),
+    from_gradient(
+        "stretched_over_batch",
+        lambda g, x: stretched(g.abs().amax(1), (0, 1, 2)),
+        "Your maps are stretched so that all together they go from 0 to 1. That suits a picture; "
+        "asked for are the derivatives' own sizes, whatever came along.",
     ),
     from_gradient(
         "divided_by_norm",

@@ -30,7 +30,7 @@ def capture_cases(seed: int) -> list[Case]:
         spec = drawing.network(random, name=name)
         x = drawing.images(random, spec, n, *size)
         several = f"{n} images" if n > 1 else "one image"
-        note = f"the layer {layer!r}, {several}"
+        note = f"the layer {layer!r} of {several}"
         found.append(Case({"model": spec, "x": x, "layer": layer}, note, repeat=n == 3))
     return found
 

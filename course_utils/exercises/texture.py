@@ -170,7 +170,7 @@ def losses(seed: int) -> list[Case]:
         (1, False, "a single layer"),
         (1, False, "three layers"),
         (3, False, "a batch of three images"),
-        (2, True, "fewer layers in `features` than in `targets`, a target for each image"),
+        (2, True, "fewer layers in `features` than in `targets` (a target for each image)"),
     ):
         shapes = {"relu1": (3, 6, 5), "relu2": (5, 3, 4), "relu3": (4, 2, 3)}
         shapes = {"relu2": (5, 3, 4)} if "single" in note else shapes

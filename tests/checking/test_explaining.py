@@ -66,6 +66,7 @@ FAULTS = [
     (lambda: WEIGHT @ MAPS[0].flatten(1).T, ["7 x 5 and 24 x 5", "transposed"]),
     (lambda: WEIGHT @ torch.randn(3, 4), "cannot be multiplied"),
     (lambda: LOGITS[:, torch.tensor([5])], ["no index 5", "5 entries"]),
+    (lambda: LOGITS[:1][1], ["no index 1", "axis 0 has 1 entry, number 0."]),
     (lambda: LOGITS[0, 0, 0], "More indices are given than there are axes"),
     (lambda: LOGITS.sum(2), ["no axis 2", "has 2"]),
     (changed_leaf, "cannot be changed in place"),

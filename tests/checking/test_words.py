@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from course_utils import exercises, saliency, start_here, texture
+from course_utils import exercises, patches, saliency, start_here, texture
 from course_utils.checking import judging, running
-from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG
+from course_utils.checking.core import NOT_ATTEMPTED, RIGHT, WRONG, Fault, Outcome
 
 map_ = saliency.saliency_map
 
@@ -27,6 +27,15 @@ def said(name, function):
 
 UNLISTED_MAPS = {
     "a constant factor": (lambda m, x, c: 3 * map_(m, x, c), "3 times the target everywhere"),
+    "off by more in one call": (
+        lambda m, x, c: map_(m, x, c) + (torch.rand(x[:, 0].shape) < (0.9 if len(x) > 1 else 0.2)),
+        "On a single image: ",
+    ),
+    "one infinite": (
+        lambda m, x, c: map_(m, x, c).index_fill(1, torch.tensor(0), torch.inf),
+        "are infinite",
+    ),
+    "an axis summed away": (lambda m, x, c: x.sum(0), "1 image and not 3"),
     "another sign": (lambda m, x, c: -map_(m, x, c), "opposite sign everywhere"),
     "a sum of one an image": (
         lambda m, x, c: torch.stack([a / a.sum() for a in map_(m, x, c)]),
@@ -39,7 +48,7 @@ UNLISTED_MAPS = {
     "reversed": (lambda m, x, c: map_(m, x, c).flip(0), "images are in another order"),
     "mirrored": (lambda m, x, c: map_(m, x, c).flip(2), "left and right are exchanged"),
     "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0."),
-    "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 NaN"),
+    "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 are NaN"),
     "flat": (lambda m, x, c: map_(m, x, c).flatten(1), "arranged differently"),
     "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of one tensor"),
     "nothing": (lambda m, x, c: None, "returns nothing"),
@@ -254,3 +263,43 @@ def test_rows_are_no_multiples_of_rows():
     words = said("largest_box", of_everything_hot)
     assert re.search(r"Your top is \d+ where \d+ belongs", words)
     assert "times" not in words
+
+
+def test_a_time_limit_is_said_of_the_call_that_ran_and_not_of_those_after_it():
+    exercise = exercises.get("saliency_map")
+    cases = exercise.cases(0)
+    fine = running.run(exercise.reference, cases[0])
+    late = Outcome(fault=Fault("TimeLimit", "20"))  # the calls after it get the same
+    reason = judging.judge(exercise, cases, [fine, *[late] * (len(cases) - 1)]).reason
+    assert reason.startswith(f"Right on {cases[0].note}; on {cases[1].note}: it had not returned")
+    assert cases[2].note not in reason
+
+
+def test_an_argument_without_effect_is_said_only_where_no_call_shows_one():
+    def first_layer(windows):
+        return patches.field_arithmetic(windows[:2])
+
+    exercise = exercises.get("field_arithmetic")
+    cases = exercise.cases(0)
+    values = [first_layer(**case.args) for case in cases]
+    assert judging.ignored(exercise, cases, values, judging.targets(exercise, cases)) == ""
+    same = [values[0]] * len(cases)
+    assert "no effect" in judging.ignored(exercise, cases, same, judging.targets(exercise, cases))
+
+
+def test_a_part_that_is_right_and_one_that_is_so_in_some_calls():
+    def wrong_once(activations, channel, k):
+        photos, positions, values = patches.top_patches(activations, channel, k)
+        return photos, positions, values + 0.1 * torch.rand(len(values)) * (k == 3)
+
+    reason = said("top_patches", wrong_once)
+    assert "right in every call. Right on" in reason or "right; your" in reason
+    assert reason.count("activations: ") <= 1
+
+
+@pytest.mark.parametrize("exercise", exercises.all_(), ids=lambda exercise: exercise.name)
+def test_notes_of_cases_can_be_listed(exercise):
+    """They stand in lists, between commas, and before a colon."""
+    for case in exercise.cases(0):
+        assert case.note
+        assert not set(case.note) & set(",;:"), case.note

@@ -1892,7 +1892,7 @@ SALIENCY_MAP = answers(
         s = model(x)[range(len(x)), classes].sum()
         return torch.autograd.grad(s, x).abs().amax(1)
         """,
-        "AttributeError",
+        ("tuple", "`[0]`"),
     ),
     wrong(
         "gradients add up on the caller's images",
