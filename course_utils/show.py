@@ -563,7 +563,11 @@ def intervals(rows: Mapping[str, Interval], xlabel: str, alt: str, title: str = 
 
 
 def interval_panels(
-    panels: Mapping[str, Mapping[str, Interval]], xlabel: str, alt: str, title: str = ""
+    panels: Mapping[str, Mapping[str, Interval]],
+    xlabel: str,
+    alt: str,
+    title: str = "",
+    filled: Mapping[str, Mapping[str, bool]] | None = None,
 ) -> Figure:
     """Panels of `intervals` side by side: the same rows, each panel on its own axis.
 
@@ -572,6 +576,8 @@ def interval_panels(
         xlabel: below all panels.
         alt: what is to be seen, in words.
         title: above all.
+        filled: whose dots are filled, named like `panels`; by default those whose interval does not
+            hold 0.
     """
     names = list(next(iter(panels.values())))
     width = 8 if len(panels) == 1 else 2.2 + 2.5 * len(panels)
@@ -579,7 +585,8 @@ def interval_panels(
         canvas = figure.Figure(figsize=(width, 1 + 0.36 * len(names)), layout="constrained")
         drawn = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (panel, rows) in zip(drawn, panels.items(), strict=True):
-            _interval_rows(axes, rows)
+            clear = {name: not low <= 0 <= high for name, (_, low, high) in rows.items()}
+            _interval_rows(axes, rows, filled[panel] if filled else clear)
             axes.locator_params(axis="x", nbins=6 if len(panels) == 1 else 4)
             axes.set_title(panel)
         drawn[0].set(yticks=range(len(names)), yticklabels=names)
@@ -589,13 +596,13 @@ def interval_panels(
     return Figure(canvas, alt)
 
 
-def _interval_rows(axes: object, rows: Mapping[str, Interval]) -> None:
+def _interval_rows(axes: object, rows: Mapping[str, Interval], filled: Mapping[str, bool]) -> None:
     axes.axvline(0, color="#999999", linewidth=1)
     for i, (name, row) in enumerate(rows.items()):
         mean, low, high = map(float, row)
         colour, _ = METHODS.get(name.split(",")[0], ("#000000", "-"))
         axes.plot([low, high], [i, i], color=colour, linewidth=2)
-        inside = "white" if low <= 0 <= high else colour
+        inside = colour if filled[name] else "white"
         axes.plot(mean, i, "o", color=colour, markerfacecolor=inside, markersize=7)
 
 

@@ -98,8 +98,8 @@ show.maps([m[0] for maps in row.values() for m in maps], titles, columns=7, heig
 # %% [markdown] slide="subslide"
 # On the left the trained network; from column to column one more group is random, down to the layer in
 # the title. In the last column the network knows **nothing**, and yet three rows show the line of the
-# bird's back. Guided backpropagation hardly changes before fire4: its picture is the photo's edges, as
-# the network's wiring passes them on. Grad-CAM is the only one to fall apart at once.
+# bird's back. Guided backpropagation goes on drawing longest; how much of it is left, we measure next.
+# Grad-CAM loses it by fire8.
 
 # %% [markdown]
 # ## Two numbers for "has it changed?"
@@ -191,21 +191,35 @@ for name in asking:
     print(f"{name:17} only the head random {first[name]:.2f}, everything random {kept[name]:.2f}")
 
 # %%
+own, outlines = forgetting["guided backprop"][0], methods["edges"].explain(net, x, classes)
+on_edges = trust.rank_correlation(own, outlines).mean()
+order, look = (full["guided backprop"][key][2] for key in ("ranks", "similarity"))
+print(f"guided backprop, random down to fire6: order {order:.2f}, look {look:.2f}")
+print(f"with the photos' edges: {on_edges:.2f}; gradient x input, absolute values: {sizes:.2f}")
+
+# %%
 assert first["guided backprop"] > 0.95
 assert kept["guided backprop"] == max(kept.values()) > 0.4
+assert look < order - 0.1
+assert on_edges < 0.5
 assert first["SmoothGrad"] > first["saliency"] + 0.1
 assert abs(kept["gradient x input"]) < 0.05
 assert sizes > 0.2
 assert all(abs(kept[name]) < 0.2 for name in ("occlusion", "CAM", "Grad-CAM"))
 
 # %% [markdown] slide="subslide"
-# - **Guided backpropagation** does not notice a random class layer, and keeps half its order when nothing
-#   is left to explain. The sharpest map of lecture 07 is mostly a picture of the photo.
-# - **SmoothGrad** notices *less* of a random class layer than the plain saliency map it improves. Averaging
-#   took away what differed between the networks, too.
-# - **Gradient × input** seems to pass, with 0. But only its signs are shuffled: the order of its
-#   absolute values keeps a third, since the photo is a factor of the map.
-# - **Deconvnet** turns black as soon as fire8 is random: no map, so nothing to correlate. No pass.
+# - **Guided backpropagation** does not notice a random class layer. Down to fire6 its order hardly changes
+#   (0.88), its look does (0.64). Half its order is kept when nothing is left to explain. Still it is no edge
+#   map: with the photos' edges it correlates by 0.26.
+# - **SmoothGrad** changes *less* with a random class layer than the plain saliency map. Averaging did not
+#   make it deaf: it took away each map's own noise. What is left is alike in both networks, and was before;
+#   the noise hid it.
+
+# %% [markdown] slide="subslide"
+# - **Gradient × input** seems to pass, with 0. But the order of its absolute values keeps 0.30, in part
+#   because one photo is a factor of both maps.
+# - **Deconvnet** turns black for nearly every photo once fire8 is random in this way: no map, so nothing to
+#   correlate. No pass.
 # - **CAM, Grad-CAM and occlusion** forget. Edges and centre stay at 1.
 
 # %% [markdown]
@@ -231,13 +245,15 @@ for name in ("guided backprop", "deconvnet", "SmoothGrad", "saliency"):
     )
 assert lite_first["guided backprop"] > 0.95
 assert lite_kept["guided backprop"] < 0.5 * kept["guided backprop"]
+assert of_lite["gradient x input"]["sizes"][-1] < 0.2
 assert lite_first["SmoothGrad"] > lite_first["saliency"] + 0.1
 
 # %% [markdown] slide="subslide"
 # A random head it does not notice here, either. But when everything is random, little of its order is left, and
-# more of SmoothGrad's. So what holds for *both* networks is: guided backpropagation, and SmoothGrad in part, are
-# deaf to the *upper* layers, those that know the classes. That it draws the same picture with random filters holds
-# for SqueezeNet.
+# more of SmoothGrad's; and gradient × input forgets its absolute values, too. So what holds for *both* networks is:
+# guided backpropagation is deaf to the *upper* layers, those that know the classes, and SmoothGrad changes less
+# than plain saliency with the last of them. That half of guided backpropagation's order outlives even the filters
+# holds for SqueezeNet.
 
 # %% [markdown]
 # **What passing means.** Only that the map depends on the weights. Noise drawn anew for each network would
@@ -248,9 +264,9 @@ assert lite_first["SmoothGrad"] > lite_first["saliency"] + 0.1
 # %% [markdown]
 # ## A game with a known answer
 #
-# A map that depends on the weights may still point at the wrong place. Böhle et al. (2021) put four
-# photos, each recognised with confidence, into one collage, and ask for the four classes in turn: the
-# **grid pointing game** (网格指向游戏). The evidence for a class lies in *its* cell.
+# A map that depends on the weights may still point at the wrong place. Böhle et al. (2021) put several
+# photos, each recognised with confidence, into one collage, and ask for their classes in turn: the
+# **grid pointing game** (网格指向游戏). The evidence for a class lies in *its* cell. We take four.
 #
 # **Question.** How much of a map that knows nothing lies in the right cell?
 
@@ -313,9 +329,10 @@ show.maps(tiles, titles, columns=4, height=2.2, alt=alt)
 
 # %% [markdown]
 # Above, the question was for the class in cell 0, below for the one in cell 3; the number is the share
-# in the right cell, a quarter would be chance. Saliency and guided backpropagation draw nearly the same
-# picture for the camel and the bear: they know where *something* is. Grad-CAM moves, but its hottest spot
-# for the camel is the edge where the animal is cut off, and the panda takes part in the bear.
+# in the right cell, a quarter would be chance. Guided backpropagation draws nearly the same picture for
+# the camel and the bear: it knows where *something* is. Grad-CAM moves, but its hottest spot for the camel
+# is the edge where the animal is cut off, and the panda takes part in the bear. So the product of the two,
+# Guided Grad-CAM, finds the camel; with the bear it is hardly better than chance.
 
 # %% [markdown]
 # ## Take the pixels away
@@ -413,17 +430,21 @@ share = [100 * part for part in trust.EARLY]
 areas = {n: trust.area(curve / whole, trust.EARLY).cpu() for n, curve in gone.items()}
 curves = {f"{n}, area {areas[n].mean():.2f}": (share, (c / whole).mean(0)) for n, c in gone.items()}
 alt = "deletion curves fall from one to zero: noise and guided backprop first, the centre last"
-show.lines(curves, "pixels removed, %", "p / p0", alt, "deletion: low is good", xlim=(0, 40))
+show.lines(
+    curves, "pixels removed, %", "p / p0", alt, "deletion, eight photos: low is good", xlim=(0, 40)
+)
 
 # %%
 gains = {n: trust.area(curve / whole, trust.EARLY).cpu() for n, curve in back.items()}
 curves = {f"{n}, area {gains[n].mean():.2f}": (share, (c / whole).mean(0)) for n, c in back.items()}
 alt = "insertion curves rise from zero to one: guided backprop and Grad-CAM first, noise last"
-show.lines(curves, "pixels put back, %", "p / p0", alt, title="insertion: high is good")
+show.lines(
+    curves, "pixels put back, %", "p / p0", alt, title="insertion, eight photos: high is good"
+)
 
 # %% [markdown]
-# **Question.** At deletion noise, which knows nothing at all, does as well as guided backpropagation and
-# Grad-CAM. At insertion it comes last. How can that be?
+# **Question.** On these eight photos noise, which knows nothing at all, does as well at deletion as guided
+# backpropagation and Grad-CAM. At insertion it comes last. How can that be?
 
 # %%
 scattered = trust.places(ordered["noise"])[:1, None] < counts[1]
@@ -438,18 +459,22 @@ alt = "the macaw with one pixel in ten grey, scattered, and in one piece over it
 show.images(net.denormalize(both), titles, height=2.8, alt=alt)
 
 # %%
-for name in ("guided backprop", "Grad-CAM", "noise"):
-    mean, low, high = trust.mean_interval(areas[name] - areas["centre"])
-    print(f"deletion, {name} minus centre: {mean:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+for name in ("guided backprop", "Grad-CAM", "centre"):
+    mean, low, high = trust.mean_interval(areas["noise"] - areas[name])
+    print(f"deletion, noise minus {name}: {mean:.3f}, 95 % interval {low:.3f} to {high:.3f}")
 assert areas["noise"].mean() < areas["centre"].mean()
 assert min(gains[n].mean() for n in ("Grad-CAM", "guided backprop")) > gains["noise"].mean() + 0.1
 
 # %% [markdown]
 # In both pictures a tenth is gone. The left photo hides nothing from us; the network never saw such speckles in
-# training. So a falling curve can mean "the
-# evidence is gone" or "this is no photo any more", and deletion favours maps of scattered pixels. Insertion
-# is hard on them: noise needs more than half of its pixels back. Neither asks the map alone; each also asks
-# how the network takes to damage. (The printed difference is taken photo by photo; why, comes below.)
+# training. So a falling curve can mean "the evidence is gone" or "this is no photo any more", and in SqueezeNet
+# deletion favours maps of scattered pixels; EfficientNet minds speckles less. Insertion is hard on them: noise
+# needs more than half of its pixels back. Neither asks the map alone; each also asks how the network takes to
+# damage.
+#
+# The printed differences are taken photo by photo; why, comes below. And eight photos are few: against guided
+# backpropagation the interval is wider than either area. On other photos guided backpropagation does better than
+# noise, Grad-CAM not surely.
 
 # %% [markdown]
 # ## Does it point at the object?
@@ -494,8 +519,8 @@ show.table(["24 scenes", "energy inside", "times the object's area", "hits"], ro
 
 # %% [markdown]
 # The object fills a part of the picture, so even noise has that part of its energy inside: "times the
-# object's area" says how much better than noise a map is. The centre does well, because objects of half the
-# picture's size cannot avoid it.
+# object's area" says how much better than noise a map is. The centre does well, because a whole object has to
+# fit into the frame: the margin stays empty, with small objects, too.
 
 # %% [markdown]
 # ## How sure are we?
@@ -504,7 +529,7 @@ show.table(["24 scenes", "energy inside", "times the object's area", "hits"], ro
 # difference. **By object**: two scenes of one cut-out are no two witnesses, so the **bootstrap** (自助法)
 # draws whole objects with replacement and takes the mean each time. The middle 95 % of these means are the
 # **confidence interval** (置信区间). **Corrected**: whoever asks twenty questions gets one false answer at
-# 95 %; with $k$ comparisons we take $1 - 0.05/k$.
+# 95 %; with $k$ comparisons we take $1 - 0.05/k$, and no more than $0.05/k$ may be chance.
 #
 # `course trust` measured all methods on two networks, each on scenes that *it* recognises, and stored every single
 # number. So any two methods can be paired.
@@ -535,25 +560,47 @@ def gain(network: str, a: str, b: str, score: str) -> tuple[float, float, float]
     return trust.paired(tables[network], *pair, score, groups, level)
 
 
-ahead = {
-    network: {t: {n: gain(network, n, "centre", s) for n in others} for s, t in titles.items()}
-    for network in tables
-}
+# %% [markdown] slide="subslide"
+# **Question.** Would you ask thirty objects for an interval so near to certainty?
+#
+# Its ends hang on the strangest few. So the bar is the bootstrap's, but its dot is filled by a **sign-flip test**
+# (符号翻转检验). If two methods differed in nothing but their names, we could swap the names object by object: each
+# swap turns the sign of that object's differences. All ways are counted, $2^{30}$ for thirty objects. If fewer than
+# $0.05/k$ of them part the methods as far as we found them, the dot is filled. This share is exact. But what it
+# refuses is that the names do not matter; where a few objects carry the mean, it knows the mean no better than the
+# bootstrap.
+
+
+# %%
+def no_chance(network: str, a: str, b: str, score: str) -> bool:
+    """Whether swapping their names hardly ever parts a and b as far as they are."""
+    groups = how[network]["asked" if score == "grid" else "objects"]
+    return trust.swap_test(tables[network], a, b, score, groups) < 0.05 / asked_questions
+
+
+# %%
+ahead, filled = (
+    {w: {t: {n: ask(w, n, "centre", s) for n in others} for s, t in titles.items()} for w in tables}
+    for ask in (gain, no_chance)
+)
 
 # %% slide="subslide"
 alt = "SqueezeNet: most methods lie right of the centre, Guided Grad-CAM farthest; noise, edges do not"
 words = "method minus centre: to the right is better"
-show.interval_panels(ahead[net.name], words, alt, net.name)
+show.interval_panels(ahead[net.name], words, alt, net.name, filled[net.name])
 
 # %% slide="subslide"
 alt = "EfficientNet: CAM and Grad-CAM lie far right in the collages; noise and edges nowhere"
-show.interval_panels(ahead[lite], words, alt, lite)
+show.interval_panels(ahead[lite], words, alt, lite, filled[lite])
+
 
 # %%
-better = {
-    network: {t: {n for n in others if rows[n][1] > 0} for t, rows in panels.items()}
-    for network, panels in ahead.items()
-}
+def winners_of(network: str, title: str) -> set[str]:
+    rows, sure = ahead[network][title], filled[network][title]
+    return {n for n in others if sure[n] and rows[n][0] > 0}
+
+
+better = {network: {t: winners_of(network, t) for t in titles.values()} for network in tables}
 for title in titles.values():
     first, second = (better[network][title] for network in tables)
     print(f"{title}: above the centre in both", ", ".join(n for n in others if n in first & second))
@@ -563,33 +610,44 @@ for title in titles.values():
     )
 
 # %%
-sure = {"guided backprop", "CAM", "Grad-CAM", "Guided Grad-CAM"}
-for network, panels in better.items():
+leading = {"CAM", "Grad-CAM", "Guided Grad-CAM"}
+for network, of in better.items():
     found = ahead[network]["right cell"]
     told = ", ".join(f"{n} by {found[n][0]:.2f}" for n in ("saliency", "guided backprop", "CAM"))
     print(f"right cell, {network}: {told}")
-    for title, winners in panels.items():
-        assert sure <= winners, (network, title)
+    for title, winners in of.items():
+        assert leading <= winners, (network, title)
         assert not {"noise", "edges"} & winners, (network, title)
+        assert ("guided backprop" in winners) is ((network, title) != (lite, "right cell"))
+
+# %%
 first, second = (better[network]["energy inside"] for network in tables)
 assert "saliency" in first - second
-assert "SmoothGrad" in second - first
+assert "saliency" not in better[net.name]["insertion"]
+assert "SmoothGrad" not in first
+for network, of in ahead.items():
+    assert "gradient x input" not in better[network]["energy inside"]
+    assert of["insertion"]["gradient x input"][0] < 0
+    assert filled[network]["insertion"]["gradient x input"]
 
 # %% [markdown] slide="subslide"
-# A filled dot is a difference that survives all three rules. What *both* networks say:
+# What *both* networks say:
 #
-# - Guided backpropagation, CAM, Grad-CAM and their product are ahead of the centre by all four scores; the
-#   impostors by none. Noise, which did so well at deletion on eight photos, is no better than the centre on sixty
-#   scenes.
-# - **Right cell**: the gradient maps are ahead by about a tenth, CAM by a quarter in SqueezeNet and by more than a
-#   half in EfficientNet. Deconvnet is at chance.
-# - Gradient × input puts no more on the object than a bell that never looks, and at **insertion** it is *behind*
-#   the bell.
+# - CAM, Grad-CAM and Guided Grad-CAM are ahead of the centre by all four scores; guided backpropagation by all but
+#   the right cell of EfficientNet; the impostors by none. Noise, which did so well at deletion on eight photos, is
+#   no better than the centre on sixty scenes.
+# - **Right cell**: the gradient maps are ahead by about a tenth (that one excepted), CAM by a quarter in SqueezeNet
+#   and by more than a half in EfficientNet. Deconvnet is at chance: in EfficientNet it draws nearly one and the same
+#   map for every photo.
+# - Gradient × input puts not provably more on the object than a bell that never looks, and at **insertion** it is
+#   *behind* the bell.
 
 # %% [markdown] slide="subslide"
-# And what only one of them says: in SqueezeNet saliency is ahead by all four scores, in EfficientNet only in the
-# collages. With SmoothGrad it is the other way round: ahead by all four in EfficientNet, which survives its noise
-# (lecture 06), but not on the object in SqueezeNet. A verdict on a method is a verdict on a method *and a network*.
+# And what only one of them says: in SqueezeNet saliency is ahead by three scores, and by insertion perhaps; in
+# EfficientNet only in the collages. With SmoothGrad it is the other way round: on the object not ahead in
+# SqueezeNet; in EfficientNet ahead by all four, on the object by little, and on other scenes not surely. (Under its
+# noise EfficientNet still names many of the pictures, SqueezeNet none.) A verdict on a method is a verdict on a
+# method *and a network*.
 
 # %% [markdown]
 # ## Five more questions
@@ -623,7 +681,8 @@ show.images(net.denormalize(torch.cat(grey + guessed)), titles, columns=4, heigh
 
 # %% [markdown]
 # A tenth of the pixels is gone. Guessed, the scattered ones are hardly missed, and the network sees the bird
-# again: what deletion took for lost evidence was the damage. The head, lost in one piece, stays lost.
+# again: what deletion took for lost evidence was the damage. This macaw's head, lost in one piece, stays lost. On
+# other photos most are still named without Grad-CAM's tenth, once it is guessed, and a piece elsewhere costs nothing.
 #
 # Now the table of all five questions; twelve scenes of twelve objects for stability, ROAD and the other
 # class, sixty for the rest. First SqueezeNet, then EfficientNet-Lite0:
@@ -649,9 +708,10 @@ for table in tables.values():
 # - The centre and noise are the most stable maps there are, and say of every class the same: stability alone
 #   rewards whoever does not look. Gradient × input moves by more than its own size.
 # - Guided backpropagation hardly cares about the class, here too, and deconvnet not at all.
-# - By ROAD noise is worth nothing: the score that deletion wanted to be. But the centre is worth half of the best
-#   and more.
-# - Occlusion foretells squares best. No wonder, it asked squares: the score shares the method's idea.
+# - By ROAD noise is worth nothing: the score that deletion wanted to be. But the centre is worth nearly half of the
+#   best in SqueezeNet, two thirds of it in EfficientNet.
+# - Occlusion foretells squares best. No wonder, it asked squares: with scattered pixels instead, it is behind CAM
+#   in SqueezeNet.
 # - Sparseness is no merit of its own; a single wrong pixel is as sparse as can be.
 
 # %% [markdown]
@@ -685,48 +745,52 @@ show.table(trust.HEADER, trust.as_rows(of_lite))
 # **Question.** Which method would you take home? Which column made you choose it, and would another
 # column have chosen the same?
 #
-# Some sentences one would like to say, and what becomes of them when they are asked of pairs:
+# Some sentences one would like to say, and what becomes of them when they are asked of pairs; ● where the
+# sign-flip test would fill the dot, ○ where not:
 
 # %%
 sentences = {
     "occlusion is worth its price": ("occlusion", "CAM", "energy"),
     "... in a collage, too": ("occlusion", "CAM", "grid"),
     "guided is better than plain": ("guided backprop", "saliency", "energy"),
-    "only CAM knows the cell": ("CAM", "guided backprop", "grid"),
+    "CAM knows the cell better": ("CAM", "guided backprop", "grid"),
     "smoothing takes away": ("saliency", "SmoothGrad", "energy"),
     "the product beats its stencil": ("Guided Grad-CAM", "CAM", "energy"),
 }
 
+
 # %% slide="subslide"
-found = {said: [gain(name, *pair) for name in tables] for said, pair in sentences.items()}
+def told(network: str, pair: tuple) -> str:
+    mean, low, high = gain(network, *pair)
+    dot = "●" if no_chance(network, *pair) else "○"
+    return f"{dot} {mean:.2f} ({low:.2f} to {high:.2f})"
+
+
 rows = [
-    [
-        said,
-        f"{a} − {b}",
-        score,
-        *(f"{m:.2f} ({low:.2f} to {high:.2f})" for m, low, high in found[said]),
-    ]
+    [said, f"{a} − {b}", score, *(told(name, (a, b, score)) for name in tables)]
     for said, (a, b, score) in sentences.items()
 ]
 show.table(["one would like to say", "difference", "score", "SqueezeNet", "EfficientNet"], rows)
 
 # %%
+found = {said: [gain(name, *pair) for name in tables] for said, pair in sentences.items()}
 lows = {said: [low for _, low, _ in both] for said, both in found.items()}
-assert min(lows["only CAM knows the cell"]) > 0.05
+assert min(lows["CAM knows the cell better"]) > 0.05
 assert min(lows["the product beats its stencil"]) > 0.05
 assert lows["smoothing takes away"][0] > 0 > lows["smoothing takes away"][1]
 assert all(abs(mean) < 0.08 for mean, _, _ in found["occlusion is worth its price"])
 assert found["... in a collage, too"][1][2] < -0.05
+assert no_chance(lite, *sentences["guided is better than plain"])
 
 # %% [markdown] slide="subslide"
 # - **The price buys little.** CAM asks once, occlusion 170 times: no difference on the object that we could show,
 #   and in EfficientNet's collages CAM is far ahead.
 # - **"Where?" and "which?" are two questions.** Guided backpropagation puts more on the object than plain
-#   saliency; with four objects to choose from it falls far behind CAM. Both networks agree.
+#   saliency, in SqueezeNet not provably; with four objects to choose from it falls far behind CAM in both.
 # - **SmoothGrad** puts less on the object than plain saliency in SqueezeNet, which does not survive its noise. In
 #   EfficientNet it puts more, if anything: zero is in the interval.
-# - **Guided Grad-CAM** leads, and yet in SqueezeNet keeps a part of its order when there is nothing to explain:
-#   its lines are guided backpropagation's.
+# - **Guided Grad-CAM** leads on the object, and yet in SqueezeNet keeps a part of its order when there is nothing to
+#   explain: its lines are guided backpropagation's.
 
 # %% [markdown]
 # If the scores measured one thing, trust, they would put the nine methods in one order. We ask
@@ -770,15 +834,15 @@ assert abs(told["insertion and deletion"]) < bound
 
 # %% [markdown]
 # So we cannot say that deletion and insertion are opposed, nor that they agree; with nine methods hardly
-# any of these numbers means something. Tomsett et al. (2020) found the same with more methods and
-# photos: such scores are unreliable and do not measure one thing. A single score proves nothing, and
-# whoever shows only one chose it.
+# any of these numbers means something. Tomsett et al. (2020) found the like on CIFAR-10: such scores are
+# unreliable. A single score proves nothing, and whoever shows only one chose it.
 
 # %% [markdown] slide="subslide"
 # **What stays**, whatever we resample and in both networks: guided backpropagation's deafness to the layers that
-# know the classes, and CAM far above it in the collages. **What stays in SqueezeNet only**: that its drawing
-# survives random filters; that saliency beats SmoothGrad on the object. **What does not stay**: that deletion
-# tells noise from an explanation on eight photos; that any order of the methods by one score is *the* order.
+# know the classes, and CAM far above it in the collages. **What stays in SqueezeNet only**: that half of its
+# order survives random filters; that saliency beats SmoothGrad on the object. **What does not stay**: that by
+# deletion noise does as well as guided backpropagation, as on our eight photos; that any order of the methods by
+# one score is *the* order.
 
 # %% [markdown]
 # ## Try it
@@ -803,9 +867,9 @@ widgets.deletion_explorer(net)
 #   Occlusion and CAM forget.
 # - In a collage of four most gradient maps hardly know which object was asked for.
 # - Nine methods are too few to say that two scores agree. A map can be stable without looking.
-# - A verdict is one on a method *and a network*: saliency and SmoothGrad change places.
+# - A verdict is one on a method *and a network*: saliency beats SmoothGrad in SqueezeNet only.
 # - No method wins everywhere. For "where?", CAM; for a doubt that matters, occlusion and an experiment.
-# - A mean is an opinion until it has a baseline, and an interval that is paired, by object, and corrected.
+# - A mean is an opinion until it has a baseline, and an interval and a test that are paired, by object, and corrected.
 
 # %% [markdown]
 # **What it does not show.** No score here knows what the network *really* used; each checks a consequence

@@ -347,3 +347,13 @@ def test_panels_of_intervals_have_the_same_rows_on_axes_of_their_own():
         line for line in left.lines if list(line.get_xdata()) == [0.0] and line.get_ydata()[0] == 1
     )
     assert hollow.get_markerfacecolor() == "white"
+
+
+def test_whose_dots_are_filled_can_be_said():
+    rows = {"saliency": (0.1, 0.02, 0.2), "centre": (0.0, -0.1, 0.1)}
+    filled = {"one": {"saliency": False, "centre": True}}
+    axes = show.interval_panels({"one": rows}, "difference", "a panel", filled=filled).canvas.axes[
+        0
+    ]
+    dots = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
+    assert dots == ["white", show.METHODS["centre"][0]]

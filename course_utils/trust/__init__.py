@@ -54,6 +54,7 @@ from course_utils.trust.table import (
     store,
     stored,
     stored_settings,
+    swap_test,
     unfinished,
 )
 
@@ -102,5 +103,6 @@ __all__ = [
     "store",
     "stored",
     "stored_settings",
+    "swap_test",
     "unfinished",
 ]

@@ -1,6 +1,10 @@
 """The table of lecture 09: its scenes, its scores, and the file it is stored in."""
 
+import itertools
+
+import numpy as np
 import pytest
+import scipy
 import tiny
 import torch
 
@@ -218,6 +222,89 @@ def test_more_comparisons_need_wider_intervals():
     assert many[1] < one[1] < one[2] < many[2]
     error = values.std() / 40**0.5
     assert one[2] - one[0] == pytest.approx(1.96 * error.item(), rel=0.15)
+
+
+def of_differences(differences):
+    """A table of two methods with these differences, "a" minus "b"."""
+    zeros = [0.0] * len(differences)
+    return {"a": {"each": {"s": list(differences)}}, "b": {"each": {"s": zeros}}}
+
+
+def by_object(network, a, b, score):
+    """The stored differences of two methods, the mean of each object: about 30 numbers."""
+    how = trust.stored_settings(network)
+    ours, theirs = (np.array(trust.stored(network)[name]["each"][score]) for name in (a, b))
+    _, of = np.unique(how["objects"], return_inverse=True)
+    return np.bincount(of, ours - theirs) / np.bincount(of)
+
+
+def shares(samples):
+    """What the test says of each of these samples of differences."""
+    given = ((of_differences(s), "a", "b", "s", range(len(s))) for s in samples)
+    return np.array([trust.swap_test(*one) for one in given])
+
+
+def test_every_way_to_swap_two_names_is_counted():
+    differences = torch.randn(12, generator=torch.Generator().manual_seed(1)).add(0.5).double()
+    groups = ["a", "b", "a", "c", "d", "e", "e", "e", "f", "g", "h", "h"]
+    named = list(zip(differences.tolist(), groups, strict=True))
+    totals = np.array([sum(d for d, g in named if g == name) for name in "abcdefgh"])
+    sums = [np.dot(totals, signs) for signs in itertools.product((1, -1), repeat=8)]
+    share = sum(abs(one) >= abs(sums[0]) - 1e-9 for one in sums) / len(sums)
+    found = trust.swap_test(of_differences(differences.tolist()), "a", "b", "s", groups)
+    assert found == pytest.approx(share)
+    turned = trust.swap_test(of_differences((-differences).tolist()), "a", "b", "s", groups)
+    assert turned == pytest.approx(share)
+
+
+def test_the_share_of_swaps_is_scipys():
+    differences = np.random.default_rng(3).normal(0.4, 1, 9)
+    theirs = scipy.stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    found = trust.swap_test(of_differences(differences), "a", "b", "s", range(9))
+    assert found == pytest.approx(theirs.pvalue)
+
+
+def test_two_equal_methods_differ_by_chance_and_one_that_always_wins_does_not():
+    assert trust.swap_test(of_differences([0.0] * 30), "a", "b", "s", range(30)) == 1
+    always = trust.swap_test(of_differences([0.1] * 31), "a", "b", "s", range(31))
+    assert always == pytest.approx(2 / 2**31)
+    with pytest.raises(ValueError, match="41 different ones; accepted: 40"):
+        trust.swap_test(of_differences([0.1] * 41), "a", "b", "s", range(41))
+
+
+LEVEL = 0.05 / 88  # of a dot in the lecture's panels
+
+
+@pytest.mark.parametrize("score", ["energy", "insertion", "deletion"])
+def test_names_that_are_swapped_at_random_raise_no_more_alarms_than_promised(score):
+    """Real differences, centred, of which each speaks for either method with the same chance."""
+    draw = np.random.default_rng(0)
+    centred = by_object("squeezenet1_1", "guided backprop", "centre", score)
+    centred = centred - centred.mean()
+    found = shares(centred * draw.choice([-1, 1], len(centred)) for _ in range(500))
+    assert sum(found < LEVEL) <= 3  # 0.3 are expected
+    assert 10 < sum(found < 0.05) < 45
+
+
+@pytest.mark.parametrize("score", ["energy", "insertion"])
+def test_centred_differences_without_a_long_tail_raise_few_alarms(score):
+    draw = np.random.default_rng(0)
+    centred = by_object("squeezenet1_1", "saliency", "centre", score)
+    samples = draw.choice(centred - centred.mean(), (500, len(centred)))
+    assert sum(shares(samples) < LEVEL) <= 3  # 0.3 are promised
+
+
+def test_a_long_tail_deceives_the_test_on_the_side_without_it_as_it_does_the_bootstrap():
+    """The limit its docstring tells of: a mean of zero that hangs on objects not drawn."""
+    draw = np.random.default_rng(0)
+    centred = by_object("squeezenet1_1", "centre", "guided backprop", "deletion")
+    assert scipy.stats.skew(centred) > 2  # guided backprop wins by far on a few objects
+    samples = draw.choice(centred - centred.mean(), (300, len(centred)))
+    upper, lower = (samples[side] for side in (samples.mean(1) > 0, samples.mean(1) < 0))
+    assert sum(shares(lower) < LEVEL) > 10
+    assert sum(shares(upper) < LEVEL) == 0  # so a dot to the right is none of these
 
 
 def test_the_interval_holds_the_mean():
