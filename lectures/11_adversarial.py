@@ -139,9 +139,10 @@ titles = [f"{c}\n{a}" for c, a in zip(captions, answer(alone), strict=True)]
 show.images(alone, titles, height=2.7, alt="plain grey, grey again, and grey with coloured noise")
 
 # %% [markdown]
-# On its own, even twenty times stronger, it may be a handkerchief, but no koala hides in it. It is made
-# for *this* photo, and only together with it do many tiny pushes add up. It looks like noise, but it is
-# not: the experiment with random signs below will tell.
+# On its own, even twenty times stronger, it may be a handkerchief, but no koala hides in it. (Two greys
+# that look alike, and two names: where nothing is shown no class is far ahead, and next to nothing
+# decides.) The change is made for *this* photo, and only together with it do many tiny pushes add up. It
+# looks like noise, but it is not: the experiment with random signs below will tell.
 
 # %% [markdown]
 # ## Any photo, any start
@@ -214,13 +215,16 @@ show.table(header, rows)
 
 # %%
 curve = runs["confidence 0.99"].curves[0]
+before, after = max(zip(curve, curve[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+print(f"the steepest step: from {before:.0%} to {after:.0%}")
 alt = "the probability of ostrich stays near zero, then rises steeply to one within a few steps"
 show.lines({"panda": (range(len(curve)), curve)}, "steps of length 0.2", "p(ostrich)", alt)
 
 # %% [markdown]
-# The probability does nothing for a while and then rises within a few steps: near the boundary between
-# two classes a hair decides. A length of 1.4 is more than enough. A largest change of 8/255 is not, for
-# this ascent: it spends much on few values. For budgets of that kind there is a better step, below.
+# For the panda the probability does nothing for a while, and then nearly all of it comes in one step.
+# (For other photos that takes from two steps to some forty: next section.) A length of 1.4 is more than
+# enough. A largest change of 8/255 is not, for this ascent: it spends much on few values. For budgets of
+# that kind there is a better step, below.
 
 # %% [markdown]
 # ## From every start to every class
@@ -255,9 +259,23 @@ assert lengths.quantile(0.5) < apart / 50
 assert (live[0] / torch.tensor(table["lengths"]["panda"]) - 1).abs().max() < 0.3
 
 # %% [markdown]
-# Empty means: it is that class already, or 60 steps were not enough. From nearly every photo to
-# nearly every class it takes a length of one or two (from noise four or five), while two photos are more
-# than a hundred apart. All classes are next door.
+# Empty means: it is that class already, or 60 steps were not enough. Four photos and four classes of our
+# choice are few. So once more from 24 other photos and from ten pictures of noise, each to a class drawn
+# at random. (Made by `python data/rebuild_attack_controls.py`, as all that is said of other photos below.)
+
+# %%
+controls = adversarial.stored_controls()
+for start, one in controls["ascents"].items():
+    found, rise = one["lengths"], one["rise"]
+    middle = torch.tensor(found).quantile(0.5)
+    print(f"{start}: {len(found)} of {one['starts']} get there,")
+    print(f"    length {found[0]} to {found[-1]}, median {middle:.2f},")
+    print(f"    from 1 % to 50 % in {rise[0]} to {rise[-1]} steps of {one['rate']}")
+
+# %% [markdown]
+# From nearly every photo to nearly every class it takes a length of mostly less than two, at most four, while
+# two photos are more than a hundred apart: seen from a photo, nearly all classes are next door. From noise it
+# is further.
 
 # %% [markdown]
 # ## One step: the fast gradient sign
@@ -331,23 +349,35 @@ by_chance = [still_right(adversarial.random_signs(test, e / 255)) for e in budge
 # %%
 stepped = [adversarial.pgd(f, test, truth, e / 255, steps=4) for e in budgets]
 by_steps = [still_right(changed) for changed in stepped]
-curves = {"random signs": by_chance, "FGSM": by_sign, "PGD, 4 steps": by_steps}
+curves = {"random signs": by_chance, "FGSM": by_sign, "iterated FGSM, 4 steps": by_steps}
 drawn = {name: ([0, *budgets], [1.0, *shares]) for name, shares in curves.items()}
-alt = "random signs hardly matter; FGSM and more so PGD leave few photos named right at 1 of 255"
+alt = (
+    "random signs hardly matter; FGSM, once or iterated, leaves few photos named right at 1 of 255"
+)
 show.lines(drawn, "budget, of 255", "still named right", alt)
 
 # %% slide="subslide"
 for name, shares in curves.items():
-    print(
-        f"{name:13}", ", ".join(f"{e}/255: {s:.0%}" for e, s in zip(budgets, shares, strict=True))
-    )
+    told = (f"{e}/255: {s:.0%}" for e, s in zip(budgets, shares, strict=True))
+    print(f"{name:22}", ", ".join(told))
 assert by_steps[1] <= by_sign[1]
 assert by_chance[2] > by_sign[1] + 0.3
 
 # %% [markdown]
 # One step of a file is enough for nearly all. Random signs four times as large hardly matter. So this
-# is **not** noise that confuses the network: it is one direction out of very many, and the gradient
-# names it.
+# is **not** noise that confuses the network.
+#
+# **Question.** Must the signs be just these? Suppose only 60 of 100 agree with the gradient's, and the
+# others are turned round. Here are 46 other photos, with a change of 1/255:
+
+# %%
+agree, kept = (controls["signs"][k] for k in ("agree", "named right"))
+rows = [[f"{a:.0%}", f"{k:.0%}"] for a, k in zip(agree, kept, strict=True)]
+show.table(["signs that agree", "still named right"], rows)
+
+# %% [markdown]
+# With half of the signs right nothing happens; with 60 of 100 about half of the photos fall. So no narrow
+# direction has to be hit. What counts is how far the change goes *up the gradient*, whatever else it does.
 
 # %%
 panda, own = photos[:1], adversarial.probabilities(f, photos[:1]).argmax(1)
@@ -358,15 +388,25 @@ alt = "a panda three times, the last a little grainy; the middle one is misnamed
 show.images(torch.cat(panels), titles, height=2.7, alt=alt)
 
 # %% [markdown]
-# Without a target the answer slips to a neighbour: the giant panda becomes a lesser one, and the network
-# is as sure as before.
+# Without a target the answer slips: here the giant panda becomes a lesser one, and the network is as sure
+# as before. Is that the rule?
+
+# %%
+one = controls["one step"]
+print(f"FGSM of 2/255 fools {one['fooled']} of {controls['photos']} other photos; of these")
+print(f"{one['among the old five']} get a name that was among the first five before,")
+print(f"{one['as sure']} are named as surely as before, or at most 5 points less")
+
+# %% [markdown]
+# The new name is mostly one that the network had in mind before. As sure as before it is about half of the
+# time.
 
 # %% [markdown]
 # ## The smallest change
 #
 # How near is the next answer? Szegedy et al. ask for
 # $$\min_r\; J(x + r,\, t) + c\,\lVert r\rVert_2 \quad\text{with}\quad x + r \in [0,1]^n ,$$
-# by L-BFGS, with the largest $c$ that still fools: $c$ is found by bisection.
+# by L-BFGS. We look for the largest $c$ that still fools, by bisection.
 #
 # The fast way treats the network as linear (after DeepFool, 2016). With the lead
 # $g = S_c - \max_{k\ne c} S_k$ and its gradient $w$, the boundary $g = 0$ is nearest at
@@ -385,13 +425,13 @@ rows = [
     [
         name,
         one.fooled.float().mean(),
-        one.l2.quantile(0.5),
+        " and ".join(f"{length:.3f}" for length in one.l2),
         255 * one.linf.max(),
         one.survives.sum(),
     ]
     for name, one in (("linearised", found), ("L-BFGS", other))
 ]
-show.table(["", "fooled", "median length", "largest, of 255", "survive saving"], rows)
+show.table(["", "fooled", "lengths", "largest, of 255", "survive saving"], rows)
 
 # %%
 assert found.fooled.all()
@@ -429,7 +469,9 @@ assert adversarial.measure(f, panda, far[1], "ostrich").fooled.all()
 assert lengths[2] < lengths[1] < lengths[0]
 
 # %% [markdown]
-# About half as far as the ascent went, which wanted 90 %.
+# About half as far as the ascent went. Not because that wanted 90 %: asked for one half it stopped at the
+# same step (see *When to stop*). It climbs the score in steps of one length; the linear way aims at the
+# boundary, and then goes back along it.
 #
 # Back to any other class. **None of these changes survives being saved**: nearly all values move by less
 # than half a step of a file (share below). So we raise the new class's lead until the *saved* picture fools:
@@ -479,9 +521,11 @@ assert 1 < large.norm / small.norm < values / 5
 # %% [markdown]
 # The formula promises about twice what is lost: it is a *slope*, and the network bends. And the sum hardly
 # grows with the photo: SqueezeNet ends in a mean over all positions, so each value among many counts
-# for less. So it is not the *number* of inputs that makes this network weak; at every size it is that the
-# signs add up where random ones cancel.
-#
+# for less. (For networks with fresh weights Simon-Gabriel et al. (2019) derive a growth like the root of
+# that number; here one trained network is shown larger photos.) So it is not the *number* of
+# inputs that makes this network weak; at every size it is that the signs add up where random ones cancel.
+
+# %% [markdown]
 # Ilyas et al. (2019) turn the question round: *features, not bugs*. Such tiny patterns do help on photos of
 # the test set, so training keeps them. They are useful to the network and mean nothing to us.
 
@@ -491,19 +535,20 @@ assert 1 < large.norm / small.norm < values / 5
 # Every photo had its own change. A **universal perturbation** (通用扰动) is one change for all: signed
 # steps up the mean loss over many photos. It only counts on photos that were *not* used to make it, and
 # where the network was fairly sure (over 50 %): where it wavers, anything changes the answer.
-
 #
-# Half of the course's photos made the first change below, in a minute: it is stored. Another is made here,
-# from 16 of them.
+# **Question.** Can there be such a change? The first below was made with 58 photos in 48 steps, which takes
+# a minute: it is stored. Beside it the same change with its pixels shuffled, the signs of *one* photo's
+# gradient (the panda's), and random signs.
 
 # %%
 crops = adversarial.eight_bits(net.crop_pixels(images.photos()[1::2])).to(net.device)
 before = adversarial.probabilities(f, crops).max(1)
 sure = before.values > 0.5
 held_out, names_before = crops[sure], before.indices[sure]
-making = adversarial.eight_bits(net.crop_pixels(images.photos()[:32:2])).to(net.device)
 r = adversarial.stored_universal().to(net.device)
-small = adversarial.universal(f, making, epsilon=10 / 255, epochs=3)
+order = torch.randperm(224 * 224, generator=torch.Generator().manual_seed(0))
+shuffled = r.flatten(2)[..., order.to(r.device)].view_as(r)
+of_one = one_step(f, panda, own, 10 / 255) - panda
 chance = adversarial.random_signs(torch.full_like(r, 0.5), 10 / 255) - 0.5
 
 
@@ -514,9 +559,10 @@ def renamed(change: torch.Tensor) -> torch.Tensor:
 
 
 new = renamed(r)
-answers = [new, renamed(small), renamed(chance)]
+answers = [new, renamed(shuffled), renamed(of_one), renamed(chance)]
 rates = [(after != names_before).float().mean().item() for after in answers]
-show.bars(["made with half of the photos", "with 16", "random signs"], rates, "share fooled")
+made = ["one change for all", "its pixels shuffled", "signs of one photo", "random signs"]
+show.bars(made, rates, "share fooled")
 
 # %%
 unmade = [images.photo(name) for name in ("camels", "bison", "scarlet_macaw")]
@@ -531,16 +577,40 @@ show.images(added, answer(added), height=3, alt=alt)
 # %% slide="subslide"
 often = Counter(net.labels[c] for c in new[new != names_before]).most_common(4)
 print(f"of {len(held_out)} photos it was not made with, the change fools {rates[0]:.0%},")
-print(f"random signs of the same size {rates[2]:.0%}")
-print("new names:", ", ".join(f"{name} {n} times" for name, n in often))
-assert rates[0] > rates[2] + 0.25
-assert rates[0] > rates[1]
+print(f"random signs of the same size {rates[3]:.0%}")
+fooled_names = new[new != names_before].tolist()
+print(f"{len(fooled_names)} photos get {len(set(fooled_names))} new names, most often")
+print(", ".join(f"{name} {n} times" for name, n in often))
+assert rates[0] > max(rates[1], rates[3]) + 0.25
+assert len(set(fooled_names)) > len(fooled_names) / 3
 
 # %% [markdown]
-# From sixteen photos hardly anything is learned that random signs would not do: it takes many. The change made
-# with half of the course's photos is no noise either: it has a texture of whorls, and you can just see it in
-# smooth parts of a photo. The network has a few names for that texture. The directions in which it is weak are much the same for
-# all photos.
+# The change is no noise: it has a texture of whorls, which you can just see in smooth parts of a photo, and
+# with its pixels shuffled it does no more than random signs. The network has no name for that texture: the
+# photos get many different ones.
+#
+# **Question.** What does it take, many photos or many steps?
+
+# %%
+trials = [[t["photos"], t["steps"], f"{t['fooled']:.0%}"] for t in controls["universal"]]
+show.table(["photos", "steps", "fools"], [*trials, [58, 48, f"{rates[0]:.0%}"]])
+
+# %% [markdown]
+# Steps first. In six of them 16 photos teach no more than random signs do, and 48 photos little more; in 48
+# steps the same 16 photos do nearly as well as 58. (Each change was made once.)
+#
+# Then do all photos have the same weak direction? Compare the gradients of twelve:
+
+# %%
+_, gradient = adversarial.loss_gradient(f, held_out[:12], names_before[:12])
+w = torch.nn.functional.normalize(gradient.flatten(1))
+alike = (w @ w.T).abs().fill_diagonal_(0).max()
+print(f"the largest cosine between two: {alike:.3f}")
+assert alike < 0.2
+
+# %% [markdown]
+# Nearly at right angles, all of them. And still one change fools most photos, and even the signs of one
+# photo fool more of the others than random signs do. Why they can, the gradients at the photos do not tell.
 
 # %% [markdown]
 # ## Transfer to another network
@@ -578,10 +648,18 @@ assert (own > across).all()
 assert (across[1] > across[0]).all()
 
 # %% [markdown]
-# On its own network one step of 2/255 is mostly enough; on the other it takes several times as much, and
-# the pictures are no longer clean. The two ways differ: EfficientNet is the sturdier network, also
-# against random signs. Hidden weights make *this* attack harder, not impossible; and the next one does not
-# need them.
+# On its own network one step of 2/255 is mostly enough. Carried over, it depends on the way. EfficientNet's
+# pictures fool SqueezeNet more often than random signs do. SqueezeNet's hardly do that to EfficientNet, the
+# sturdier network. Twelve photos are few; twenty others, with 16/255:
+
+# %%
+others = controls["transfer"]["16/255"]
+rows = [[name, *(f"{p:.0%}" for p in pair)] for name, pair in others.items()]
+show.table(["made with", "fools SqueezeNet", "fools EfficientNet"], rows)
+
+# %% [markdown]
+# So hidden weights are some protection against *this* attack, and which network the attacker has decides how
+# much. The next attack does not need one.
 
 # %% [markdown]
 # ## Only asking
@@ -590,30 +668,35 @@ assert (across[1] > across[0]).all()
 # (2020) puts squares of $\pm\epsilon$ at random places, and keeps those after which the lead is smaller.
 
 # %%
-asked = [adversarial.square_attack(f, p[None], 8 / 255, queries=300) for p in shared[:4]]
+three, names_three = shared[[0, 1, 3]], names_shared[[0, 1, 3]]
+asked = [adversarial.square_attack(f, p[None], 8 / 255, queries=300) for p in three]
 squared = torch.cat([changed for changed, _ in asked])
-facts = adversarial.measure(f, shared[:4], adversarial.eight_bits(squared))
+facts = adversarial.measure(f, three, adversarial.eight_bits(squared))
 names_now = [
     net.labels[c] if s else "not fooled" for c, s in zip(facts.classes, facts.fooled, strict=True)
 ]
-rows = zip([net.labels[c] for c in names_shared[:4]], names_now, [q for _, q in asked], strict=True)
+rows = zip([net.labels[c] for c in names_three], names_now, [q for _, q in asked], strict=True)
 show.table(["photo", "named", "queries"], rows)
 
 # %%
-panels = [shared[0], (0.5 + 10 * (squared - shared[:4])[0]).clamp(0, 1), squared[0]]
-titles = [answer(shared[:1])[0], "difference x 10", answer(squared[:1])[0]]
+panels = [three[0], (0.5 + 10 * (squared - three)[0]).clamp(0, 1), squared[0]]
+titles = [answer(three[:1])[0], "difference x 10", answer(squared[:1])[0]]
 show.images(
     panels, titles, height=2.7, alt="a photo, stripes and squares of colour, the photo with them"
 )
 
 # %% slide="subslide"
 queries = ", ".join(str(number) for number in sorted(q for _, q in asked))
-print(f"{facts.fooled.sum()} of 4 fooled, queries: {queries}")
+print(f"{facts.fooled.sum()} of 3 fooled, queries: {queries}")
 assert facts.fooled.sum() >= 2
+for name, counts in controls["queries"].items():
+    told = ", ".join("not within 400" if n is None else str(n) for n in counts)
+    print(f"{name}, other photos: {told}")
 
 # %% [markdown]
-# PGD needed some ten passes; here a few questions do, or some hundreds. (Where it says 2, the stripes at
-# the start were enough.) That is nothing for a program, if the service answers with probabilities and
+# Iterated FGSM took four passes forward and backward; here, for SqueezeNet, a few questions do, or some
+# hundreds. (Where it says 2, the stripes at the start were enough.) EfficientNet takes more, and some photos
+# held out. Hundreds of questions are nothing for a program, if the service answers with probabilities and
 # does not count.
 
 # %% [markdown]
@@ -622,7 +705,7 @@ assert facts.fooled.sum() >= 2
 # The change is fine, so destroy fine things first: save every picture as a strong JPEG before the
 # network sees it.
 #
-# **Question.** With it some of PGD's photos are recognised again. Is the network safe?
+# **Question.** With it some of the attacked photos are recognised again. Is the network safe?
 
 # %%
 filters = {
@@ -639,7 +722,7 @@ def kept_right(guard: torch.nn.Module, changed: torch.Tensor) -> str:
     return f"{(named == truth).float().mean():.0%}"
 
 
-unaware = stepped[-1]  # PGD with 4 of 255, from above
+unaware = stepped[-1]  # iterated FGSM with 4 of 255, from above
 rows = []
 for name, guard in guards.items():
     knows = name != "nothing"  # there is nothing to know
@@ -657,7 +740,14 @@ assert all(share[2] < share[1] for share in shares[1:])
 # %% [markdown]
 # Against pictures made without it the filter helps. An attacker who knows it simply attacks *network
 # with filter*: forwards through the filter, backwards as if it were not there (Athalye et al. 2018).
-# Little is left, and the clean photos have paid.
+# Next to nothing is left, and the clean photos have paid. How much? 46 other photos:
+
+# %%
+rows = [[name, *(f"{p:.0%}" for p in shares)] for name, shares in controls["filters"].items()]
+show.table(["filter", "clean photos", "attacker does not know it", "attacker knows it"], rows)
+
+# %% [markdown]
+# The clean photos lose as much as the filter saves, or more: twelve photos had flattered the JPEG.
 #
 # **A defence is worth what it is worth against someone who knows it.**
 
@@ -669,17 +759,21 @@ assert all(share[2] < share[1] for share in shares[1:])
 # $$\min_\theta \; \mathbb{E}\Big[\max_{\lVert r\rVert_\infty \le \epsilon} J_\theta(x + r, c)\Big]$$
 #
 # On ImageNet that takes days. On digits of 8 × 8 pixels it takes seconds, so we do it here: one tiny network
-# trained as usual, its twin on pictures attacked with FGSM of 0.15.
+# trained as usual, its twin on pictures attacked with FGSM of 0.15. Perhaps any disturbance would do? So
+# there is a third, trained with random signs of 0.15.
 #
 # **Question.** Will they see the same in a digit? How could we look?
 
 # %%
 pixels_8, digit = (t.to(net.device) for t in adversarial.digits())
 lesson, exam = (pixels_8[:1200], digit[:1200]), (pixels_8[1200:1500], digit[1200:1500])
-twins = {
-    "ordinary": adversarial.fit_tiny(*lesson, epochs=8),
-    "on attacked": adversarial.fit_tiny(*lesson, epsilon=0.15, epochs=8),
+ways = {
+    "ordinary": {},
+    "on attacked": {"epsilon": 0.15},
+    "random signs": {"epsilon": 0.15, "by": "random signs"},
 }
+short = {"epochs": 8, "progress": None}
+twins = {name: adversarial.fit_tiny(*lesson, **way, **short) for name, way in ways.items()}
 
 
 # %% slide="subslide"
@@ -689,34 +783,34 @@ def named_right(model: torch.nn.Module, pictures: torch.Tensor) -> float:
 
 rows = []
 for name, twin in twins.items():
-    attacks = [adversarial.fgsm(twin, *exam, 0.1), adversarial.pgd(twin, *exam, 0.1)]
+    attacks = [adversarial.fgsm(twin, *exam, 0.1), adversarial.pgd(twin, *exam, 0.1, seed=0)]
     tried = [exam[0], adversarial.random_signs(exam[0], 0.1), *attacks]
     rows.append([name, *(named_right(twin, pictures) for pictures in tried)])
 show.table(["trained", "clean", "random signs, 0.1", "FGSM, 0.1", "PGD, 0.1"], rows)
 
 # %%
 assert rows[1][3] > rows[0][3] + 0.2
-assert rows[1][4] > rows[0][4] + 0.2
+assert rows[1][4] > max(rows[0][4], rows[2][4]) + 0.15
 assert min(row[2] for row in rows) > 0.9
 
 # %% [markdown]
-# The twin holds where its sister falls, and pays nothing on clean digits here. (On photos robust networks do
-# pay, by some percent to tens of percent.)
+# The twin mostly holds where its sister falls, and pays nothing on clean digits here. (On photos robust
+# networks do pay, by some percent to tens of percent.) Random signs teach hardly any of that: it has to be
+# the attack.
 #
 # What does each look at? The gradient of the lead, $w$, says which strokes would help the digit most. Below
-# the digits that of the ordinary network, below that its twin's.
+# the digits that of the ordinary network, below that its twin's. Red: more ink would help; blue: less.
 
 # %% slide="subslide"
 first = [(exam[1] == k).nonzero()[0, 0].item() for k in range(8)]
-slopes = {
-    n: adversarial.lead(m, exam[0][first], exam[1][first])[1].sum(1) for n, m in twins.items()
-}
-scaled = [w / w.abs().amax((1, 2), keepdim=True) for w in slopes.values()]
+two = [twins[name] for name in ("ordinary", "on attacked")]
+slopes = [adversarial.lead(m, exam[0][first], exam[1][first])[1].sum(1) for m in two]
+scaled = [w / w.abs().amax((1, 2), keepdim=True) for w in slopes]
 
 # %%
-drawn = [exam[0][first].mean(1) - 0.5, *scaled]
+drawn = [exam[0][first].mean(1), *scaled]
 titles = [f"{k}" for k in range(8)] + [""] * 16
-alt = "digits; below speckled gradients; below those, gradients with strokes that follow the digits more"
+alt = "red digits; below gradients in red and blue; below those, gradients that are pale but for a few pixels"
 show.maps(
     [one for row in drawn for one in row], titles, signed=True, columns=8, height=1.2, alt=alt
 )
@@ -734,11 +828,12 @@ rows = [[name, *facts_of_slopes(twin)] for name, twin in twins.items()]
 show.table(["trained", "sum |w|, in leads", "w like the digit (cosine)"], rows)
 
 # %%
-assert rows[1][1] < 0.75 * rows[0][1]
+assert rows[1][1] < 0.75 * min(rows[0][1], rows[2][1])
 
 # %% [markdown]
-# Per unit of lead the twin's slopes are about half as large: the first-order formula read backwards. They
-# follow the ink a little more, too; on photos that is clearly seen (Tsipras et al. 2019).
+# Per unit of lead the twin's slopes are about half as large: the first-order formula read backwards. Those of
+# the third network are not. The twin's follow the ink a little more, too; on photos that is clearly seen
+# (Tsipras et al. 2019).
 
 # %% [markdown]
 # ## Where it matters
@@ -763,13 +858,14 @@ widgets.adversarial_explorer(net)
 # %% [markdown]
 # ## What we saw
 #
-# - From any photo, and from noise, a short ascent leads to any class; people see no difference.
-# - One signed step of 1/255 is often enough; random signs of four times that are not.
+# - From nearly any photo a short ascent leads to nearly any class, and you see no difference.
+# - One signed step of 1/255 is often enough; random signs of four times that are mostly not.
 # - The smallest changes do not survive being saved; with a lead in score they do.
-# - The reason is a sum: to first order $\epsilon\lVert w\rVert_1$, over all values of the photo.
-# - One change fools the network on most photos, also unseen ones; some changes fool another network.
+# - The reason is a sum: to first order $\epsilon\lVert w\rVert_1$, over all values.
+# - One change fools SqueezeNet on most unseen photos that it was sure of.
+# - EfficientNet's pictures fool SqueezeNet too; the other way that hardly works.
 # - An attacker needs no gradient, only answers and patience.
-# - A filter stops those who do not know it; training on attacked pictures makes the slopes themselves small.
+# - A filter stops some who do not know it; training on attacked pictures, not on noise, makes the slopes small.
 
 # %% [markdown]
 # **What it does not show.** We measured two small networks and some dozen photos; shares from so few

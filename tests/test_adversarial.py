@@ -471,13 +471,14 @@ def test_training_on_attacked_digits_makes_a_network_harder_to_fool():
     assert pixels.shape == (1797, 3, 8, 8)
     assert 0 == pixels.min() < pixels.max() == 1
     lesson, exam = (pixels[:600], digit[:600]), (pixels[1200:1500], digit[1200:1500])
-    twins = [adversarial.fit_tiny(*lesson, epsilon=e, progress=None) for e in (0.0, 0.15)]
+    ways = [{}, {"epsilon": 0.15}, {"epsilon": 0.15, "by": "random signs"}]
+    twins = [adversarial.fit_tiny(*lesson, progress=None, **way) for way in ways]
 
     def share(model, some):
         return (model(some).argmax(1) == exam[1]).float().mean().item()
 
     attacked = [share(model, adversarial.fgsm(model, *exam, 0.1)) for model in twins]
-    assert attacked[1] > attacked[0] + 0.15
+    assert attacked[1] > max(attacked[0], attacked[2]) + 0.15
     assert min(share(m, adversarial.random_signs(exam[0], 0.1)) for m in twins) > 0.85
     assert not any(w.requires_grad for model in twins for w in model.parameters())
 
@@ -496,6 +497,21 @@ def test_tiny_twins_are_the_same_for_the_same_seed_and_leave_the_random_state():
         adversarial.fit_tiny(pixels, digit, epochs=0)
     with pytest.raises(ValueError, match="epsilon=2"):
         adversarial.fit_tiny(pixels, digit, epsilon=2)
+    with pytest.raises(ValueError, match="Did you mean 'random signs'"):
+        adversarial.fit_tiny(pixels, digit, by="random sign")
+
+
+def test_random_signs_in_training_are_drawn_anew_for_every_batch(monkeypatch):
+    pixels, digit = (t[:128] for t in adversarial.digits())
+    seen = []
+
+    def signs(x, epsilon, seed):
+        seen.append(seed)
+        return adversarial.random_signs(x, epsilon, seed)
+
+    monkeypatch.setattr("course_utils.adversarial.training.random_signs", signs)
+    adversarial.fit_tiny(pixels, digit, 0.1, epochs=2, progress=None, by="random signs")
+    assert len(seen) == len(set(seen)) == 4
 
 
 # ------------------------------------------------------------------ what is stored
@@ -539,6 +555,35 @@ def test_the_stored_change_is_made_by_its_command(squeezenet, monkeypatch):
     assert made.shape == (3, 224, 224)
     assert (made % 12 == 0).all()
     assert made.max() <= 240
+
+
+@pytest.mark.slow
+def test_the_stored_controls_are_made_by_their_command(squeezenet):
+    """What is cheap of them, anew; of the rest, that each is there beside its control."""
+    kept, script = adversarial.stored_controls(), rebuild("attack_controls")
+    pixels, classes = (t.to(squeezenet.device) for t in script.others(squeezenet))
+    assert len(pixels) == kept["photos"]
+    for name, count in script.one_step(squeezenet, pixels, classes).items():
+        assert count == pytest.approx(kept["one step"][name], abs=3), name
+    assert kept["signs"]["agree"] == list(script.AGREE)
+    assert kept["signs"]["named right"][0] > 0.9 > 0.4 > kept["signs"]["named right"][-1]
+    assert all(set(pairs) == set(script.MAKERS) for pairs in kept["transfer"].values())
+    few, many = (t["fooled"] for t in kept["universal"] if t["photos"] == 16)
+    assert many > few + 0.1
+
+
+def test_signs_that_agree_by_half_do_nothing_to_a_linear_network():
+    script, net, pixels = rebuild("attack_controls"), linear(), torch.full((1, 3, 6, 6), 0.5)
+    shares = script.signs(net, pixels, answers(net, pixels))
+    assert len(shares) == len(script.AGREE)
+    assert shares[0] == 1.0
+    assert script.named(net, pixels, answers(net, pixels)) == 1.0
+
+
+def test_the_steps_of_a_rise_are_those_since_one_percent():
+    rise = rebuild("attack_controls")._rise
+    assert rise([0.001, 0.02, 0.005, 0.3, 0.6]) == 2
+    assert rise([0.2, 0.6]) == 1
 
 
 images_of_two = [images.photo("panda"), images.photo("panda"), images.photo("red_panda")]

@@ -186,6 +186,14 @@ def stored_lengths() -> dict:
     return json.loads(paths.data("attacks.json").read_text(encoding="utf-8"))
 
 
+def stored_controls() -> dict:
+    """What lecture 11 says of photos that it does not use, each beside its control.
+
+    Made by `data/rebuild_attack_controls.py`, whose functions say what is in it.
+    """
+    return json.loads(paths.data("attack_controls.json").read_text(encoding="utf-8"))
+
+
 UNIVERSAL = 10
 """Largest change of a value in `stored_universal`, in steps of an 8-bit file."""
 
