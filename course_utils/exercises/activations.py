@@ -43,15 +43,7 @@ def strongest_cases(seed: int) -> list[Case]:
         ((2, 10, 4, 3), 5, "maps with large negative values (from before the ReLU)"),
         ((8, 12, 3, 3), 7, "maps in which two channels are equally strong"),
     ):
-        low, some = (4, 0.7) if "before" in note else (2, 0.4)
-        while True:
-            maps = torch.randn(n, channels, h, w, generator=random)
-            maps -= low * (torch.rand(n, channels, 1, 1, generator=random) < some).float()
-            order = maps.amax((2, 3)).sort(dim=1, descending=True).values
-            # Before a ReLU the last ones asked for are negative all over.
-            negative = order[:, k - 1].max() < -0.1 or "before" not in note
-            if order.diff(dim=1).max() < -1e-3 and negative:
-                break
+        maps = apart(random, (n, channels, h, w), k, before="before" in note)
         if "before" not in note:
             maps = maps.clamp(min=0)
             maps[..., 0, 0] += 1e-3 * torch.arange(channels, 0, -1)
@@ -61,6 +53,17 @@ def strongest_cases(seed: int) -> list[Case]:
                 maps[i, (c + 3) % channels] = maps[i, c].flip(0)
         found.append(Case({"maps": maps, "k": k}, note, repeat=n == 3, ties="equally" in note))
     return found
+
+
+def apart(random: torch.Generator, shape: tuple[int, ...], k: int, before: bool) -> Tensor:
+    """Maps whose largest values differ; before a ReLU the k-th of them is negative."""
+    low, some = (4, 0.7) if before else (2, 0.4)
+    while True:
+        maps = torch.randn(shape, generator=random)
+        maps -= low * (torch.rand(*shape[:2], 1, 1, generator=random) < some).float()
+        order = maps.amax((2, 3)).sort(dim=1, descending=True).values
+        if order.diff(dim=1).max() < -1e-3 and (order[:, k - 1].max() < -0.1 or not before):
+            return maps
 
 
 def share(name: str, function: Callable[[Tensor], Tensor], sentence: str) -> Mistake:
