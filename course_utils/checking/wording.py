@@ -75,4 +75,6 @@ def calls(notes: Sequence[str], right: Sequence[int], these: Sequence[int]) -> s
 def unmarked(sentence: str) -> str:
     """A sentence without the stars of its *emphasis*; those in `code` stay."""
     parts = re.split(r"(`[^`]*`)", sentence)
-    return "".join(p if p[:1] == "`" else re.sub(r"\*(\w[^*]*)\*", r"\1", p) for p in parts)
+    return "".join(
+        p if p[:1] == "`" else re.sub(r"(?<!\w)\*(\w[^*]*)\*(?!\w)", r"\1", p) for p in parts
+    )

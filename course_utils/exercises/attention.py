@@ -17,10 +17,10 @@ LECTURE = "17_attention"
 
 
 def patch_cases(seed: int) -> list[Case]:
-    """A picture that is wide, a batch, one that is high; patches of two to four pixels."""
+    """A batch, a picture that is wide, another batch; no two lengths of a case are the same."""
     random = drawing.generator(seed, "patch_embedding")
-    shapes = [(1, 3, 2, 3, 4, 5), (3, 3, 4, 2, 3, 6), (2, 2, 3, 2, 2, 4)]  # N,C,h,w,p,D
-    notes = ["one wide picture", "a batch of three pictures", "two pictures of two channels"]
+    shapes = [(4, 3, 5, 7, 2, 6), (1, 3, 2, 5, 4, 7), (5, 2, 4, 7, 3, 6)]  # N,C,h,w,p,D
+    notes = ["a batch of four pictures", "one wide picture", "five pictures of two channels"]
     found = []
     for (n, c, h, w, p, width), note in zip(shapes, notes, strict=True):
         args = {
@@ -28,7 +28,7 @@ def patch_cases(seed: int) -> list[Case]:
             "weight": torch.randn(width, c, p, p, generator=random),
             "bias": torch.randn(width, generator=random),
         }
-        found.append(Case(args, note, repeat=n == 3))
+        found.append(Case(args, note, repeat=n == 4))
     return found
 
 
@@ -61,6 +61,17 @@ def in_reading_order(x: Tensor, weight: Tensor) -> Tensor:
     p = weight.shape[-1]
     mixed = nnf.unfold(x, p, stride=p)
     return mixed.reshape(len(x), -1, mixed.shape[1]) @ weight.flatten(1).T
+
+
+def strips(x: Tensor, weight: Tensor) -> Tensor:
+    """A view of the pictures: runs of pixels in reading order instead of patches."""
+    return x.reshape(len(x), -1, weight[0].numel()) @ weight.flatten(1).T
+
+
+def viewed_maps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A view of a convolution's maps: the numbers of different places are mixed."""
+    maps = nnf.conv2d(x, weight, bias, stride=weight.shape[-1])
+    return maps.reshape(len(x), -1, len(weight))
 
 
 def turned(x: Tensor, weight: Tensor) -> Tensor:
@@ -96,6 +107,24 @@ PATCH_MISTAKES = (
         lambda x, weight, bias: in_reading_order(x, weight) + bias,
         "Your rows mix numbers of different patches: `unfold` puts a patch in each *column*, and a "
         "reshape does not turn columns into rows. Transpose.",
+    ),
+    Mistake(
+        "maps_reshaped",
+        viewed_maps,
+        "Your tokens mix numbers of different places. A convolution gives (N,D,h,w), and a reshape "
+        "moves no axis: a token's D numbers have to come last before it.",
+    ),
+    Mistake(
+        "picture_reshaped",
+        lambda x, weight, bias: strips(x, weight) + bias,
+        "Your rows are runs of pixels in reading order, of one colour first: a reshape of the "
+        "picture cuts it into strips, not into squares.",
+    ),
+    Mistake(
+        "weight_reshaped",
+        lambda x, weight, bias: columns(x, weight) @ weight.reshape(-1, len(weight)) + bias,
+        "Your filters are mixed up: a reshape to `(C*p*p, D)` has the shape of the transpose, not "
+        "its order. Flatten each filter, then exchange the two axes.",
     ),
     Mistake(
         "colours_last",
@@ -144,10 +173,13 @@ PATCH_MISTAKES = (
 
 
 def map_cases(seed: int) -> list[Case]:
-    """One head, two, three; more tokens than numbers and fewer."""
+    """Three heads, two, one; a head has fewer numbers than there are tokens, or more.
+
+    N, T, heads and D / heads are four different lengths, or what is not exchanged looks right.
+    """
     random = drawing.generator(seed, "attention_maps")
-    shapes = [(1, 5, 4, 2), (2, 4, 9, 3), (3, 6, 5, 1)]  # N,T,D,heads
-    notes = ["one image and two heads", "two images and three heads", "a single head"]
+    shapes = [(2, 4, 15, 3), (1, 5, 6, 2), (3, 6, 5, 1)]  # N,T,D,heads
+    notes = ["two images and three heads", "one image and two heads", "a single head"]
     found = []
     for (n, t, width, heads), note in zip(shapes, notes, strict=True):
         q, k = (1.3 * torch.randn(n, t, width, generator=random) for _ in range(2))
@@ -201,6 +233,24 @@ MAP_MISTAKES = (
         "D / heads numbers: the root of that.",
     ),
     Mistake(
+        "scale_of_heads",
+        attention_by(scale=lambda q, heads: heads**0.5),
+        "You divided by the root of the *number* of heads. It is the root of d = D / heads, the "
+        "width of one head, over which the product runs.",
+    ),
+    Mistake(
+        "scale_of_heads",
+        attention_by(scale=lambda q, heads: heads),
+        "You divided by the number of heads. It is the root of d = D / heads, the width of one "
+        "head, over which the product runs.",
+    ),
+    Mistake(
+        "scale_of_tokens",
+        attention_by(scale=lambda q, heads: q.shape[2] ** 0.5),
+        "You divided by the root of the number of tokens. It is the root of d = D / heads, the "
+        "width of one head, over which the product runs.",
+    ),
+    Mistake(
         "no_root",
         attention_by(scale=lambda q, heads: q.shape[-1]),
         "You divided by d, not by its root. The sum of d random products grows like the root of d.",
@@ -221,6 +271,24 @@ MAP_MISTAKES = (
         attention_by(finish=lambda s: s.softmax(1)),
         "Your heads compete: at each place they add up to 1. Each head shares out its own "
         "attention among the keys, the last axis.",
+    ),
+    Mistake(
+        "softmax_over_the_matrix",
+        attention_by(finish=lambda s: s.flatten(2).softmax(-1).view_as(s)),
+        "Each of your matrices adds up to 1 as a whole. Each *row* has to: every token has an "
+        "attention of its own to share out.",
+    ),
+    Mistake(
+        "heads_with_heads",
+        attention_by(divide=lambda x, heads: x.unflatten(2, (heads, -1))),
+        "You compare the heads of one token with one another, (N,T,heads,heads). It is the tokens "
+        "that are compared: bring the heads before them.",
+    ),
+    Mistake(
+        "keys_unused",
+        lambda q, k, heads: right_maps(q, q, heads),
+        "You compare queries with queries; `k` has no effect. Whom a token asks depends on the "
+        "keys.",
     ),
     Mistake(
         "scale_after",
@@ -302,10 +370,14 @@ MAP_MISTAKES = (
 
 
 def rollout_cases(seed: int) -> list[Case]:
-    """Two, four and three blocks; heads that differ, so that their mean matters."""
+    """Four, three and two blocks; heads that differ, so that their mean matters."""
     random = drawing.generator(seed, "rollout")
-    shapes = [(2, 1, 2, 4), (4, 2, 3, 5), (3, 3, 1, 6)]  # L,N,heads,T
-    notes = ["two blocks", "four blocks and two images", "three blocks of a single head"]
+    shapes = [(4, 2, 3, 5), (3, 1, 2, 4), (2, 3, 1, 6)]  # L,N,heads,T, all different
+    notes = [
+        "four blocks and two images",
+        "three blocks and one image",
+        "two blocks of a single head",
+    ]
     found = []
     for shape, note in zip(shapes, notes, strict=True):
         maps = (2 * torch.randn(*shape, shape[-1], generator=random)).softmax(-1)
@@ -355,6 +427,24 @@ ROLLOUT_MISTAKES = (
         rolled(stay=lambda a, eye: a + eye),
         "You add the identity and leave it there, so rows add up to 2 in each block. "
         "Halve the sum.",
+    ),
+    Mistake(
+        "half_the_identity",
+        rolled(stay=lambda a, eye: a + eye / 2),
+        "You halved the identity only, so rows add up to 1.5 in each block. Half of the matrix is "
+        "attention, half identity: halve the *sum*.",
+    ),
+    Mistake(
+        "half_the_attention",
+        rolled(stay=lambda a, eye: a / 2 + eye),
+        "You halved the attention only, so rows add up to 1.5 in each block. Half of the matrix is "
+        "attention, half identity: halve the *sum*.",
+    ),
+    Mistake(
+        "first_block",
+        lambda maps: (maps[0].mean(1) + torch.eye(maps.shape[-1])) / 2,
+        "This is the first block alone. Is your `return` inside the loop? The matrices of all "
+        "blocks are multiplied.",
     ),
     Mistake(
         "blocks_averaged",
@@ -450,9 +540,9 @@ register(
         noun="tokens",
         axes=("image", "token", "number"),
         hints=(
-            "`torch.nn.functional.unfold(x, p, stride=p)` has the shape (N, C*p*p, T): a column "
+            "`torch.nn.functional.unfold(x, p, stride=p)` has the shape `(N, C*p*p, T)`: a column "
             "for each patch.",
-            "`weight.flatten(1)` lays each filter out in the same order, (D, C*p*p).",
+            "`weight.flatten(1)` lays each filter out in the same order, `(D, C*p*p)`.",
             "Transposed, the patches are rows: one matrix product with the filters' transpose, and "
             "the bias.",
         ),

@@ -6,26 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import trust
-from course_utils.checking import drawing
-from course_utils.checking.core import Case, Exercise, Mistake, register
+from course_utils.checking import drawing, networks
+from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, register
 
 LECTURE = "09_trust"
 
 
 def pointing_cases(seed: int) -> list[Case]:
-    """One map; three with different cells; a batch in which one map has no positive value."""
+    """Three maps with different cells; one; a batch in which one map has no positive value."""
     random = drawing.generator(seed, "pointing_score")
     found = []
     for n, height, width, note in (
-        (1, 4, 6, "a single map"),
-        (3, 8, 4, "a batch of three signed maps"),
-        (4, 6, 6, "a batch with a map that is nowhere positive"),
+        (3, 10, 12, "a batch of three signed maps"),
+        (1, 6, 10, "a single map"),
+        (5, 14, 6, "a batch with a map that is nowhere positive"),
     ):
         maps = torch.randn(n, height, width, generator=random)
         maps[:, : height // 2] += 0.5  # rows and columns of cells must not look alike
-        if n == 4:
-            maps[2] = -maps[2].abs()
         cells = torch.randperm(4, generator=random)[:n]
+        if n == 5:  # one more than there are cells: no (N,) fits (N,4), each cell has a full map
+            maps[2] = -maps[2].abs()
+            cells = torch.cat([cells, cells[2:3]])
         if n == 1:
             cells = torch.tensor([drawing.integer(random, 1, 3)])
         found.append(Case({"maps": maps, "cells": cells}, note, repeat=n == 3))
@@ -33,21 +34,39 @@ def pointing_cases(seed: int) -> list[Case]:
 
 
 def deletion_cases(seed: int) -> list[Case]:
-    """One image; two; three with more steps than divide the pixels evenly."""
+    """Two images; one; four with more steps than divide the pixels evenly."""
     random = drawing.generator(seed, "deletion_curve")
     found = []
     for n, height, width, steps, note in (
-        (1, 6, 6, 4, "a single image"),
-        (2, 6, 8, 6, "a batch of two images"),
-        (3, 5, 7, 8, "a batch of three whose pixels do not divide evenly"),
+        (2, 6, 10, 4, "a batch of two images"),
+        (1, 8, 6, 4, "a single image"),
+        (4, 5, 6, 8, "a batch of four whose pixels do not divide evenly"),
     ):
-        spec = drawing.network(random, 5)
-        x = drawing.images(random, spec, n, height, width)
+        spec, x, wanted = changing(random, n, height, width)
         maps = torch.randn(n, height, width, generator=random)
-        wanted = drawing.other_classes(random, spec, x)
         args = {"model": spec, "x": x, "maps": maps, "classes": wanted, "steps": steps}
         found.append(Case(args, note, repeat=n == 2))
     return found
+
+
+def changing(
+    random: torch.Generator, n: int, height: int, width: int
+) -> tuple[NetworkSpec, Tensor, Tensor]:
+    """A network, images and classes whose probabilities are no trifle, at the start or the end.
+
+    One of the images is taken for another class when all its pixels are gone. All are darker than
+    the data set's mean, or to paint with an image's own would make little difference.
+    """
+    while True:
+        spec = drawing.network(random, 7)  # a length of its own, as all others
+        x = torch.randn(n, 3, height, width, generator=random) - 0.8
+        x += 0.4 * torch.randn(n, 3, 1, 1, generator=random)
+        wanted, model = drawing.other_classes(random, spec, x), networks.build(spec)
+        whole, empty = (model(y).softmax(1) for y in (x, torch.zeros_like(x)))
+        ends = torch.maximum(pick(whole, wanted), pick(empty, wanted))
+        lost = empty.amax(1) - pick(empty, whole.argmax(1))
+        if ends.min() > 0.02 and lost.max() > 0.1:
+            return spec, x, wanted
 
 
 # ------------------------------------------------------------------ pointing score, wrong
@@ -157,6 +176,34 @@ POINTING_MISTAKES = (
         "for the table.",
     ),
     Mistake(
+        "divided_by_the_batch",
+        lambda maps, cells: (
+            pick(quarters(maps.clamp(min=0)), cells) / maps.clamp(min=0).sum().clamp(min=1e-30)
+        ),
+        "You divided by the positive mass of all maps together. A share is one of its own map: "
+        "whether other maps came along must not change it.",
+    ),
+    Mistake(
+        "nothing_by_nothing",
+        lambda maps, cells: (
+            pick(quarters(maps.clamp(min=0)), cells) / maps.clamp(min=0).sum((1, 2))
+        ),
+        "Right but for a map without a positive value: there you divide 0 by 0, which is NaN. Such "
+        "a map points nowhere: its score is 0.",
+    ),
+    Mistake(
+        "cells_from_one",
+        lambda maps, cells: share(quarters(maps.clamp(min=0)), (cells - 1) % 4),
+        "You count the cells from 1, so that each share is that of the cell before. They count "
+        "from 0: 0 is above on the left.",
+    ),
+    Mistake(
+        "cells_from_one",
+        lambda maps, cells: share(quarters(maps.clamp(min=0)), (cells - 1) % 4) * (cells > 0),
+        "You count the cells from 1, so that each share is that of the cell before, and 0 where "
+        "none is before. They count from 0: 0 is above on the left.",
+    ),
+    Mistake(
         "first_cell_for_all",
         lambda maps, cells: share(quarters(maps.clamp(min=0)), cells[:1].expand(len(cells))),
         "You used the first map's cell for all of them. Each map was made for another class, and "
@@ -177,6 +224,7 @@ def curve(
         dim=1, descending=True, stable=True
     ).argsort(dim=1),
     fill: Callable[[Tensor], Tensor] = torch.zeros_like,
+    paint: Callable[[Tensor, Tensor, Tensor], Tensor] = torch.where,
     answer: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(1),
     take: Callable[[Tensor, Tensor], Tensor] = lambda p, classes: p.gather(1, classes[:, None])[
         :, 0
@@ -189,7 +237,7 @@ def curve(
     n, _, height, width = x.shape
     ranks, other = rank(maps.flatten(1)).view(n, 1, height, width), fill(x)
     found = [
-        take(answer(model(torch.where(ranks < count, other, x))), classes)
+        take(answer(model(paint(ranks < count, other, x))), classes)
         for count in counts(height * width, steps)
     ]
     return torch.stack(found, 1)
@@ -202,6 +250,11 @@ def variant(name: str, sentence: str, **parts: Callable) -> Mistake:
         return curve(model, x, maps, classes, steps, **parts)
 
     return Mistake(name, mistake, sentence)
+
+
+def first_colour(gone: Tensor, other: Tensor, x: Tensor) -> Tensor:
+    """The images in which removed pixels lose their first colour only."""
+    return torch.cat([torch.where(gone, other, x)[:, :1], x[:, 1:]], 1)
 
 
 def over_the_batch(flat: Tensor) -> Tensor:
@@ -221,6 +274,16 @@ def one_share_at_a_time(
         p = model(torch.where(gone, torch.zeros_like(x), x)).softmax(1)
         found.append(p.gather(1, classes[:, None])[:, 0])
     return torch.stack(found, 1)
+
+
+def fallen(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
+    found = curve(model, x, maps, classes, steps)
+    return found[:, :1] - found
+
+
+def from_one(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
+    found = curve(model, x, maps, classes, steps)
+    return found / found[:, :1]
 
 
 def transposed(model: nn.Module, x: Tensor, maps: Tensor, classes: Tensor, steps: int) -> Tensor:
@@ -270,14 +333,35 @@ DELETION_MISTAKES = (
         fill=lambda x: x.mean((2, 3), keepdim=True).expand_as(x),
     ),
     variant(
+        "mean_of_the_image_and_its_colours",
+        "You painted with the mean of all the image's numbers, the same for every colour. Here a "
+        "removed pixel becomes 0, the data set's mean colour after normalisation.",
+        fill=lambda x: x.mean((1, 2, 3), keepdim=True).expand_as(x),
+    ),
+    variant(
+        "mean_of_the_batch",
+        "You painted with the mean of all images together, so that each changes the curves of the "
+        "others. Here a removed pixel becomes 0.",
+        fill=lambda x: x.mean().expand_as(x),
+    ),
+    variant(
+        "grey",
+        "You painted with 0.5. That is grey for pixels in 0-1, but these images are normalised: a "
+        "removed pixel becomes 0, the data set's mean colour.",
+        fill=lambda x: torch.full_like(x, 0.5),
+    ),
+    variant(
+        "one_colour",
+        "Removed pixels lose their first colour only and keep the other two. A pixel goes with all "
+        "its colours.",
+        paint=first_colour,
+    ),
+    variant(
         "kept_instead",
-        "You kept the important pixels and removed the others. That is the *insertion* game "
-        "played on an empty image; deletion takes the important ones away.",
-        rank=lambda flat: (
-            flat.shape[1]
-            - 1
-            - flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1).flip(1)
-        ),
+        "You keep the important pixels and remove the others, so your curve begins at the empty "
+        "image and ends at the whole one. That is *insertion*; deletion takes the important ones "
+        "away.",
+        paint=lambda gone, other, x: torch.where(gone, x, other),
     ),
     variant(
         "untouched_image_missing",
@@ -294,7 +378,7 @@ DELETION_MISTAKES = (
     variant(
         "rounded_step",
         "You removed a fixed number of pixels at each step, rounded down, so that some pixels are "
-        "left over at the end. After step k it is floor(k*H*W/steps) in all.",
+        "left over at the end. After step k it is `floor(k*H*W/steps)` in all.",
         counts=lambda pixels, steps: [k * (pixels // steps) for k in range(steps + 1)],
     ),
     variant(
@@ -328,9 +412,45 @@ DELETION_MISTAKES = (
     ),
     variant(
         "rounded_count",
-        "You rounded the number of pixels to the nearest. After step k it is floor(k*H*W/steps): "
+        "You rounded the number of pixels to the nearest. After step k it is `floor(k*H*W/steps)`: "
         "whole-number division.",
         counts=lambda pixels, steps: [round(k * pixels / steps) for k in range(steps + 1)],
+    ),
+    variant(
+        "count_rounded_up",
+        "Your number of removed pixels is rounded up. After step k it is `floor(k*H*W/steps)`, "
+        "rounded down: whole-number division.",
+        counts=lambda pixels, steps: [-(-k * pixels // steps) for k in range(steps + 1)],
+    ),
+    variant(
+        "one_pixel_too_many",
+        "One pixel too many is gone, and one already at step 0. Places count from 0, so the first "
+        "n are those *below* n.",
+        counts=lambda pixels, steps: [k * pixels // steps + 1 for k in range(steps + 1)],
+    ),
+    variant(
+        "one_pixel_a_step",
+        "Your steps remove one pixel each. Together they have to remove them all: after step k "
+        "the share k/steps of the pixels is gone.",
+        counts=lambda pixels, steps: list(range(steps + 1)),
+    ),
+    variant(
+        "sigmoid",
+        "You took the sigmoid of each score by itself. The probabilities of one image's classes "
+        "add up to 1: softmax.",
+        answer=torch.sigmoid,
+    ),
+    Mistake(
+        "from_one",
+        from_one,
+        "You divided each curve by its first point, so that all begin at 1. Leave the "
+        "probabilities as they are: the first is that of the untouched image.",
+    ),
+    Mistake(
+        "fallen",
+        fallen,
+        "You return by how much the probability has fallen since the start. The curve is the "
+        "probability itself.",
     ),
     Mistake(
         "not_cumulative",

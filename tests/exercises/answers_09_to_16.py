@@ -74,8 +74,36 @@ POINTING = framed(
             "q = p.unflatten(2, (2, -1)).unflatten(1, (2, -1)).sum((2, 4)).flatten(1)\n"
             "return q[range(n), cells] / q.sum(1)",
             "wrong",
-            ("NaN", "dividing by zero"),
+            ("NaN", "points nowhere"),
+            (OFF, "a batch"),
+        ),
+        (
+            "over the mass of all maps",
+            "q = maps.relu().unflatten(2, (2, -1)).unflatten(1, (2, -1)).sum((2, 4)).flatten(1)\n"
+            "return q[range(n), cells] / q.sum()",
+            "wrong",
+            "all maps together",
             OFF,
+        ),
+        (
+            "cells from one, by slices",
+            "p, found, h, w = maps.relu(), [], height // 2, width // 2\n"
+            "for one, c in zip(p, cells.tolist()):\n"
+            "    r, k = divmod(c - 1, 2)\n"
+            "    part = one[r * h : (r + 1) * h, k * w : (k + 1) * w]\n"
+            "    found.append(part.sum() / one.sum().clamp(min=1e-12))\n"
+            "return torch.stack(found)",
+            "wrong",
+            ("count the cells from 1", "0 where none is before"),
+            OFF,
+        ),
+        (
+            "cells from one, by indices",
+            "q = maps.relu().unflatten(2, (2, -1)).unflatten(1, (2, -1)).sum((2, 4)).flatten(1)\n"
+            "return q[range(n), cells - 1] / q.sum(1).clamp(min=1e-12)",
+            "wrong",
+            "count the cells from 1",
+            (OFF, "0 where none is before"),
         ),
         (
             "signed sums",
@@ -153,7 +181,7 @@ POINTING = framed(
             "p = maps.relu().unflatten(2, (2, -1)).unflatten(1, (2, -1)).sum((2, 4)).flatten(1)\n"
             "return p / p.sum(1, keepdim=True).clamp(min=1e-12)",
             "wrong",
-            ("shape (1, 4)", "(1,)"),
+            ("shape (3, 4)", "(3,)", "an axis of length 4 too many"),
             (),
         ),
         ("not yet", "raise NotImplementedError()", "wrong", "still reached", ()),
@@ -265,6 +293,95 @@ DELETION = framed(
                 ".softmax(1)[range(n), classes] for k in range(steps + 1)])",
                 "on its side",
                 (),
+            ),
+            (
+                "sigmoid",
+                ".sigmoid()[range(n), classes] for k in range(steps + 1)], 1)",
+                "the sigmoid of each score",
+                OFF,
+            ),
+        ]
+    ]
+    + [
+        (
+            label,
+            "place = maps.flatten(1).argsort(1, descending=True).argsort(1).view(n, 1, h, w)\n"
+            "found = []\n"
+            "for k in range(steps + 1):\n"
+            f"    y = {left}\n"
+            "    found.append(model(y).softmax(1)[range(n), classes])\n"
+            "p = torch.stack(found, 1)\n"
+            f"return {result}",
+            "wrong",
+            must,
+            (OFF, "Only the first step", "as removed"),
+        )
+        for label, left, result, must in [
+            (
+                "grey",
+                "torch.where(place < k * h * w // steps, 0.5, x)",
+                "p",
+                "painted with 0.5",
+            ),
+            (
+                "the mean of everything",
+                "x.masked_fill(place < k * h * w // steps, x.mean())",
+                "p",
+                "mean of all images together",
+            ),
+            (
+                "the mean of all the numbers of the image",
+                "torch.where(place < k * h * w // steps, x.mean((1, 2, 3), True), x)",
+                "p",
+                "mean of all the image's numbers",
+            ),
+            (
+                "the first colour alone",
+                "torch.cat([x[:, :1] * (place >= k * h * w // steps), x[:, 1:]], 1)",
+                "p",
+                "first colour only",
+            ),
+            (
+                "the important ones kept",
+                "x * (place < k * h * w // steps)",
+                "p",
+                ("keep the important pixels", "begins at the empty image"),
+            ),
+            (
+                "up to the place itself",
+                "torch.where(place <= k * h * w // steps, 0, x)",
+                "p",
+                "already at step 0",
+            ),
+            (
+                "rounded up",
+                "torch.where(place < -(-k * h * w // steps), 0, x)",
+                "p",
+                "rounded up",
+            ),
+            (
+                "shares of decimals",
+                "torch.where(place / (h * w) < k / steps, 0, x)",
+                "p",
+                "rounded up",
+            ),
+            (
+                "one pixel each",
+                "torch.where(place < k, 0, x)",
+                "p",
+                "remove one pixel each",
+            ),
+            (
+                "beginning at one",
+                "torch.where(place < k * h * w // steps, 0, x)",
+                "p / p[:, :1]",
+                "all begin at 1",
+            ),
+            (
+                "the drop",
+                "torch.where(place < k * h * w // steps, 0, x)",
+                "p[:, :1] - p",
+                "has fallen since the start",
             ),
         ]
     ]
@@ -728,7 +845,7 @@ FGSM = framed(
             "log softmax by hand",
             "loss = -torch.log_softmax(model(x), 1)[torch.arange(len(x)), classes].sum()\n"
             "g = torch.autograd.grad(loss, x)[0]\n"
-            "return (pixels + epsilon * torch.where(g > 0, 1.0, -1.0)).clip(0, 1)",
+            "return (pixels + epsilon * ((g > 0).float() - (g < 0).float())).clip(0, 1)",
             "right",
             (),
             (),
@@ -748,7 +865,7 @@ FGSM = framed(
         (
             "minimum and maximum",
             "torch.nn.functional.cross_entropy(model(x), classes, reduction='sum').backward()\n"
-            "y = pixels + epsilon * x.grad / x.grad.abs()\n"
+            "y = pixels + epsilon * (x.grad / x.grad.abs()).nan_to_num(0.0)\n"
             "return torch.minimum(torch.maximum(y, torch.zeros(())), torch.ones(()))",
             "right",
             (),
@@ -758,6 +875,16 @@ FGSM = framed(
             "down the probability",
             "p = model(x).softmax(1)[range(len(x)), classes].sum()\n"
             "return (pixels - epsilon * torch.autograd.grad(p, x)[0].sign()).clamp(0, 1)",
+            "right",
+            (),
+            (),
+        ),
+        (
+            "NumPy's sign",
+            "import numpy as np\n"
+            "s = model(x)\n"
+            "(torch.logsumexp(s, 1) - s[range(len(x)), classes]).sum().backward()\n"
+            "return np.clip(pixels.numpy() + epsilon * np.sign(x.grad.numpy()), 0, 1)",
             "right",
             (),
             (),
@@ -816,6 +943,48 @@ FGSM = framed(
                 "down the loss",
                 OFF,
             ),
+            *[
+                (
+                    label,
+                    "torch.nn.functional.cross_entropy(model(x), classes).backward()\n"
+                    f"g = x.grad\nreturn {result}",
+                    must,
+                    (OFF, "a batch"),
+                )
+                for label, result, must in [
+                    (
+                        "a quotient for the sign",
+                        "(pixels + epsilon * g / g.abs()).clamp(0, 1)",
+                        ("NaN", "exactly 0"),
+                    ),
+                    (
+                        "down where it is flat",
+                        "(pixels + epsilon * torch.where(g > 0, 1.0, -1.0)).clamp(0, 1)",
+                        ("exactly 0", "fall by epsilon"),
+                    ),
+                    (
+                        "up where it is flat",
+                        "(pixels + epsilon * (2 * (g >= 0).float() - 1)).clamp(0, 1)",
+                        ("exactly 0", "rise by epsilon"),
+                    ),
+                    (
+                        "only up",
+                        "(pixels + epsilon * (g > 0)).clamp(0, 1)",
+                        "None of your values falls",
+                    ),
+                    ("without epsilon", "(pixels + g.sign()).clamp(0, 1)", "moves by 1"),
+                    (
+                        "clipped below only",
+                        "(pixels + epsilon * g.sign()).clamp(min=0)",
+                        "lie above 1",
+                    ),
+                    (
+                        "rescaled",
+                        "(y := pixels + epsilon * g.sign()).sub(y.min()) / (y.max() - y.min())",
+                        "You rescaled the picture",
+                    ),
+                ]
+            ],
             (
                 "no gradient asked for",
                 "x = pixels\n"
@@ -999,10 +1168,105 @@ TARGETED = framed(
                 "(x + rate * g / g.norm()).clamp(0, 1)",
                 "step",
                 "wrong",
-                (),
+                "number of steps is one too low",
                 ("stack expects", "image is wrong"),
             ),
+            *[
+                (label, stop, move, "steps", "wrong", must, "values of your image")
+                for label, stop, move, must in [
+                    (
+                        "a softmax over one image",
+                        "model(x).softmax(0)[0, target] >= confidence",
+                        "(x + rate * g / g.norm()).clamp(0, 1)",
+                        "always return the picture as it came",
+                    ),
+                    (
+                        "the wrong way round",
+                        "p[target] <= confidence",
+                        "(x + rate * g / g.norm()).clamp(0, 1)",
+                        "wrong way round",
+                    ),
+                    (
+                        "the score",
+                        "model(x)[0, target] >= confidence",
+                        "(x + rate * g / g.norm()).clamp(0, 1)",
+                        "the target's *score*",
+                    ),
+                    (
+                        "the sum of squares",
+                        "p[target] >= confidence",
+                        "(x + rate * g / (g**2).sum()).clamp(0, 1)",
+                        "*square* of its Euclidean length",
+                    ),
+                    (
+                        "no rate",
+                        "p[target] >= confidence",
+                        "(x + g / g.norm()).clamp(0, 1)",
+                        "whatever `rate` says",
+                    ),
+                    (
+                        "always from the pixels",
+                        "p[target] >= confidence",
+                        "(pixels + rate * g / g.norm()).clamp(0, 1)",
+                        "begins at `pixels` again",
+                    ),
+                ]
+            ],
         ]
+    ]
+    + [
+        (
+            "nothing at all",
+            "return pixels, 0",
+            "wrong",
+            "always return the picture as it came",
+            "*any* class",
+        ),
+        (
+            "gradients that add up",
+            "x.requires_grad_()\n"
+            "for step in range(steps):\n"
+            "    s = model(x)[0]\n"
+            "    if s.softmax(0)[target] >= confidence:\n"
+            "        return x.detach(), step\n"
+            "    s[target].backward()\n"
+            "    with torch.no_grad():\n"
+            "        x += rate * x.grad / x.grad.norm()\n"
+            "        x.clamp_(0, 1)\n"
+            "return x.detach(), steps",
+            "wrong",
+            "sum of all gradients so far",
+            "values of your image",
+        ),
+        (
+            "one round more",
+            "for step in range(steps + 1):\n"
+            "    x = x.detach().requires_grad_()\n"
+            "    s = model(x)[0]\n"
+            "    if s.softmax(0)[target] >= confidence:\n"
+            "        break\n"
+            "    g = torch.autograd.grad(s[target], x)[0]\n"
+            "    x = (x + rate * g / g.norm()).clamp(0, 1)\n"
+            "return x.detach(), step",
+            "wrong",
+            ("one step more than `steps`", "do not count it"),
+            "values of your image",
+        ),
+        (
+            "one round more, counted",
+            "while taken <= steps:\n"
+            "    x = x.detach().requires_grad_()\n"
+            "    s = model(x)[0]\n"
+            "    if s.softmax(0)[target] >= confidence:\n"
+            "        break\n"
+            "    g = torch.autograd.grad(s[target], x)[0]\n"
+            "    x = (x + rate * g / g.norm()).clamp(0, 1)\n"
+            "    taken += 1\n"
+            "return x.detach(), taken",
+            "wrong",
+            "the most to take",
+            "do not count it",
+        ),
     ],
 )
 

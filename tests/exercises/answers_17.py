@@ -40,6 +40,29 @@ EMBEDDING = framed(
             (),
         ),
         (
+            "a convolution reshaped",
+            "y = torch.nn.functional.conv2d(x, weight, bias, stride=p)\n"
+            "return y.reshape(n, -1, len(weight))",
+            "wrong",
+            "mix numbers of different places",
+            "off",
+        ),
+        (
+            "the pictures reshaped",
+            "rows = x.reshape(n, h * w, c * p * p)\nreturn rows @ weight.flatten(1).T + bias",
+            "wrong",
+            "runs of pixels in reading order",
+            "off",
+        ),
+        (
+            "the filters reshaped",
+            "rows = torch.nn.functional.unfold(x, p, stride=p).transpose(1, 2)\n"
+            "return rows @ weight.reshape(-1, len(weight)) + bias",
+            "wrong",
+            "not its order",
+            "off",
+        ),
+        (
             "columns of patches first",
             "rows = [x[:, :, i * p : (i + 1) * p, j * p : (j + 1) * p].flatten(1)\n"
             "        for j in range(w) for i in range(h)]\n"
@@ -117,6 +140,54 @@ MAPS = framed(
             "the whole width D",
             (),
         ),
+        *[
+            (
+                label,
+                f"a, b = (z.view(n, t, heads, d).transpose(1, 2) for z in (q, k))\nreturn {result}",
+                "wrong",
+                must,
+                ("off", "Right on"),
+            )
+            for label, result, must in [
+                (
+                    "the root of the heads",
+                    "(a @ b.mT / heads**0.5).softmax(-1)",
+                    "the root of the *number* of heads",
+                ),
+                ("by the heads", "(a @ b.mT / heads).softmax(-1)", "by the number of heads"),
+                (
+                    "the root of the tokens",
+                    "(a @ b.mT / a.shape[2] ** 0.5).softmax(-1)",
+                    "the number of tokens",
+                ),
+                (
+                    "over the whole matrix",
+                    "(a @ b.mT / d**0.5).flatten(2).softmax(-1).view(n, heads, t, t)",
+                    "adds up to 1 as a whole",
+                ),
+                (
+                    "queries twice",
+                    "(a @ a.mT / d**0.5).softmax(-1)",
+                    "queries with queries",
+                ),
+            ]
+        ],
+        (
+            "heads behind the tokens",
+            "a, b = (z.view(n, t, heads, d) for z in (q, k))\n"
+            "return (a @ b.mT / d**0.5).softmax(-1)",
+            "wrong",
+            "bring the heads before them",
+            "shape (",
+        ),
+        (
+            "width and number of the heads exchanged",
+            "a, b = (z.unflatten(2, (-1, heads)).transpose(1, 2) for z in (q, k))\n"
+            "return (a @ b.mT / a.shape[-1] ** 0.5).softmax(-1)",
+            "wrong",
+            "3 heads and not 5",
+            "Right on",
+        ),
         (
             "only over what comes before",
             "a, b = (z.view(n, t, heads, d).transpose(1, 2) for z in (q, k))\n"
@@ -178,6 +249,46 @@ ROLLOUT = framed(
             "wrong",
             "the wrong order",
             (),
+        ),
+        (
+            "the identity halved alone",
+            "joined = eye\n"
+            "for a in maps.mean(2):\n"
+            "    joined = (a + eye / 2) @ joined\n"
+            "return joined",
+            "wrong",
+            "halved the identity only",
+            "off",
+        ),
+        (
+            "the attention halved alone",
+            "joined = eye\n"
+            "for a in maps.mean(2):\n"
+            "    joined = (0.5 * a + eye) @ joined\n"
+            "return joined",
+            "wrong",
+            "halved the attention only",
+            "off",
+        ),
+        (
+            "returns inside",
+            "joined = eye\n"
+            "for a in (maps.mean(2) + eye) / 2:\n"
+            "    joined = a @ joined\n"
+            "    return joined",
+            "wrong",
+            "the first block alone",
+            "off",
+        ),
+        (
+            "images averaged",
+            "joined = eye\n"
+            "for a in (maps.mean((1, 2)) + eye) / 2:\n"
+            "    joined = a @ joined\n"
+            "return joined",
+            "wrong",
+            "the axis of images is missing",
+            "length one",
         ),
         (
             "three quarters stay",
