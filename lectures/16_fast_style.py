@@ -439,7 +439,7 @@ widgets.training_dial(dial)
 # %% [markdown]
 # After 60 steps the painted castle is worse than the castle: a network has first to learn to let the photo
 # through. (A photo whose own loss is larger may gain at once.) From 500 to 10,000, each doubling of the steps
-# takes .04 to .07 off the castle's, least at the end.
+# takes .04 to .06 off the castle's, least at the end.
 
 # %% [markdown] slide="subslide"
 # The last 5,000 do better, as they are other steps: on crops of 192 pixels instead of 128, nearer to the size in

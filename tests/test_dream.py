@@ -8,6 +8,7 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rebuilding import rebuild
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
@@ -591,3 +592,18 @@ def test_moving_the_depth_dreams_anew_and_back_costs_nothing(explorer, squeezene
     explorer.controls["depth"].value = "fire2"
     assert explorer.image.value == before
     assert len(passes) <= 1  # what the network calls it
+
+
+def test_stored_dreams_with_guides_are_of_the_places_their_command_names(squeezenet):
+    script = rebuild("guided_dreams")
+    kept = dream.stored_guided()
+    assert [(one["guide"], one["layer"], one["kind"]) for one in kept] == list(script.GUIDES)
+    for one in kept:
+        assert len(one["alone"]) == len(one["guided"]) == len(script.PLACES)
+        again = script.measured(
+            squeezenet, one["guide"], one["layer"], one["kind"], script.PLACES[:1], 112
+        )
+        assert again.keys() == one.keys()
+        for how in ("alone", "guided"):
+            assert len(again[how]) == 1
+            assert all(0 <= p <= 1 for p in again[how] + one[how])

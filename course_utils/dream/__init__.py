@@ -15,6 +15,7 @@ from course_utils.dream.steps import (
     guided_by,
     layer_gradient,
     smoothed_step,
+    stored_guided,
 )
 from course_utils.dream.tiling import tiled, tiles
 
@@ -30,6 +31,7 @@ __all__ = [
     "octave_sizes",
     "resized",
     "smoothed_step",
+    "stored_guided",
     "tiled",
     "tiles",
     "zoom",

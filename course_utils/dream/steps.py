@@ -1,12 +1,13 @@
 """One gradient, said in two ways, and a step along it."""
 
+import json
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from course_utils import layers
-from course_utils.common import gate
+from course_utils.common import gate, paths
 from course_utils.common.optimise import Rule, blur, normalised_step
 
 Objective = Callable[[Tensor], Tensor]
@@ -78,6 +79,16 @@ def guided_by(model: nn.Module, layer: str, guide: Tensor) -> Objective:
         return -(activation.transpose(1, 2) @ vectors).amax(2).sum()
 
     return loss
+
+
+def stored_guided() -> list[dict]:
+    """What guides bring into dreams of twelve places, made by `data/rebuild_guided_dreams.py`.
+
+    Returns:
+        For each guide "guide" and "layer"; "kind", dogs or birds; and the probability of that kind
+        for each place, "alone" and "guided".
+    """
+    return json.loads(paths.data("guided_dreams.json").read_text(encoding="utf-8"))["dreams"]
 
 
 def activation_of(model: nn.Module, x: Tensor, layer: str) -> Tensor:
