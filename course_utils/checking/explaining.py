@@ -285,7 +285,7 @@ def _pair(found: re.Match, fault: Fault, source: str) -> str:
 
 
 def _tuple_of_grad(found: re.Match, fault: Fault, source: str) -> str:
-    if "grad(" not in source:
+    if not re.search(r"\bgrad\(", source):
         return ""
     return (
         "A tuple is used like a tensor{line}. `torch.autograd.grad` gives one, with a gradient for "

@@ -69,7 +69,7 @@ def judge(
         return _aftermath(exercise, cases, outcomes)
     # Some value has to speak for a mistake: failing alike says nothing.
     telling = any(not g and not o.fault for g, o in zip(good, outcomes, strict=True))
-    mistake = recognised(exercise, cases, outcomes) if telling else None
+    mistake = recognised(exercise, cases, outcomes, good) if telling else None
     if mistake:
         return Verdict(WRONG, mistake.sentence, mistake.name)
     if any(o.fault for o in outcomes):
@@ -116,22 +116,21 @@ def _untouched(outcomes: Sequence[Outcome], pieces: Pieces | None) -> bool:
 
 
 def recognised(
-    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], good: Sequence[bool]
 ) -> Mistake | None:
     """The known mistake whose results these are, on every case; where it fails, this fails too.
 
     If there is none, the one whose results these are but for the order of ties (`Case.ties`).
+
+    Args:
+        good: for each case, whether its outcome is the target.
     """
-    every = list(zip(cases, outcomes, strict=True))
-    apart = [(c, o) for c, o in every if not c.ties]
-    wanted = targets(exercise, [c for c, _ in apart]) if len(apart) < len(every) else []
-    off = [
-        o.fault is not None or not equal(o.value, t, exercise.tolerance)
-        for (_, o), t in zip(apart, wanted, strict=False)
-    ]
-    for some in (every, apart) if any(off) else (every,):
+    every = list(zip(cases, outcomes, good, strict=True))
+    apart = [one for one in every if not one[0].ties]
+    wrong_there = len(apart) < len(every) and not all(fine for *_, fine in apart)
+    for some in (every, apart) if wrong_there else (every,):
         for mistake in exercise.mistakes:
-            if all(_is_result(mistake, c, o, exercise) for c, o in some):
+            if all(_is_result(mistake, case, outcome, exercise) for case, outcome, _ in some):
                 return mistake
     return None
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from course_utils import adversarial
 from course_utils.checking import drawing, networks, photos
 from course_utils.checking.core import Case, Exercise, Mistake, NetworkSpec, Picture, register
+from course_utils.exercises.saliency import stretched
 
 LECTURE = "11_adversarial"
 
@@ -110,11 +111,6 @@ def fast(model: nn.Module, pixels: Tensor, classes: Tensor, epsilon: float) -> T
 
 def lengths(g: Tensor) -> Tensor:
     return g.flatten(1).norm(dim=1)[:, None, None, None]
-
-
-def rescaled(y: Tensor) -> Tensor:
-    """With 0 as its smallest value and 1 as its largest."""
-    return (y - y.min()) / (y.max() - y.min())
 
 
 FGSM_MISTAKES = (
@@ -254,8 +250,8 @@ FGSM_MISTAKES = (
     ),
     Mistake(
         "rescaled",
-        lambda model, pixels, classes, epsilon: rescaled(
-            pixels + fast(model, pixels, classes, epsilon)
+        lambda model, pixels, classes, epsilon: stretched(
+            pixels + fast(model, pixels, classes, epsilon), (0, 1, 2, 3)
         ),
         "You rescaled the picture, its smallest value to 0 and its largest to 1. That changes all "
         "the values between, too. Clipping leaves those alone.",

@@ -117,10 +117,10 @@ SCORES = {
 }
 
 
-def stretched(maps: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """From 0 to 1 along axes."""
-    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
-    return (maps - low) / (high - low)
+def stretched(values: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The smallest along these axes becomes 0 and the largest 1."""
+    low, high = values.amin(axes, keepdim=True), values.amax(axes, keepdim=True)
+    return (values - low) / (high - low)
 
 
 def from_scores(

@@ -252,6 +252,13 @@ WRONG = [
         "no attribute",
     ),
     (
+        "a tuple of one's own",
+        SHARE,
+        ["with torch.no_grad():", "    both = (maps == 0, maps)", "    return both / 2"],
+        "unsupported operand",
+        "autograd",
+    ),
+    (
         "a decimal in a slice",
         SHARE,
         ["return (maps[:, :, : maps.shape[2] / 2] == 0).float().mean((2, 3))"],
