@@ -253,10 +253,15 @@ def test_best_units_of_many_photos_are_those_of_all_activations():
     found = patches.best_units(net, x, ["relu1", "conv2"])
     for layer, best in found.items():
         activations = layers.activations(net, x, layer)
-        assert torch.equal(best.values, activations.amax((2, 3)))
+        # Not equal to the last digit: a library may compute larger batches by another formula.
+        assert torch.allclose(best.values, activations.amax((2, 3)), atol=1e-4)
         for channel in range(activations.shape[1]):
-            ours, theirs = best.top(channel, 9), patches.top_patches(activations, channel, 9)
-            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+            photos, positions, values = best.top(channel, 9)
+            assert torch.allclose(
+                values, patches.top_patches(activations, channel, 9)[2], atol=1e-4
+            )
+            there = activations[photos, channel, positions[:, 0], positions[:, 1]]
+            assert torch.allclose(there, values, atol=1e-4)
 
 
 def test_best_units_refuse_what_has_no_maps():
