@@ -35,15 +35,7 @@ class Pretend(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor, requires_grad: bool = False) -> "Pretend":
-        if raw.is_conj() or raw.is_neg():  # bits that operations would not look at in here
-            raw = raw.resolve_conj().resolve_neg()
-        made = _make(
-            *(cls, raw.size(), raw.stride(), raw.storage_offset()),
-            **{"dtype": raw.dtype, "layout": raw.layout, "device": DEVICE},
-            requires_grad=requires_grad,
-        )
-        made._raw = raw
-        return made
+        return on_device(raw, requires_grad)
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -117,6 +109,16 @@ class Pretend(torch.Tensor):
         return rebuilt
 
 
+def on_device(raw: torch.Tensor, requires_grad: bool = False) -> Pretend:
+    """A tensor of the device with the numbers of a CPU tensor, which it holds."""
+    if raw.is_conj() or raw.is_neg():  # bits that operations would not look at in here
+        raw = raw.resolve_conj().resolve_neg()
+    laid_out = raw.size(), raw.stride(), raw.storage_offset(), None
+    made = _make(Pretend, *laid_out, raw.dtype, raw.layout, DEVICE, False, requires_grad)
+    made._raw = raw
+    return made
+
+
 def adopt(tensor: Pretend, raw: torch.Tensor) -> None:
     """Let `tensor` be what `raw` is now: after `.data = `, `resize_`, `out=` of another shape."""
     with torch._C._DisableTorchDispatch():
@@ -150,14 +152,22 @@ class Rule:
         self.numbers = torch.Tag.pointwise in func.tags or self.name in _NUMBERS
         self.floating, self.missing = self.name in _FLOATING, self.name in _MISSING
         self.random = torch.Tag.nondeterministic_seeded in func.tags
-        self.lists = any("[]" in str(a.type) and "Tensor" in str(a.type) for a in arguments)
+        kinds = [str(a.type) for a in arguments]
+        self.tensors = [i for i, kind in enumerate(kinds) if kind in ("Tensor", "Optional[Tensor]")]
+        self.lists = [i for i, kind in enumerate(kinds) if kind == "List[Tensor]"]
         writes = [a for a in arguments if a.alias_info is not None and a.alias_info.is_write]
         self.writes = [(arguments.index(a), a.name) for a in writes]
         self.device = any(a.name == "device" for a in arguments)
         self.generator = [i for i, a in enumerate(arguments) if a.name == "generator"]
         self.call = func._op
-        special = self.indexes or self.missing or self.random
-        self.plain = not (special or self.writes or self.device)
+        found = {i for i, kind in enumerate(kinds) if "Tensor" in kind}
+        by_name = any(arguments[i].kwarg_only for i in found)
+        odd = by_name or found != {*self.tensors, *self.lists}
+        special = self.indexes or self.missing or self.random or self.device or odd
+        self.plain = not (special or self.writes)
+        # CPU numbers pass, but for the few operations with a rule of their own.
+        self.easy = torch.Tag.pointwise in func.tags and self.name not in _NUMBERS
+        self.in_place = self.easy and not special and [i for i, _ in self.writes] == [0]
 
 
 rule_of = functools.cache(Rule)
@@ -243,34 +253,36 @@ def is_whole(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex())
 
 
-def bare_of_one_device(args: tuple) -> list | None:
-    """The CPU tensors inside arguments that are all on the device; None if any is not.
+def bare_of_one_device(rule: Rule, args: tuple) -> list | None:
+    """The arguments with the CPU tensors inside; None unless all tensors are on the device.
 
     A short cut: nearly all operations need no more, and they are many.
     """
-    found = []
-    for x in args:
-        if type(x) is Pretend:
-            x = x._raw
-        elif isinstance(x, torch.Tensor):
+    found = list(args)
+    for i in rule.tensors:
+        if i >= len(found):
+            break
+        if type(found[i]) is Pretend:
+            found[i] = found[i]._raw
+        elif isinstance(found[i], torch.Tensor) and not (rule.easy and found[i].dim() == 0):
             return None
-        elif type(x) is list and x and isinstance(x[0], torch.Tensor):
-            if not all([type(y) is Pretend for y in x]):
-                return None
-            x = [y._raw for y in x]
-        elif isinstance(x, list | tuple) and any([isinstance(y, torch.Tensor) for y in x]):
+    for i in rule.lists:
+        if not all([type(x) is Pretend for x in found[i]]):
             return None
-        found.append(x)
+        found[i] = [x._raw for x in found[i]]
     return found
 
 
 def run(func, args: tuple, kwargs: dict):
     """One operation: refused as on CUDA, or run on the CPU and its results put on the device."""
     rule = rule_of(func)
-    quick = rule.plain and not kwargs and not (rule.floating and is_whole(args[0]))
-    if quick and (raw_args := bare_of_one_device(args)) is not None:
-        out = rule.call(*raw_args)
-        return Pretend(out) if type(out) is torch.Tensor else wrapped(out)
+    quick = rule.plain and not (rule.floating and is_whole(args[0]))
+    quick = quick or rule.in_place and type(args[0]) is Pretend
+    if quick and (raw_args := bare_of_one_device(rule, args)) is not None:
+        out = rule.call(*raw_args, **kwargs)
+        if rule.writes:
+            return args[0]
+        return on_device(out) if type(out) is torch.Tensor else wrapped(out)
     refuse(func, rule, args, kwargs)
     elsewhere = False
     raw_kwargs = {key: bare(value) for key, value in kwargs.items()} if kwargs else {}

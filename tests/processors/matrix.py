@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from course_utils.commands import offline  # noqa: E402
+from course_utils.commands import offline, suite  # noqa: E402
 
 ROOM = 3.0
 """The least margin, in units of what it differs by from row to row."""
@@ -117,6 +117,9 @@ def run(wanted: Row, chosen: list[str], folder: Path, workers: int = 1) -> None:
         "PYTHONPATH": os.pathsep.join([str(ROOT), *(str(ROOT / name) for name in names)]),
         **{"COURSE_MARGINS": str(records), "COURSE_DEVICE": "cpu", "COURSE_CHECK_SECONDS": "120"},
         **{"COURSE_STATE": str(records / "state"), "JUPYTER_CONFIG_DIR": str(records / "jupyter")},
+        # Two processes of two threads on two cores: one that waits must not keep another's core.
+        **{"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},
+        "GLIBC_TUNABLES": suite.environment(records)["GLIBC_TUNABLES"],
     }
     with (records / "pytest.log").open("a", encoding="utf-8") as log:
         for command in commands(chosen, workers):
