@@ -21,7 +21,8 @@ from course_utils.common import paths
 CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out by a dead kernel
 # Processes of one thread each; two do 1.4 times the work of one with two threads.
 WORKERS = 2
-WAITING = 3  # where tests also wait for other processes, or a browser
+WAITING = 3  # where tests also wait for other processes
+BROWSERS = 4  # two thirds of the time is waiting for pages
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 _MALLOC = {"mmap_threshold": 2**30, "trim_threshold": 2**31, "hugetlb": 1}
@@ -134,7 +135,7 @@ def _browser(quick: bool, full: bool, only: list[str]) -> Step:
         return Step("browser", skipped="playwright is not installed")
     if chromium() is None:
         return Step("browser", skipped="no Chromium found; COURSE_CHROMIUM can name one")
-    command = _pytest(WAITING, *_WHOLE, "tests/browser", *_marks(quick, full), *only)
+    command = _pytest(BROWSERS, *_WHOLE, "tests/browser", *_marks(quick, full), *only)
     return Step("browser", [command])
 
 
