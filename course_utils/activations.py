@@ -4,7 +4,6 @@ Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 20
 "Understanding Neural Networks Through Deep Visualization", ICML workshop 2015.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -271,7 +270,7 @@ def parts() -> dict[str, dict[str, tuple[int, int, int, int]]]:
     A box is (top, left, bottom, right) in pixels of the photo's centre crop of 224, bottom and
     right excluded.
     """
-    marked = json.loads(paths.data("parts.json").read_text(encoding="utf-8"))["parts"]
+    marked = paths.stored("parts.json")["parts"]
     return {part: {p: tuple(box) for p, box in some.items()} for part, some in marked.items()}
 
 

@@ -5,7 +5,6 @@
 Mahendran & Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -268,4 +267,4 @@ def stored_ladders() -> dict:
 
     Made by `data/rebuild_inversions.py`.
     """
-    return json.loads(paths.data("inversions.json").read_text(encoding="utf-8"))
+    return paths.stored("inversions.json")

@@ -3,7 +3,6 @@
 Pixels are in 0-1 as in `adversarial`.
 """
 
-import json
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -175,7 +174,7 @@ def transfer(
 
 def stored() -> dict[str, dict]:
     """What needs another library: "smallest", made by "command" with "made_by"."""
-    return json.loads(paths.data("adversarial.json").read_text(encoding="utf-8"))
+    return paths.stored("adversarial.json")
 
 
 def stored_lengths() -> dict:
@@ -183,7 +182,7 @@ def stored_lengths() -> dict:
 
     Made by `data/rebuild_attacks.py`.
     """
-    return json.loads(paths.data("attacks.json").read_text(encoding="utf-8"))
+    return paths.stored("attacks.json")
 
 
 def stored_controls() -> dict:
@@ -191,7 +190,7 @@ def stored_controls() -> dict:
 
     Made by `data/rebuild_attack_controls.py`, whose functions say what is in it.
     """
-    return json.loads(paths.data("attack_controls.json").read_text(encoding="utf-8"))
+    return paths.stored("attack_controls.json")
 
 
 UNIVERSAL = 10

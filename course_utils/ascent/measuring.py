@@ -1,6 +1,5 @@
 """What came out: how rough a picture is, what a network sees in it, which scores are dead."""
 
-import json
 from collections.abc import Sequence
 
 import torch
@@ -66,7 +65,7 @@ def stored_roughness() -> dict[str, list[float | None]]:
 
     Made by `data/rebuild_roughness.py`.
     """
-    return json.loads(paths.data("roughness.json").read_text(encoding="utf-8"))
+    return paths.stored("roughness.json")
 
 
 def gradient_norm(target: Target, x: Tensor) -> float:

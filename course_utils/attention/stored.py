@@ -1,7 +1,6 @@
 """What takes too long for a notebook, measured by `data/rebuild_attention.py`."""
 
 import csv
-import json
 from functools import cache
 
 import numpy as np
@@ -16,7 +15,7 @@ from course_utils.common.errors import unknown
 
 @cache
 def _studies() -> dict[str, object]:
-    return json.loads(paths.data("attention.json").read_text(encoding="utf-8"))
+    return paths.stored("attention.json")
 
 
 def stored(study: str) -> dict:

@@ -1,5 +1,6 @@
 """Where the course's files are, from whichever directory Python was started."""
 
+import json
 import os
 import sys
 import tempfile
@@ -46,6 +47,18 @@ def data(*parts: str) -> Path:
             "Set COURSE_DATA to the data/ folder of a clone, or unset it."
         )
     return folder.joinpath(*parts)
+
+
+def stored(*parts: str) -> dict:
+    """What a command `data/rebuild_*.py` measured and stored, from a JSON file in the data folder.
+
+    Args:
+        parts: names below the data folder, e.g. `stored("adversarial.json")`.
+
+    Raises:
+        FileNotFoundError: no such file, or as `data`.
+    """
+    return json.loads(data(*parts).read_text(encoding="utf-8"))
 
 
 def work() -> Path:

@@ -1,6 +1,5 @@
 """One gradient, said in two ways, and a step along it."""
 
-import json
 from collections.abc import Callable
 
 import torch
@@ -88,7 +87,7 @@ def stored_guided() -> list[dict]:
         For each guide "guide" and "layer"; "kind", dogs or birds; and the probability of that kind
         for each place, "alone" and "guided".
     """
-    return json.loads(paths.data("guided_dreams.json").read_text(encoding="utf-8"))["dreams"]
+    return paths.stored("guided_dreams.json")["dreams"]
 
 
 def activation_of(model: nn.Module, x: Tensor, layer: str) -> Tensor:

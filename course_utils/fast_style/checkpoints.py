@@ -231,4 +231,4 @@ def limits() -> dict[str, list[float]]:
 
     Made by `data/rebuild_style_limits.py`.
     """
-    return json.loads(paths.data("style_limits.json").read_text(encoding="utf-8"))["castle"]
+    return paths.stored("style_limits.json")["castle"]

@@ -1,6 +1,5 @@
 """What takes too long for lecture 15: pictures, in `data/style_pictures`, and figures of pairs."""
 
-import json
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -30,7 +29,7 @@ def stored(name: str) -> Stored:
     Raises:
         ValueError: no such picture; near spellings are suggested.
     """
-    facts = json.loads(paths.data("style_pictures", "facts.json").read_text(encoding="utf-8"))
+    facts = paths.stored("style_pictures", "facts.json")
     if name not in facts:
         raise ValueError(unknown("name", name, list(facts), "stored pictures"))
     file = paths.data("style_pictures", f"{name}.webp")
@@ -48,4 +47,4 @@ def pairs() -> list[dict]:
         painting's, and "content", the share of it lost, in per cent; "grown", two losses at 192
         pixels.
     """
-    return json.loads(paths.data("style_pairs.json").read_text(encoding="utf-8"))["pairs"]
+    return paths.stored("style_pairs.json")["pairs"]

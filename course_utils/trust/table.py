@@ -522,7 +522,7 @@ def stored_settings(name: str = "squeezenet1_1") -> dict[str, object]:
 
 
 def _stored(name: str) -> dict[str, dict]:
-    tables = json.loads(paths.data("trust.json").read_text(encoding="utf-8"))
+    tables = paths.stored("trust.json")
     if name not in tables:
         raise ValueError(f"name={name!r}; accepted: {', '.join(tables)}")
     return tables[name]

@@ -27,6 +27,15 @@ def test_data_joins_parts():
     assert paths.data("photos", "panda.jpg") == paths.data() / "photos" / "panda.jpg"
 
 
+def test_what_a_command_stored_is_read_and_a_missing_file_is_named(monkeypatch, tmp_path):
+    (tmp_path / "photos.csv").write_text("file\n", encoding="utf-8")
+    (tmp_path / "far.json").write_text('{"é": [1, 0.5]}', encoding="utf-8")
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    assert paths.stored("far.json") == {"é": [1, 0.5]}
+    with pytest.raises(FileNotFoundError, match=r"near\.json"):
+        paths.stored("near.json")
+
+
 def test_course_data_names_another_folder(monkeypatch, tmp_path):
     (tmp_path / "photos.csv").write_text("file\n", encoding="utf-8")
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
