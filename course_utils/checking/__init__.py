@@ -10,6 +10,7 @@
     comparing.py    equal within a tolerance?
     judging.py      from outcomes to a verdict
     explaining.py   words about an answer that ends in an exception
+    lines.py        what a function's own lines show of why
     describing.py   true words about a wrong result that is no known mistake
     relating.py     how wrong numbers are related to the right ones
     wording.py      plurals, lists of words, which calls are right

@@ -37,6 +37,8 @@ def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None
     if isinstance(target, str | bool) or target is None:
         return [] if type(value) is type(target) and value == target else None
     if isinstance(target, Tensor | numbers.Number):
+        if isinstance(target, int) and not _is_whole(value):
+            return None
         pair = (as_number(value), as_number(target))
         return None if any(number is None for number in pair) else [pair]
     if isinstance(target, dict):
@@ -50,10 +52,19 @@ def aligned(value: object, target: object) -> list[tuple[Tensor, Tensor]] | None
     return None if None in parts else [pair for part in parts for pair in part]
 
 
+def _is_whole(value: object) -> bool:
+    """Whether it can be an index or a length: 3.0 cannot."""
+    if isinstance(value, Tensor):
+        return not value.is_floating_point()
+    return isinstance(value, numbers.Integral)
+
+
 def with_points(target: object) -> object:
     """A target with its whole numbers as floating-point numbers, also inside lists."""
     if isinstance(target, Tensor):
         return target.double()
+    if isinstance(target, int) and not isinstance(target, bool):
+        return float(target)
     return [with_points(t) for t in target] if isinstance(target, list | tuple) else target
 
 

@@ -215,8 +215,8 @@ def kind(value: object) -> str:
         same = {type(v) for v in value}
         words = {int: "number", float: "number", list: "list", Tensor: "tensor", str: "text"}
         if len(same) == 1 and same <= words.keys():
-            return f"a list of {counted(len(value), words[same.pop()])}"
-        return f"a list of length {len(value)}"
+            return f"a list or tuple of {counted(len(value), words[same.pop()])}"
+        return f"a list or tuple of length {len(value)}"
     if isinstance(value, Opaque):
         return f"an object of type `{value.kind}`"
     names = {str: "a text", bool: "True or False", int: "a whole number", float: "a number"}
@@ -226,22 +226,29 @@ def kind(value: object) -> str:
 
 def wrong_type(exercise: Exercise, about: About, value: object, target: Tensor) -> str:
     """Words for a result that is no tensor where one is asked for."""
-    asked = f"Asked for is a tensor: {exercise.result}."
+    named = exercise.result.startswith("a tensor")
+    asked = f"Asked for{'' if named else ' is a tensor'}: {exercise.result}."
     part = "" if about.noun == exercise.noun else f" as {about}"
     if isinstance(value, list) and value and all(isinstance(v, Tensor) for v in value):
         shapes = ", ".join(str(tuple(v.shape)) for v in value[:3])
         more = ", ..." if len(value) > 3 else ""
         many_ = f"{len(value)} tensors (shapes {shapes}{more})"
         what = many_ if len(value) > 1 else f"one tensor (shape {shapes})"
-        hint = _of_tensors(value, target, exercise.tolerance)
-        return f"You return a list of {what}{part}, not a tensor.{hint} {asked}"
-    return f"You return {kind(value)}{part}. {asked}"
+        hint = _of_tensors(value, target, exercise.tolerance) or _comma(value)
+        return f"You return a list or tuple of {what}{part}, not a tensor.{hint} {asked}"
+    return f"You return {kind(value)}{part}.{_comma(value)} {asked}"
+
+
+def _comma(value: object) -> str:
+    """A word on how a tuple comes about that nobody meant."""
+    alone = isinstance(value, list | tuple) and len(value) == 1
+    return " A comma at the end of a line makes a tuple." if alone else ""
 
 
 def _of_tensors(value: list, target: Tensor, tolerance: float) -> str:
     """A word on a list of tensors; empty where there is none."""
     if len(value) == 1 and equal(value[0], target, tolerance):
-        return " That tensor is right: return it without the list."
+        return f" That tensor is right: return it alone.{_comma(value)}"
     if any(v.shape != value[0].shape for v in value):
         return ""
     for axis in range(min(2, value[0].ndim + 1)):
@@ -317,8 +324,9 @@ def number(exercise: Exercise, about: About, results: Results) -> str:
     found, first = [as_number(v) for v in results.values], results.first
     if found[first] is None:
         part = "" if about.noun == exercise.noun else f" as {about}"
-        said = f"You return {kind(results.values[first])}{part}. Asked for is one number: "
-        return goes_on(results.at, f"{said}{exercise.result}.")
+        asked = "Asked for is one number." if part else f"Asked for: {exercise.result}."
+        said = f"You return {kind(results.values[first])}{part}."
+        return goes_on(results.at, f"{said}{_comma(results.values[first])} {asked}")
     if not found[first].isfinite():
         said = not_finite(about, found[first].reshape(1), found[first])
         return goes_on(results.at, said)

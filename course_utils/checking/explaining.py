@@ -99,7 +99,10 @@ def _exit(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
 
 
 def _recursion(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
-    return "It calls itself without end."
+    return (
+        "It calls itself more often than Python allows, which is about 1000 calls inside each "
+        "other: without end, or once for each of many things. A loop has no such limit."
+    )
 
 
 def _type(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
@@ -169,7 +172,8 @@ def _in_torch(exercise: Exercise, fault: Fault, pieces: Pieces | None) -> str:
         found = re.search(pattern, fault.message)
         said = words if isinstance(words, str) or not found else words(found, fault, source)
         if found and said:
-            return said.replace("{line}", _line(fault)) + _all_columns(fault)
+            said = said.replace("{line}", _line(fault)).replace("{first}", exercise.arguments[0])
+            return said + _all_columns(fault)
     return ""
 
 
@@ -316,6 +320,16 @@ def _several_axes(found: re.Match, fault: Fault, source: str) -> str:
     return f"`{found[1]}` goes along one axis; along several at once `a{found[1]}` does{{line}}."
 
 
+def _larger(found: re.Match, fault: Fault, source: str) -> str:
+    called = re.search(r"(?<![.\w])(max|min)\(", fault.line)
+    if not called:
+        return ""
+    return (
+        f"Python's own `{called[1]}` compares as a whole, and here it gets a tensor with many "
+        "values{line}. `clamp`, `torch.maximum` and `torch.minimum` compare value by value."
+    )
+
+
 def _one_number(found: re.Match, fault: Fault, source: str) -> str:
     return "One number is needed{line}, and the tensor holds several."
 
@@ -429,6 +443,7 @@ TORCH: tuple[tuple[str, str | Callable[[re.Match, Fault, str], str]], ...] = (
         ),
     ),
     (r"'torch\.return_types\.(\w+)' object has no attribute", _pair),
+    (r"Boolean value of Tensor with more than one value is ambiguous", _larger),
     (
         r"Boolean value of Tensor with more than one value is ambiguous",
         "`if`, `and`, `or`, `not` and a chain such as `a < b < c` ask for one True or False, and "
@@ -487,11 +502,11 @@ TORCH: tuple[tuple[str, str | Callable[[re.Match, Fault, str], str]], ...] = (
     (
         r"NVIDIA driver|not compiled with CUDA|No CUDA GPUs",
         "It asks for a graphics card{line}, and there is none where the check runs. Whatever you "
-        "make belongs on the device of the input: `x.device`.",
+        "make belongs on the device of the input: `{first}.device`.",
     ),
     (
         r"Expected all tensors to be on the same device",
         "Two tensors lie on different devices{line}. Whatever you make belongs on the device of "
-        "the input: `x.device`.",
+        "the input: `{first}.device`.",
     ),
 )

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from itertools import combinations
 
-from course_utils.checking import describing, running, slopes, wording
-from course_utils.checking.comparing import equal, with_points
+from course_utils.checking import describing, lines, running, slopes, wording
+from course_utils.checking.comparing import aligned, equal, with_points
 from course_utils.checking.core import (
     NOT_ATTEMPTED,
     RIGHT,
@@ -67,15 +67,19 @@ def judge(
     ]
     if all(good):
         return _aftermath(exercise, cases, outcomes)
+    source = pieces.source if pieces else ""
+    if said := lines.reordered(exercise.name, source, exercise.arguments):
+        return Verdict(WRONG, said)
     # Some value has to speak for a mistake: failing alike says nothing.
     telling = any(not g and not o.fault for g, o in zip(good, outcomes, strict=True))
     mistake = recognised(exercise, cases, outcomes, good) if telling else None
+    lost = f" {said}" if (said := lines.thrown_away(exercise.name, source)) else ""
     if mistake:
-        return Verdict(WRONG, mistake.sentence, mistake.name)
+        return Verdict(WRONG, mistake.sentence + lost, mistake.name)
     if any(o.fault for o in outcomes):
         return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
     values = [o.value for o in outcomes]
-    return Verdict(WRONG, _described(exercise, cases, values, list(wanted), pieces))
+    return Verdict(WRONG, _described(exercise, cases, values, list(wanted), source) + lost)
 
 
 def _failed(
@@ -88,21 +92,22 @@ def _failed(
     """Words for the first call without a result, and for the calls that it concerns."""
     first = next(o.fault for o in outcomes if o.fault)
     failed = [i for i, o in enumerate(outcomes) if o.fault]
-    same = [i for i in failed if outcomes[i].fault == first or len(failed) == len(cases)]
+    # By the words: messages of one kind may differ in the lengths that they name.
+    words = {i: fault_words(exercise, outcomes[i].fault, pieces) for i in failed}
+    same = [i for i in failed if words[i] == words[failed[0]] or len(failed) == len(cases)]
     if first.kind == "TimeLimit":  # the calls after it were not made
         same = failed[:1]
     right = [i for i, one in enumerate(good) if one]
     place = wording.calls([c.note for c in cases], right, same)
-    return describing.goes_on(place, fault_words(exercise, first, pieces))
+    return describing.goes_on(place, words[failed[0]])
 
 
 def _described(
-    exercise: Exercise, cases: Sequence[Case], values: list, wanted: list, pieces: Pieces | None
+    exercise: Exercise, cases: Sequence[Case], values: list, wanted: list, source: str
 ) -> str:
     """Words for wrong values; plain ones where it is not foreseen what came."""
     try:
         said = ignored(exercise, cases, values, wanted) or pointed(exercise, values, wanted)
-        source = pieces.source if pieces else ""
         return said or describing.describe(exercise, cases, values, wanted, source)
     except Exception:  # a check must not stop the notebook, whatever it is given
         log.info("no words for an answer to %s", exercise.name, exc_info=True)
@@ -163,7 +168,9 @@ def ignored(
         one, other = cases[i].args, cases[j].args
         differ = [name for name in one if not running.same(one[name], other.get(name))]
         apart = len(differ) == 1 and not equal(wanted[i], wanted[j], exercise.tolerance)
-        if apart and values[i] is not None and equal(values[i], values[j], exercise.tolerance):
+        # What is not even of the form that is asked for says nothing of what it was made of.
+        formed = all(aligned(values[k], with_points(wanted[k])) is not None for k in (i, j))
+        if apart and formed and equal(values[i], values[j], exercise.tolerance):
             return (
                 f"Two calls that differ in `{differ[0]}` alone get the same {exercise.noun} from "
                 f"you: `{differ[0]}` has no effect. What comes in it has to be used."
@@ -178,7 +185,7 @@ def pointed(exercise: Exercise, values: Sequence[object], wanted: Sequence[objec
         return ""
     return (
         "The numbers are right, but of a type with a decimal point. Indices have to be whole "
-        "numbers (`.long()`): nothing can be looked up with 3.0."
+        "numbers (`.long()`, of a plain number `int`): nothing can be looked up with 3.0."
     )
 
 

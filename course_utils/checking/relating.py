@@ -66,7 +66,7 @@ def relation(about: About, pairs: Pairs) -> str:
     """Words for the simplest relation that holds for every pair; empty where none was found."""
     tests: tuple[Callable[[About, Pairs], str], ...] = (
         *(same_everywhere, factor, slice_factor, offset, slice_offset, named_function, signs),
-        *(mirrored, transposed, permuted, rolled, whole_numbers, located, border, zeros),
+        *(mirrored, transposed, permuted, rolled, whole_numbers, located, zeros, border),
         *(monotone, shuffled),
     )
     return next((said for test in tests if (said := test(about, pairs))), "")
@@ -136,7 +136,8 @@ def factor(about: About, pairs: Pairs) -> str:
             return (
                 f"{about.starting} {about.has} the right sizes, but the opposite sign everywhere."
             )
-        return f"{about.starting} {about.is_} {first:.3g} times the target everywhere."
+        times = told_apart(first, 1)[0]
+        return f"{about.starting} {about.is_} {times} times the target everywhere."
     some = "; ".join(f"{c:.3g} on {p.note}" for p, c in zip(pairs, factors, strict=True))
     return (
         f"In each call {about} {about.is_} the target times a constant, but not always the same "
@@ -276,8 +277,8 @@ def signs(about: About, pairs: Pairs) -> str:
             f"The sizes are right, but {about} {about.has} no negative values and the target has: "
             "an absolute value too many?"
         )
-    share = ((v * t) < 0).double().mean().item()
-    return f"The sizes are right, but {share:.0%} of the values have the wrong sign."
+    wrong = part((v * t) < 0)
+    return f"The sizes are right, but {wrong} of the values have the wrong sign."
 
 
 def _flat(pairs: Pairs) -> tuple[Tensor, Tensor]:
@@ -489,15 +490,21 @@ def zeros(about: About, pairs: Pairs) -> str:
     return ""
 
 
-FEW = "Less than 1% of the values of {} are"
+def part(flags: Tensor) -> str:
+    """What share of them is set, in per cent; neither 0 nor 100 where that is not so."""
+    share = flags.double().mean().item()
+    if 0 < share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 def extent(about: About, pair: Pair) -> str:
     """How much of a result is wrong, up to the verb."""
-    share = off(about, pair).double().mean().item()
-    if share == 1:
+    wrong = off(about, pair)
+    if wrong.all():
         return f"Every value of {about} is"
-    return f"{share:.0%} of the values of {about} are" if share >= 0.005 else FEW.format(about)
+    share = part(wrong)
+    return f"{share[:1].upper()}{share[1:]} of the values of {about} are"
 
 
 def where(about: About, pair: Pair) -> str:

@@ -264,7 +264,7 @@ def foreign(value: object) -> bool:
 
 @contextlib.contextmanager
 def open_sandbox(printed: io.StringIO | None = None) -> Iterator[None]:
-    """Nothing on the screen, no warnings, and the global random numbers as they were after it."""
+    """Nothing on the screen, no warnings, and torch's global settings as they were after it."""
     quiet = io.StringIO() if printed is None else printed
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(quiet))
@@ -274,6 +274,7 @@ def open_sandbox(printed: io.StringIO | None = None) -> Iterator[None]:
         warnings.simplefilter("ignore")
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.enable_grad())
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.default_generator.manual_seed(0)  # `torch.manual_seed` looks for every accelerator
         yield
 

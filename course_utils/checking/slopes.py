@@ -45,16 +45,17 @@ def _said(found: object, target: dict[str, object], tolerance: float) -> str:
         return _failing(found)
     if not isinstance(found, dict):
         return (
-            f"{CUT} `.item()`, `.detach()`, `torch.no_grad()`, NumPy and Python's own numbers cut "
-            "it. Return a tensor that torch made of the arguments all the way."
+            f"{CUT} `.item()`, `.detach()`, `.data`, `torch.tensor(...)` of a result, `no_grad` "
+            "and NumPy cut it. Return a tensor that torch made of the arguments all the way."
         )
     parts = _parts(found, target)
     name, mine, ours = next((p for p in parts if not equal(*p[1:], tolerance)), parts[0])
     still = isinstance(mine, Tensor) and not mine.any() and size(ours) > 0
     if still:
         return (
-            f"Your number is right, but its gradient by {name} is zero: a part of it is cut off, "
-            "by `.item()`, `.detach()`, `no_grad` or NumPy, and the descent does not see it."
+            f"Your number is right, but its gradient by {name} is zero: that part is cut off, as "
+            "`.item()`, `.detach()`, `.data`, `torch.tensor(...)`, `no_grad` and NumPy do it, and "
+            "the descent does not see it."
         )
     return (
         f"Your number is right, but its gradient by {name} is not, and a descent goes by the "

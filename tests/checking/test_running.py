@@ -450,3 +450,17 @@ def test_points_under_nbgrader(monkeypatch, capfd):
     assert exercises.check("saliency_map", space["saliency_map"]) == 1.0
     assert exercises.check("saliency_map", lambda m, x, c: x) == 0.0
     assert capfd.readouterr().err == ""
+
+
+def test_torchs_settings_are_as_they_were_after_a_call():
+    def sets(x):
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch.manual_seed(5)
+        return x
+
+    state = torch.get_rng_state()
+    assert running.run(sets, Case({"x": torch.ones(2)})).fault is None
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert torch.equal(torch.get_rng_state(), state)

@@ -50,7 +50,7 @@ UNLISTED_MAPS = {
     "zeros": (lambda m, x, c: torch.zeros_like(x[:, 0]), "is 0."),
     "not a number": (lambda m, x, c: map_(m, x, c) * torch.nan, "48 are NaN"),
     "flat": (lambda m, x, c: map_(m, x, c).flatten(1), "arranged differently"),
-    "a list": (lambda m, x, c: list(map_(m, x, c)), "a list of one tensor"),
+    "a list": (lambda m, x, c: list(map_(m, x, c)), "a list or tuple of one tensor"),
     "nothing": (lambda m, x, c: None, "returns nothing"),
     "a text": (lambda m, x, c: "map", "You return a text"),
     "a generator": (lambda m, x, c: (i for i in x), "type `generator`"),
@@ -175,7 +175,7 @@ def endless(model, x, classes):
         (divides, "ZeroDivisionError in your line `scale = 1 / 0`"),
         (many_scores, "differentiates a single number"),
         (leaves, "ends the whole program"),
-        (endless, "calls itself without end"),
+        (endless, "calls itself more often than Python allows"),
         (lambda model: model, "TypeError"),
     ],
 )

@@ -164,7 +164,7 @@ WRONG = [
         "You count the padding twice",
         "names",
     ),
-    ("two parts", FIELD, ["return [1, 2]"], "`windows` has no effect", "names"),
+    ("two parts", FIELD, ["return [1, 2]"], "2 entries, expected are 3", "names"),
     (
         "a tensor of parts",
         FIELD,
@@ -332,7 +332,7 @@ WRONG = [
         "lists in a list",
         SHARE,
         ["return [[float(maps[0, 0, 0, 0])]]"],
-        "a list of 1 list",
+        "a list or tuple of 1 list",
         "list of 1.",
     ),
     (
@@ -525,12 +525,12 @@ WRONG = [
         ("Right on an image clipped by its own size", "do not fit together"),
         "mix",
     ),
-    ("one in a list", MAP, [*GRADIENT, "return [g.abs().amax(1)]"], "without the list", ()),
+    ("one in a list", MAP, [*GRADIENT, "return [g.abs().amax(1)]"], "return it alone", ()),
     (
         "images in a list",
         "gradient_times_input(model, x, classes)",
         [*GRADIENT, "return [a * b for a, b in zip(g, x)]"],
-        "You return a list of",
+        "You return a list or tuple of",
         "Stacked",
     ),
     (
