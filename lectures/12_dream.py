@@ -265,7 +265,7 @@ assert shares[1] > max(shares[2:]) + 0.05
 
 # %% [markdown]
 # Ones come close to the norm that feedback reaches, and on some photos overtake it. But they spread it more: with
-# feedback more of the energy sits in the strongest hundredth of the units. A few units take over.
+# feedback more of the energy sits in the strongest hundredth of the units.
 #
 # **Question.** So is it the feedback that brings *things* into the picture? Look before you answer.
 #
@@ -291,8 +291,8 @@ show.images([head(x), *map(head, ends)], ["the photo", *losses], columns=3, heig
 
 # %% [markdown]
 # No. Eyes and fur come with the photo's activation, with ones and even with random weights: they come from the
-# **layer**, all of whose channels pull together. One channel alone draws something else. With feedback they are
-# bolder, and fewer units do the work. Below we ask a classifier how much bolder.
+# **layer**. This one channel draws lines here; others, on other photos, draw eyes as well. With feedback fewer units
+# do the work. Is it bolder, too? Below we ask a classifier.
 #
 # All curves bend, because pixels cannot get blacker than black. How many would, without the
 # **clipping** (裁剪) after each step?
@@ -570,8 +570,9 @@ assert measured["dreams of fire8"][0] > 2 * chance
 assert measured["dreams of fire9"][0] < 0.5 * measured["dreams of fire8"][0]
 
 # %% [markdown]
-# So it depends on the **layer**. fire8 turns buildings into dogs far more often than an eighth of the time.
-# One layer on, fire9 does so seldom: it prefers birds, then fish, and other animals.
+# So it depends on the **layer**. fire8 turns these places into dogs far more often than an eighth of the time; one
+# layer on, fire9 does so seldom: it prefers birds, then fish, and other animals. But six places are few, and these
+# are kind to dogs: from thirty-six other buildings fire8 made birds as often as dogs.
 
 
 # %%
@@ -585,8 +586,8 @@ dreamt = by_layer["fire8"]
 show.images(dreamt, answers_to(dreamt), columns=3, height=2.6, alt=alt)
 
 # %% [markdown]
-# Mostly fur. "There are 118 breeds" is an explanation that fits fire8. It is not the whole one: the same count
-# would have to hold for fire9.
+# Mostly fur. "There are 118 breeds" does not explain it: of birds there are half as many, and on other places fire8
+# gives them as much. And one layer on, the same count would have to hold for fire9.
 
 # %% [markdown] slide="slide"
 # And the feedback? The six again, with ones at the layer instead of the activation.
@@ -599,8 +600,8 @@ print(f"p(dogs): photos {at_first:.2f}, with ones {unfed:.2f}, with feedback {fe
 assert min(unfed, fed) > at_first + 0.2
 
 # %% [markdown]
-# The dogs come with ones too, a little less often. They are what fire8 has to say; feedback raises its voice. Does
-# it say it to every photo? To three solar cookers on a pavement, with ones:
+# The dogs come with ones too; whether as often, six photos cannot tell. They are what fire8 has to say. Does it say
+# it to every photo? To three solar cookers on a pavement, with ones:
 
 # %%
 cookers = images.photo("solar3").pixels(side)
@@ -610,8 +611,8 @@ print(f"p(dogs) {dogs:.2f}, p(birds) {birds:.2f}")
 assert birds > dogs + 0.5
 
 # %% [markdown]
-# To them it says birds. With feedback it may say either: it raises whichever comes first, and for this photo
-# that hangs on how a processor rounds.
+# To them it says birds, with this jitter. With two of five other seeds a dog came out just ahead, and with feedback
+# one processor gave dogs where another gave birds: a dream hangs on small things.
 
 # %% [markdown] slide="slide"
 # The same six, dreamt by fire9: beaks and snouts, feathers and scales.
@@ -661,8 +662,8 @@ assert p[2:4, peacock].min() > 0.9
 assert answers[4] != answers[5]
 
 # %% [markdown]
-# Class ascent knows where it wants to go, and paints it over nearly every photo. The dream has **no
-# target**: it strengthens what the photo excites already, so another photo gives another creature, and it
+# Class ascent knows where it wants to go; whether it gets there depends on the class and the photo (of eight others
+# six became peacocks, one an espresso). The dream has **no target**: it strengthens what the photo excites already, so another photo gives another creature, and it
 # bends the photo's own lines. Both follow a gradient; only the question differs.
 
 # %% [markdown] slide="subslide"
@@ -709,7 +710,7 @@ show.table(["guide", "kind", "without it, of 12", "with it, of 12"], rows)
 
 # %% [markdown]
 # The guide matters, and does not decide alone. Some places become dogs or birds without one, and a few do not
-# become birds with it. (A dream hangs on its last digits: on another processor it may be other places.)
+# become birds with it. Nor does every guide get its way: with a kitten none of twelve dreams was called a cat. (A dream hangs on its last digits: on another processor it may be other places.)
 
 # %% [markdown]
 # ## Any size: tiles
@@ -806,7 +807,8 @@ show.animation(journey, "hills grow fur and eyes while we move towards them", fp
 #
 # - The gradient at the layer set to its activation is ascent on half its squared norm.
 # - Dividing by the mean of $|g|$ makes one rate fit all layers.
-# - Feedback lets a few units take over. The creatures come without it too: they are what the layer knows.
+# - Feedback gathers the energy in fewer units than ones do. The creatures come without it too: they are what the
+#   layer knows.
 # - Jitter keeps what survives a shift; octaves make large things; tiles make any size possible.
 # - Low layers paint strokes, middle ones eyes, deep ones creatures.
 # - Whether dogs come depends on the layer: measured, not assumed.

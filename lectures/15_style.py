@@ -347,7 +347,7 @@ show.lines(curves, "evaluations", "weighted term, in per cent", alt, yscale="log
 
 # %% slide="subslide"
 by_layer = {k[9:]: (steps, v) for k, v in run.curves.items() if k.startswith("style in")}
-alt = "every layer's style loss falls; the first layers fall furthest"
+alt = "every layer's style loss falls; those of relu1 and fire2 fall furthest"
 show.lines(by_layer, "evaluations", "style, by layer, in per cent", alt, yscale="log")
 
 # %%
@@ -357,7 +357,8 @@ assert run.summary["style"][-1] < 0.1 * run.summary["style"][0]
 assert abs(run.run.losses[-1] / result.losses[-1] - 1) < 0.1
 
 # %% [markdown]
-# By layer: every one comes nearer to the painting, the first layers furthest.
+# By layer: every one comes nearer to the painting, here relu1 and fire2 furthest; with three of seven other pairs it
+# was fire8.
 
 # %% [markdown]
 # ## From realistic to abstract
@@ -484,8 +485,8 @@ show.lines(curves, "evaluations", "total loss", alt, yscale="log")
 
 # %% [markdown]
 # The loss asks for both: L-BFGS on frequencies leaves half of what the others leave, and these are about level. With
-# the ten other pairs it came out ahead as well, if sometimes by a hair. Adam is no better on frequencies than on
-# pixels, nor is it at half, twice or four times this rate. L-BFGS has no rate to choose. Adam has, but it survives
+# the ten other pairs it came out ahead as well, if sometimes by a hair. Adam gains nothing from frequencies
+# here, nor at half, twice or four times this rate; with the other pairs now one is ahead, now the other. L-BFGS has no rate to choose. Adam has, but it survives
 # what L-BFGS does not: a loss that changes from step to
 # step, as in training (lecture 16).
 
@@ -507,8 +508,9 @@ print(f"other pairs: {min(kept):.2f} to {max(kept):.2f} of what the next best le
 assert max(kept) < 1
 
 # %% [markdown]
-# To the eye, *what* is varied makes the larger difference. One number of the lowest frequencies moves a whole
-# sky; on pixels thousands have to agree, so after these 60 evaluations the old colours are still there.
+# With L-BFGS, *what* is varied is what the eye sees. One number of the lowest frequencies moves a whole sky; on
+# pixels thousands have to agree, so after these 60 evaluations the old colours are still there. (With Adam it need
+# not be so: of seven other pairs three came nearer to the painting's colours on pixels.)
 #
 # **Question.** Is it the waves, then? Lecture 10 divided each number by its frequency: a step at a low one is
 # long. What is left without that?
@@ -529,8 +531,9 @@ assert undivided > 1.8 * left["L-BFGS, frequencies"]
 assert min(more) > 1.1
 
 # %% [markdown]
-# More than on pixels. Waves alone gain nothing: to *turn* the axes changes neither the valleys of a loss nor what
-# L-BFGS sees of them; to *stretch* them does.
+# More than on pixels: these waves also mix the colours and pass a sigmoid. A pure *turn* from pixels to waves leaves
+# nearly what pixels leave: it changes neither the valleys of a loss nor what L-BFGS sees of them. To *stretch* the
+# axes does.
 
 # %% [markdown]
 # ## Total variation
@@ -603,8 +606,8 @@ alt = "the church in blues; the castle in strokes as before, in the photo's gree
 show.images([dressed, *both], titles, height=2.6, alt=alt)
 
 # %% [markdown]
-# By statistics colours may still move to other places, the palette is the photo's. By luminance every
-# pixel keeps its hue, and a stroke can no longer cross the outline in another colour. Neither is
+# By statistics colours may still move to other places, the palette is the photo's. By luminance a
+# pixel keeps its hue, unless it gets too bright or too dark to show it, and a stroke can no longer cross the outline in another colour. Neither is
 # better: the first paints with the photo's paint, the second draws over the photo.
 
 # %% [markdown]
@@ -715,7 +718,7 @@ widgets.style_explorer(net)
 #   of the brush.
 # - $\beta/\alpha$ trades content for style, and the price list can be measured.
 # - The start decides which of many pictures we get.
-# - On equal evaluations L-BFGS on frequencies ends lowest by far, if each is divided by its frequency.
+# - On equal evaluations L-BFGS on frequencies ends lowest, by far or by a hair, if each is divided by its frequency.
 # - Each network likes its own picture best. That filters must be learned, or VGG's, is not shown.
 # - Blending styles is blending Gram matrices. Colours can be left to the photo, in two ways.
 

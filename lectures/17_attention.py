@@ -109,7 +109,7 @@ assert found["their first 12"] < 0.25
 
 # %% [markdown]
 # One often reads that these directions are smooth. Here they are not: the strongest are fine gratings. The last
-# ones, a speckle of colours that no photo has, got practically no weight.
+# ones, a speckle of colours of which photos have little, got practically no weight.
 
 # %% [markdown] slide="subslide"
 # **Exercise 1 (easy, 10 minutes).** Patches as tokens, without a convolution: lay each patch out as a row
@@ -249,8 +249,8 @@ alt = (
 show.images([p for row in overlays for p in row], titles * 4, columns=7, height=1.4, alt=alt)
 
 # %% [markdown]
-# Heads divide the work, and alike in all four photos: head 2 asks for faces, head 5 for eyes, ears, noses;
-# head 3 looks at what is *not* the animal. (So it does elsewhere: in all of 23 composites head 3 has less on
+# Heads share the work, and alike in all four photos: head 2 asks for faces, eyes and nose above all; head 5 for
+# these too, and more than any other for ears; head 3 looks at what is *not* the animal. (So it does elsewhere: in all of 23 composites head 3 has less on
 # the object than an even map.) And the blocks before? The mean of the heads, for the kitten:
 
 # %%
@@ -416,8 +416,8 @@ assert found["efficientnet_lite0, block6"].mean() > found["untrained, block9"].m
 # %% [markdown]
 # Now the tokens are ahead of SqueezeNet's maps and of EfficientNet's block5. EfficientNet's next block finds
 # as many as they do. Knowing parts is no privilege of attention. Nor does the clean cut-out above carry far: in 23
-# composites on buildings the sign of the first component overlaps the object no more than before training, and not
-# half as much as that of SqueezeNet's fire9.
+# composites on buildings the object often has the *other* sign after block 12. After block 9 the overlap is more than
+# before training, and about three fifths of that of SqueezeNet's fire9.
 
 # %% [markdown]
 # ## Where is the object?
@@ -588,8 +588,8 @@ assert on_left["class attention"][0] > on_left["class attention"][1] + 0.15
 # %% [markdown]
 # Attention and rollout give the same map for every class: they do not know the question. Whatever they show,
 # it is not why the network said "elephant" *rather than* "rooster". Class attention moves to the side of the
-# animal asked for. So it did in seven other pairs, each time; saliency moved about half as far, and class attention
-# between two names that are *not* in the picture a quarter as far.
+# animal asked for. So it did in nearly all of two dozen other pairs; saliency moved about half as far. Between two
+# names that are *not* in the picture class attention moves as well, a third to two thirds as far.
 
 # %% [markdown]
 # **Sanity check.** Block by block we replace the weights by random ones, from the head down.
@@ -610,7 +610,8 @@ show.maps([m for maps in row.values() for m in maps], titles, columns=4, height=
 
 # %% [markdown]
 # **Rollout does not care.** It shows one dot far from the dog, the same until the last block is random; it is
-# the dot of block 1 (in 11 of 12 other photos, too, both maps have their maximum in the same patch). The product of
+# the dot of block 1 (in three quarters of 48 other photos, too, both maps have their maximum in the same patch; in
+# the rest the dot comes second or third). The product of
 # twelve matrices, each half identity, never gets rid of it. It is not what large transformers are known for,
 # attention that gathers on flat patches in *deep* blocks (Darcet et al. 2024): ours is in the first, and seldom flat.
 
@@ -676,8 +677,8 @@ assert back["class attention"].mean() > back["centre"].mean() + 0.1
 # scenes; noise is far behind.
 
 # %% [markdown]
-# **So, is it an explanation?** Of *where the network looks*: yes, and a cheap one; it finds objects. Of *why it says
-# this and not that*: no. Attention and rollout are the same for every answer; rollout shows the first block.
+# **So, is it an explanation?** Of *where the network looks*: yes, and a cheap one; more of it lies on objects than of
+# saliency. Of *why it says this and not that*: no. Attention and rollout are the same for every answer; rollout shows the first block.
 # Class attention asks the right question and moves with it, for the price of a backward pass. What a look at
 # $A$ alone cannot show is what the values carry.
 
@@ -929,7 +930,7 @@ widgets.attention_explorer(net)
 # - Position embeddings learn that pictures have rows and columns.
 # - Some heads look two patches far, some across the photo, in the same block.
 # - Tokens know parts: better than SqueezeNet's maps, as well as EfficientNet's.
-# - Attention finds objects better than a gradient. It explains no decision: it is the same for every class.
+# - More of attention than of saliency is on objects. It explains no decision: it is the same for every class.
 #   Weighted by the gradient it follows the question.
 # - No sign that it goes by shape more than CNNs do; its [CLS] finds the same kind less often.
 # - Patches can be left out: with half of them gone it still names most scenes, CNNs few.
