@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from course_utils.checking.comparing import size
-from course_utils.checking.wording import has, is_, listed, many, plural
+from course_utils.checking.wording import counted, has, is_, listed, many, plural
 
 BATCH = ("image", "photo", "map", "vector")
 """Axes along which a function treats one thing after the other."""
@@ -60,13 +61,15 @@ class About:
 
 
 Pairs = Sequence[Pair]
+Shift = tuple[int, int]
+"""Rows and columns."""
 
 
 def relation(about: About, pairs: Pairs) -> str:
     """Words for the simplest relation that holds for every pair; empty where none was found."""
     tests: tuple[Callable[[About, Pairs], str], ...] = (
         *(same_everywhere, factor, slice_factor, offset, slice_offset, named_function, signs),
-        *(mirrored, transposed, permuted, rolled, whole_numbers, located, zeros, border),
+        *(mirrored, transposed, rolled, permuted, whole_numbers, located, zeros, border),
         *(monotone, shuffled),
     )
     return next((said for test in tests if (said := test(about, pairs))), "")
@@ -372,14 +375,38 @@ def rolled(about: About, pairs: Pairs) -> str:
     found = [_shift(about, p, axes) for p in pairs]
     if not all(found):
         return ""
-    some = "; ".join(f"{a} rows and {b} columns" for a, b in dict.fromkeys(found))
+    sizes = [tuple(p.value.shape[a] for a in axes) for p in pairs]
+    some = "; ".join(dict.fromkeys(map(_moved, _alike(found, sizes))))
     return (
         f"The numbers are right, but {about} {about.is_} moved by {some}; what leaves on one side "
         "comes in on the other."
     )
 
 
-def _shift(about: About, pair: Pair, axes: tuple[int, int]) -> tuple[int, int] | None:
+def _alike(found: list[Shift], sizes: list[Shift]) -> list[Shift]:
+    """The shifts as one and the same where they can be: in a circle of 5, 2 is also -3."""
+    (rows, columns), (height, width) = found[0], sizes[0]
+    ways = [(n % length, n % length - length) for n, length in ((rows, height), (columns, width))]
+    for one in sorted(product(*ways), key=lambda s: abs(s[0]) + abs(s[1])):
+        turned = [(one[0] % h, one[1] % w) for h, w in sizes]
+        if turned == [(r % h, c % w) for (r, c), (h, w) in zip(found, sizes, strict=True)]:
+            return [one]
+    return found
+
+
+def _moved(shift: Shift) -> str:
+    """Rows down or up, columns to the right or left, whichever are moved."""
+    ways = [("row", "down", "up"), ("column", "to the right", "to the left")]
+    return listed(
+        [
+            f"{counted(abs(n), name)} {ahead if n > 0 else back}"
+            for n, (name, ahead, back) in zip(shift, ways, strict=True)
+            if n
+        ]
+    )
+
+
+def _shift(about: About, pair: Pair, axes: Shift) -> Shift | None:
     """By how many rows and columns the value is moved, the shorter way round."""
     height, width = (pair.value.shape[a] for a in axes)
     if height * width > 400:

@@ -82,14 +82,14 @@ STEP_MISTAKES = (
     step_from(
         "descent",
         lambda x, g, rate, weight: x - rate * (g - 2 * weight * x),
-        "You walk downhill: the step is subtracted, as in training, where a loss is to fall. Here "
-        "the score is to rise, so the step is added.",
+        "You walk downhill, as in training, where a loss is to fall. Here the score less the "
+        "penalty is to rise: the step goes along its gradient.",
     ),
     step_from(
         "penalty_forgotten",
         lambda x, g, rate, weight: x + rate * g,
-        "The penalty is missing: you climb the score alone. The gradient of weight * ||x||^2 "
-        "pulls every value towards zero.",
+        "The penalty is missing, or has no effect: the score alone is climbed. The gradient of "
+        "weight * ||x||^2 pulls every value towards zero.",
     ),
     step_from(
         "penalty_pushes_away",
@@ -117,7 +117,7 @@ STEP_MISTAKES = (
     step_from(
         "rate_forgotten",
         lambda x, g, rate, weight: x + g - 2 * weight * x,
-        "`rate` is not used: the step is the gradient itself.",
+        "`rate` has no effect: the step is the gradient itself.",
     ),
     step_from(
         "step_only",
@@ -127,8 +127,8 @@ STEP_MISTAKES = (
     step_from(
         "sign_only",
         lambda x, g, rate, weight: x + rate * (g - 2 * weight * x).sign(),
-        "You stepped by the sign of the gradient. Then all values move equally far; here a "
-        "steep one moves farther. (Lecture 11 takes the sign, for a reason.)",
+        "All values move equally far, as with the sign of the gradient; here a steep one moves "
+        "farther. (Lecture 11 takes the sign, for a reason.)",
     ),
     step_from(
         "unit_gradient",
@@ -187,8 +187,8 @@ STEP_MISTAKES = (
     ),
     step_by(
         "mean_over_images",
-        "The score's gradient is divided by the number of images: you averaged the scores. Each "
-        "image is a climb of its own, whoever climbs beside it.",
+        "The score's gradient is divided by the number of images, as with a mean of the scores. "
+        "Each image is a climb of its own, whoever climbs beside it.",
     ),
 )
 
@@ -303,8 +303,8 @@ CLIP_MISTAKES = (
     Mistake(
         "nothing_gone",
         lambda x, by, share: x,
-        "Your images come back as they were: no pixel is set to zero. `share` is a number from 0 "
-        "to 1, not per cent.",
+        "Your images come back as they were: no pixel is set to zero. Is `share` read as per cent "
+        "somewhere? It is a number from 0 to 1.",
     ),
     Mistake(
         "mask_returned",
@@ -328,12 +328,14 @@ def ascend_cases(seed: int) -> list[Case]:
     found = []
     for n, height, width, steps, every in [(1, 6, 7, 5, 2), (2, 9, 8, 6, 3), (1, 13, 14, 4, 2)]:
         row = BINOMIALS[len(found)]
-        kernel = row.outer(row) / row.sum() ** 2
+        # One kernel is not its own transpose, and one climb goes far beyond 1.
+        across = torch.ones_like(row) if n == 2 else row
+        kernel, rate = row.outer(across) / (row.sum() * across.sum()), 0.75 if found else 30.0
         while True:
             spec = drawing.network(random, 4)
             x = drawing.images(random, spec, n, height, width)
             wanted = drawing.other_classes(random, spec, x)
-            args = {"x": x, "classes": wanted, "rate": 0.75, "steps": steps}
+            args = {"x": x, "classes": wanted, "rate": rate, "steps": steps}
             args |= {"kernel": kernel, "every": every}
             if _smooth(spec, args):
                 break
@@ -509,12 +511,26 @@ ASCEND_MISTAKES = (
     climbing(
         "descent",
         lambda steps, every, blur: {"factor": -1, "after": due(every, blur)},
-        "You walk downhill: the score is to rise, so the step is added.",
+        "You walk downhill: the score is to rise, so each step goes along its gradient.",
     ),
     climbing(
         "columns_for_all",
         lambda steps, every, blur: {"score": columns_for_all, "after": due(every, blur)},
         COLUMNS,
+    ),
+    Mistake(
+        "kernel_transposed",
+        blurred_with(lambda kernel: kernel.T),
+        "Rows and columns of the kernel are exchanged in your blur.",
+    ),
+    climbing(
+        "mean_over_images",
+        lambda steps, every, blur: {
+            "score": SCORES["mean_over_images"][0],
+            "after": due(every, blur),
+        },
+        "The gradient is divided by the number of images, as with a mean of their scores. Each "
+        "image is a climb of its own, whoever climbs beside it.",
     ),
     climbing(
         "unit_gradient",

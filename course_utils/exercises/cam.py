@@ -57,22 +57,28 @@ def telling(
         spec = drawing.network(random, classes, name)
         x = drawing.images(random, spec, 6 * n, height, width)
         wanted = drawing.other_classes(random, spec, x)
+        x = LOUD.get(layer, 1.0) * x
         maps, alpha = cam.channel_weights(networks.build(spec), x, wanted, layer)
         summed = torch.einsum("nk,nkhw->nhw", alpha, maps)
         top, low = summed.amax((1, 2)), -summed.amin((1, 2))
         largest = top.max()
         good = ((top > 0.3 * largest) & (low > 0.1 * largest)).nonzero()[:n, 0]
-        if len(good) == n and (n == 1 or len(set(wanted[good].tolist())) > 1):
+        told = len(good) == n and (n == 1 or len(set(wanted[good].tolist())) > 1)
+        if told and networks.margin(networks.build(spec), x[good]) > drawing.MARGIN:
             return spec, x[good], wanted[good]
 
 
+LOUD = {"features.relu2": 30.0}
+"""Images this much stronger at a layer give maps far above 1: one cut off there shows."""
+
+
 def box_cases(seed: int) -> list[Case]:
-    """Maps of seven patches, of which the largest is nothing else: see `PATCHES`."""
+    """Maps of eight patches, of which the largest is nothing else: see `PATCHES`."""
     random = drawing.generator(seed, "largest_box")
     grids, shares = [(2, 4), (4, 2), (3, 3)], (0.2, 0.35, 0.5)
     notes = ["a wide map", "a high map", "a square map"]
     while True:
-        drawn = [seven_patches(random, *both) for both in zip(grids, shares, strict=True)]
+        drawn = [eight_patches(random, *both) for both in zip(grids, shares, strict=True)]
         answers = [
             str([answer(*one) for one in zip(drawn, shares, strict=True)])
             for answer in (cam.largest_box, *(m.function for m in BOX_MISTAKES))
@@ -83,14 +89,15 @@ def box_cases(seed: int) -> list[Case]:
     return [Case({"heat": heat, "share": share}, note) for heat, share, note in both]
 
 
-PATCHES = ("largest", "heaviest", "hottest", "widest", "highest", "diagonal", "corners")
+PATCHES = ("largest", "heaviest", "hottest", "widest", "highest", "diagonal", "corners", "cold")
 """The largest has most pixels; others the largest sum, value, width, height or box. Two squares
-that touch at a corner would be the largest if corners connected."""
+that touch at a corner would be the largest if corners connected; what is cold, if signs were lost.
+"""
 
 CELL = 17
 
 
-def seven_patches(random: torch.Generator, grid: tuple[int, int], share: float) -> Tensor:
+def eight_patches(random: torch.Generator, grid: tuple[int, int], share: float) -> Tensor:
     """A map with the patches in random cells of a grid, on ground below zero."""
     rows, columns = grid
     heat = torch.full((rows * CELL, columns * CELL), -0.3)
@@ -121,6 +128,8 @@ def patch(random: torch.Generator, name: str, share: float) -> Tensor:
     elif name == "diagonal":
         for i in range(12):
             one[i, i : i + 2] = 1.2
+    elif name == "cold":
+        one[:] = -2.0
     else:
         one[:7, :7] = one[7:, 7:] = 0.9
     return one
@@ -230,6 +239,12 @@ CAM_MISTAKES = (
         lambda maps, weight, classes: cam.class_activation_map(maps, weight, classes)[:, None],
         "The numbers are right, but an axis of length 1 is left. A map has rows and columns: "
         "(N,h,w).",
+    ),
+    Mistake(
+        "sum_over_images",
+        lambda maps, weight, classes: (weight[classes][:, :, None, None] * maps).sum(0),
+        "Your sum runs over the images, the first axis. It belongs on the channels, the second: "
+        "each image has a map of its own.",
     ),
     Mistake(
         "first_image_with_all_classes",
@@ -650,6 +665,18 @@ BOX_MISTAKES = (
         "absolute_threshold",
         lambda heat, share: _largest((heat > share).float(), 0.5),
         "You compared the map with `share` itself. The threshold is that share of the maximum.",
+    ),
+    Mistake(
+        "absolute_values",
+        lambda heat, share: _largest(heat.abs(), share),
+        "What speaks strongly *against* the class is hot in your answer too, as if signs were "
+        "lost. Only values above a share of the maximum are.",
+    ),
+    Mistake(
+        "threshold_by_size",
+        lambda heat, share: _largest((heat > share * heat.abs().max()).float(), 0.5),
+        "Your threshold is a share of the largest *size*, which may be that of a negative value. "
+        "It is a share of the maximum.",
     ),
     Mistake(
         "quantile",

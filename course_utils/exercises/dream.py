@@ -216,13 +216,13 @@ STEP_MISTAKES = (
     from_size(
         "sign_of_the_gradient",
         lambda g: g.abs(),
-        "You stepped by the sign of the gradient, so that every value moves equally far. Divide by "
-        "one number for each image: steep values then move farther.",
+        "Every value moves equally far, as with the sign of the gradient. Divide by one number "
+        "for each image: steep values then move farther.",
     ),
     Mistake(
         "no_rate",
         lambda model, x, layer, rate, shift: _right(model, x, layer, 1.0, shift),
-        "`rate` is not used: a value moves by 1 on average, whatever was asked for.",
+        "`rate` has no effect: a value moves by 1 on average, whatever was asked for.",
     ),
     Mistake(
         "clamped",
@@ -239,9 +239,9 @@ STEP_MISTAKES = (
     from_layer(
         "ones_at_the_layer",
         torch.ones_like,
-        "You set the gradient at the layer to ones (that is what `.sum()` does), which asks every "
-        "feature for more alike. Asked for is the gradient set to the activation itself: the "
-        "features that are strong already get the most.",
+        "The gradient at your layer is the same everywhere, as if plain activations were added "
+        "up. Asked for is the gradient set to the activation itself: the features that are strong "
+        "already get the most.",
     ),
     from_layer(
         "sign_at_the_layer",

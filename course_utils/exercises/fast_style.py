@@ -128,7 +128,7 @@ NORM_MISTAKES = (
     with_norm(
         "no_eps",
         lambda x, eps: centred(x) / variance(x).sqrt(),
-        "The argument `eps` is not used. Without any, a channel without contrast is divided by "
+        "The argument `eps` has no effect. Without any, a channel without contrast is divided by "
         "zero; and PyTorch's own `instance_norm` takes 1e-5 unless you hand it on.",
     ),
     with_norm(
@@ -155,8 +155,8 @@ NORM_MISTAKES = (
     with_norm(
         "unbiased_without_eps",
         lambda x, eps: centred(x) / variance(x, 1).sqrt(),
-        "Two things at the spread: `eps` is not used, and PyTorch's `std` and `var` divide by the "
-        "number of positions minus one.",
+        "Two things at the spread: `eps` has no effect, and PyTorch's `std` and `var` divide by "
+        "the number of positions minus one.",
     ),
     with_norm(
         "one_for_all",
@@ -270,18 +270,18 @@ NORM_MISTAKES = (
     with_affine(
         "no_affine",
         lambda x, scale, shift: x,
-        "`scale` and `shift` are not used: the network could then never give a channel a contrast "
-        "or a brightness of its own choice.",
+        "`scale` and `shift` have no effect: the network could then never give a channel a "
+        "contrast or a brightness of its own choice.",
     ),
     with_affine(
         "no_shift",
         lambda x, scale, shift: x * scale,
-        "`shift` is missing: after the scaling it is added to every channel.",
+        "`shift` is missing, or has no effect: after the scaling it is added to every channel.",
     ),
     with_affine(
         "no_scale",
         lambda x, scale, shift: x + shift,
-        "`scale` is missing: every normalised channel is multiplied by its own.",
+        "`scale` is missing, or has no effect: every normalised channel is multiplied by its own.",
     ),
     with_affine(
         "scaled_and_shifted_twice",
@@ -481,13 +481,13 @@ STEP_MISTAKES = (
     with_update(
         "no_rate",
         lambda weights, slope, rate: weights - slope,
-        "`rate` is not used: the step is the whole gradient.",
+        "`rate` has no effect: the step is the whole gradient.",
     ),
     with_update(
         "sign",
         lambda weights, slope, rate: weights - rate * slope.sign(),
-        "You used the sign of the gradient. Then every weight moves equally far; in gradient "
-        "descent a steep one moves more.",
+        "Every weight moves equally far, as with the sign of the gradient (one step of Adam does "
+        "the same). In gradient descent a steep one moves more.",
     ),
     with_loss(
         "content_only",

@@ -319,8 +319,8 @@ NETWORK_MISTAKES = (
     ),
     network_mistake(
         "nothing_passes",
-        "Nothing comes through: you kept the part of the gradient that is both positive and "
-        "negative.",
+        "Nothing comes through: your result is zero everywhere. Which part of the gradient should "
+        "pass a ReLU on its way back?",
         lambda below, above: torch.zeros_like(below),
     ),
     network_mistake(

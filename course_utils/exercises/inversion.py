@@ -31,11 +31,12 @@ def loss_cases(seed: int) -> list[Case]:
     shapes = [(1, 4, 3, 2), (3, 5, 2, 3), (2, 7)]
     notes = ["one image", "a batch of three images", "two images whose features are vectors"]
     found = []
-    for shape, note, weight in zip(shapes, notes, (0.02, 0.004, 0.01), strict=True):
+    for shape, note, weight in zip(shapes, notes, (0.5, 0.1, 0.25), strict=True):
         phi, target = (torch.randn(shape, generator=random).relu() + 0.1 for _ in range(2))
         scale = 0.5 + torch.rand(len(phi), generator=random)  # photos of unlike brightness
         target = target * scale.view(-1, *[1] * (phi.ndim - 1))
-        x = torch.randn(shape[0], 3, 5, 4, generator=random)
+        # Pale pictures: beside a large variation a weighted distance would be lost.
+        x = 0.2 * torch.randn(shape[0], 3, 5, 4, generator=random)
         args = {"phi": phi, "target": target, "x": x, "weight": weight}
         found.append(Case(args, note, repeat=shape[0] == 3, slopes=("phi", "x")))
     return found
@@ -124,7 +125,7 @@ VARIATION_MISTAKES = (
     varied(
         "beta_ignored",
         lambda d, a, beta: power(d, a, 2.0).sum(),
-        "This is right for beta = 2 and for no other: `beta` is not used.",
+        "This is right for beta = 2 and for no other: `beta` has no effect.",
     ),
     varied(
         "always_lengths",
@@ -182,7 +183,7 @@ VARIATION_MISTAKES = (
         "squares_with_border",
         lambda x, beta: across_all(x).square().sum() + down_all(x).square().sum(),
         "Another usual form: squares of all differences, those of the last row and column too, and "
-        "`beta` is not used. Here only positions with both neighbours count, under one power.",
+        "`beta` has no effect. Here only positions with both neighbours count, under one power.",
     ),
     Mistake(
         "powers_with_border",
@@ -205,7 +206,7 @@ VARIATION_MISTAKES = (
     varied(
         "means_of_squares",
         lambda d, a, beta: d.square().mean() + a.square().mean(),
-        "You took means of squares and `beta` is not used. The total variation is a sum over "
+        "You took means of squares and `beta` has no effect. The total variation is a sum over "
         "positions, of (down^2 + across^2) to the power beta / 2.",
     ),
     varied(
@@ -404,13 +405,25 @@ LOSS_MISTAKES = (
     _regularised(
         "no_variation",
         lambda d, phi, x, weight: d,
-        "The regulariser is missing: weight · TV(x). Without it, noise that the layer cannot see "
-        "stays in the picture.",
+        "The regulariser is missing, or has no effect: weight · TV(x). Without it, noise that the "
+        "layer cannot see stays in the picture.",
+    ),
+    _regularised(
+        "variation_alone",
+        lambda d, phi, x, weight: total_variation(x),
+        "The distance is missing, or has no effect, and so has `weight`: your loss is the total "
+        "variation alone.",
+    ),
+    _regularised(
+        "weighted_variation_alone",
+        lambda d, phi, x, weight: weight * total_variation(x),
+        "The distance is missing, or has no effect: your loss is weight · TV(x) alone. Any flat "
+        "picture makes it zero.",
     ),
     _regularised(
         "weight_forgotten",
         lambda d, phi, x, weight: d + total_variation(x),
-        "`weight` is not used: the total variation counts in full and drowns the distance.",
+        "`weight` has no effect: the total variation counts in full and drowns the distance.",
     ),
     _regularised(
         "weight_on_distance",

@@ -419,7 +419,8 @@ DROP_MISTAKES = (
     Mistake(
         "always_score",
         lambda before, after, target, probability: occlusion.drop(before, after, target, False),
-        "You compare scores even where probabilities are asked for: the softmax is missing.",
+        "Scores are compared even where probabilities are asked for: the softmax is missing, or "
+        "has no effect.",
     ),
     Mistake(
         "softmax_over_positions",

@@ -32,30 +32,44 @@ def content_cases(seed: int) -> list[Case]:
 def total_cases(seed: int) -> list[Case]:
     """Two and three style layers; the content layer among them, or apart; each term alone."""
     random = drawing.generator(seed, "total_loss")
-    layers = [("relu1", "relu3"), ("relu1", "relu2", "relu4"), ("relu2", "relu3")]
-    notes = ["two style layers", "three style layers", "two images at once"]
     alone = {"alpha": "content alone", "beta": "style alone", "gamma": "total variation alone"}
     # Each term alone comes first: words about a loss that is off name the first that fails.
-    plans = [(2, layers[2], f"the {term} (the other weights are 0)") for term in alone.values()]
-    plans += zip((1, 1, 2), layers, notes, strict=True)
+    notes = [f"the {term} (the other weights are 0)" for term in alone.values()]
+    plans = [(2, ("relu2", "relu3"), "relu3", note) for note in notes]
+    plans += [
+        (1, ("relu1", "relu3"), "relu3", "two style layers"),
+        (1, ("relu1", "relu2", "relu4"), "relu3", "three style layers"),
+        (2, ("relu2", "relu3"), "relu2", "two images at once"),
+    ]
     found = []
-    for n, styles, note in plans:
-        x = torch.randn(n, 3, 6, 5, generator=random)
-        names = list(dict.fromkeys([*styles, "relu3"]))
-        seen, kept = ({k: maps(random, n, i) for i, k in enumerate(names)} for _ in range(2))
-        # The painting has another size than the photo: its Gram matrices do not show it.
-        painted = {k: maps(random, n, i, wider=4) for i, k in enumerate(names)}
-        grams = {k: 2 * gram(painted[k]) for k in styles}
-        numbers = (0.5 + torch.rand(len(styles) + 3, generator=random)).tolist()
-        (a, b, c), drawn = numbers[:3], numbers[3:]
-        args = {"x": x, "seen": seen, "photo": {"relu3": kept["relu3"]}, "grams": grams}
-        # Far apart: weights that stand with the wrong layers are off in each case.
-        args |= {"weights": {k: drawn[i] * 3**i for i, k in enumerate(styles)}}
+    for n, styles, content, note in plans:
+        args = transfer(random, n, styles, content, turned=len(found) % 2 == 0)
         only = [key for key, term in alone.items() if term in note] or alone
-        by_name = {"alpha": a / 2, "beta": 4 * b, "gamma": 0.3 * c}
-        args |= {key: value if key in only else 0.0 for key, value in by_name.items()}
+        args |= {key: args[key] if key in only else 0.0 for key in alone}
         found.append(Case(args, note, repeat=len(styles) == 3, slopes=("x", "seen")))
     return found
+
+
+def transfer(
+    random: torch.Generator, n: int, styles: tuple[str, ...], content: str, turned: bool
+) -> dict[str, object]:
+    """The arguments of one call. The dicts have unlike orders: layers go by name, not by place.
+
+    `turned`: `seen` begins with the deepest layer, and the first style layer weighs most.
+    """
+    x, names = torch.randn(n, 3, 6, 5, generator=random), sorted({*styles, content})
+    seen, kept = ({k: maps(random, n, i) for i, k in enumerate(names)} for _ in range(2))
+    # The painting has another size than the photo: its Gram matrices do not show it.
+    painted = {k: maps(random, n, i, wider=4) for i, k in enumerate(names)}
+    grams = {k: 2 * gram(painted[k]) for k in styles}
+    a, b, c, *drawn = (0.5 + torch.rand(len(styles) + 3, generator=random)).tolist()
+    # Far apart: weights that stand with the wrong layers are off in each case.
+    powers = sorted((3**i for i in range(len(styles))), reverse=turned)
+    weights = {k: w * p for k, w, p in zip(styles, drawn, powers, strict=True)}
+    seen = {k: seen[k] for k in sorted(seen, reverse=turned)}
+    args = {"x": x, "seen": seen, "photo": {content: kept[content]}, "grams": grams}
+    args |= {"weights": dict(reversed(weights.items()))}
+    return args | {"alpha": a / 2, "beta": 4 * b, "gamma": 0.3 * c}
 
 
 def maps(random: torch.Generator, n: int, depth: int, wider: int = 0) -> Tensor:
@@ -265,14 +279,14 @@ TOTAL_MISTAKES = (
     wrong_style(
         "no_layer_weights",
         lambda seen, grams, weights: style_of(seen, grams, dict.fromkeys(grams, 1.0)),
-        "The weights w_l are missing in the style loss: every layer counts alike, so the one with "
-        "the largest activations rules.",
+        "The weights w_l are missing in the style loss, or have no effect: every layer counts "
+        "alike, so the one with the largest activations rules.",
     ),
     wrong_style(
         "weights_squared",
         _weighted_twice,
-        "Your w_l are squared: you put them inside the norm. They multiply each layer's finished "
-        "squared distance.",
+        "Your w_l count squared, as if they stood inside the norm. They multiply each layer's "
+        "finished squared distance.",
     ),
     wrong_style(
         "mean_over_layers",
@@ -373,13 +387,13 @@ TOTAL_MISTAKES = (
     wrong_style(
         "last_layer_only",
         _last,
-        "Only the last style layer is in your loss: each round of the loop overwrites the one "
+        "Only the last style layer is in your loss, as if each round of the loop overwrote the one "
         "before.",
     ),
     wrong_style(
         "first_layer_only",
         _first,
-        "Only the first style layer is in your loss. Look at what leaves the loop early.",
+        "Only the first style layer is in your loss, as if the loop ended after its first round.",
     ),
     Mistake(
         "style_of_the_photo",
@@ -407,7 +421,7 @@ TOTAL_MISTAKES = (
     wrong_sum(
         "gamma_forgotten",
         lambda content, style, tv, alpha, beta, gamma: alpha * content + beta * style + tv,
-        "The total variation has no weight in your sum: gamma is not used.",
+        "The total variation has no weight in your sum: gamma has no effect.",
     ),
     wrong_sum(
         "minus_content",
@@ -481,17 +495,18 @@ TOTAL_MISTAKES = (
     wrong_sum(
         "no_variation",
         lambda content, style, tv, alpha, beta, gamma: alpha * content + beta * style,
-        "The total variation is missing: the third term, which keeps neighbouring pixels alike.",
+        "The total variation is missing, or has no effect: the third term, which keeps "
+        "neighbouring pixels alike.",
     ),
     wrong_sum(
         "no_content",
         lambda content, style, tv, alpha, beta, gamma: beta * style + gamma * tv,
-        "The content is missing: nothing in your loss knows the photo.",
+        "The content is missing, or has no effect: your loss is the same for every photo.",
     ),
     wrong_sum(
         "no_style",
         lambda content, style, tv, alpha, beta, gamma: alpha * content + gamma * tv,
-        "The style is missing: nothing in your loss knows the painting.",
+        "The style is missing, or has no effect: your loss is the same for every painting.",
     ),
     wrong_sum(
         "minus_variation",

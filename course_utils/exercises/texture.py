@@ -74,6 +74,12 @@ GRAM_MISTAKES = (
         "Your matrices shrink with the number of images. Each image has a Gram matrix of its own.",
     ),
     from_columns(
+        "lower_half",
+        lambda f: product(f).tril(),
+        "The upper half of your matrix is zero. The Gram matrix is symmetric: each pair of "
+        "channels stands in it twice.",
+    ),
+    from_columns(
         "divided_by_all",
         lambda f: f @ f.mT / f.numel(),
         "You divided by all the sizes: images, channels, positions, as many programs do. Here G is "

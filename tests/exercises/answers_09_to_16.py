@@ -1345,7 +1345,7 @@ a = kept["a"]
             "g = y.grad / y.grad.abs().mean((1, 2, 3), keepdim=True)\n"
             "return (y.detach() + rate * g).roll((-shift[0], -shift[1]), (2, 3))",
             "wrong",
-            "to ones",
+            "the same everywhere",
             OFF,
         ),
         (
@@ -1371,7 +1371,7 @@ a = kept["a"]
             "g = y.grad / y.grad.abs().mean((1, 2, 3), keepdim=True)\n"
             "return (y.detach() + g).roll((-shift[0], -shift[1]), (2, 3))",
             "wrong",
-            "`rate` is not used",
+            "`rate` has no effect",
             OFF,
         ),
         (
@@ -2251,7 +2251,7 @@ return alpha * content + beta * style + gamma * tv
                 "beta and gamma have changed places",
                 "belongs.",
             ),
-            ("gamma forgotten", "gamma = 1", "gamma is not used", "belongs."),
+            ("gamma forgotten", "gamma = 1", "gamma has no effect", "belongs."),
             (
                 "over the images",
                 "return (alpha * content + beta * style + gamma * tv) / len(x)",
@@ -2346,7 +2346,7 @@ NORM = framed(
                 "minus one",
             ),
             ("std alone", "return (x - m) / x.std((2, 3), keepdim=True) * s + t", "Two things"),
-            ("no eps", "return (x - m) / v.sqrt() * s + t", "`eps` is not used"),
+            ("no eps", "return (x - m) / v.sqrt() * s + t", "`eps` has no effect"),
             (
                 "one mean for all",
                 "return (x - x.mean()) / (v + eps).sqrt() * s + t",
