@@ -8,6 +8,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from course_utils.checking import lines
 from course_utils.checking.comparing import aligned, as_number, equal, size
 from course_utils.checking.core import Case, Exercise, Opaque
 from course_utils.checking.relating import (
@@ -118,14 +119,10 @@ def nothing(exercise: Exercise, source: str) -> str:
 
 def _returned(name: str, source: str) -> list[ast.expr] | None:
     """The values of a function's own `return`s; None where its code is not known."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    made = lines.function(name, source)
+    if made is None:
         return None
-    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
-    if not functions:
-        return None
-    found, todo = [], list(functions[-1].body)
+    found, todo = [], list(made.body)
     while todo:
         node = todo.pop(0)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):

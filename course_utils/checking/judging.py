@@ -73,11 +73,11 @@ def judge(
     # Some value has to speak for a mistake: failing alike says nothing.
     telling = any(not g and not o.fault for g, o in zip(good, outcomes, strict=True))
     mistake = recognised(exercise, cases, outcomes, good) if telling else None
+    if not mistake and any(o.fault for o in outcomes):
+        return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
     lost = f" {said}" if (said := lines.thrown_away(exercise.name, source)) else ""
     if mistake:
         return Verdict(WRONG, mistake.sentence + lost, mistake.name)
-    if any(o.fault for o in outcomes):
-        return Verdict(WRONG, _failed(exercise, cases, outcomes, good, pieces))
     values = [o.value for o in outcomes]
     return Verdict(WRONG, _described(exercise, cases, values, list(wanted), source) + lost)
 
@@ -94,12 +94,13 @@ def _failed(
     failed = [i for i, o in enumerate(outcomes) if o.fault]
     # By the words: messages of one kind may differ in the lengths that they name.
     words = {i: fault_words(exercise, outcomes[i].fault, pieces) for i in failed}
-    same = [i for i in failed if words[i] == words[failed[0]] or len(failed) == len(cases)]
+    said = words[failed[0]]
+    same = [i for i in failed if words[i] == said or len(failed) == len(cases)]
     if first.kind == "TimeLimit":  # the calls after it were not made
         same = failed[:1]
     right = [i for i, one in enumerate(good) if one]
     place = wording.calls([c.note for c in cases], right, same)
-    return describing.goes_on(place, words[failed[0]])
+    return describing.goes_on(place, said)
 
 
 def _described(

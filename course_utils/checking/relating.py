@@ -386,12 +386,12 @@ def rolled(about: About, pairs: Pairs) -> str:
 def _alike(found: list[Shift], sizes: list[Shift]) -> list[Shift]:
     """The shifts as one and the same where they can be: in a circle of 5, 2 is also -3."""
     (rows, columns), (height, width) = found[0], sizes[0]
-    ways = [(n % length, n % length - length) for n, length in ((rows, height), (columns, width))]
-    for one in sorted(product(*ways), key=lambda s: abs(s[0]) + abs(s[1])):
-        turned = [(one[0] % h, one[1] % w) for h, w in sizes]
-        if turned == [(r % h, c % w) for (r, c), (h, w) in zip(found, sizes, strict=True)]:
+    ways = product((rows, rows - height), (columns, columns - width))
+    for one in sorted(ways, key=lambda shift: sum(map(abs, shift))):
+        if found == [(one[0] % h, one[1] % w) for h, w in sizes]:
             return [one]
-    return found
+    both = zip(found, sizes, strict=True)
+    return [(_short(r, h), _short(c, w)) for (r, c), (h, w) in both]
 
 
 def _moved(shift: Shift) -> str:
@@ -407,7 +407,7 @@ def _moved(shift: Shift) -> str:
 
 
 def _shift(about: About, pair: Pair, axes: Shift) -> Shift | None:
-    """By how many rows and columns the value is moved, the shorter way round."""
+    """By how many rows and columns the value is moved, down and to the right; None if it is not."""
     height, width = (pair.value.shape[a] for a in axes)
     if height * width > 400:
         return None
@@ -415,7 +415,7 @@ def _shift(about: About, pair: Pair, axes: Shift) -> Shift | None:
         for columns in range(width):
             back = pair.value.roll((-rows, -columns), axes)
             if (rows or columns) and close(back, pair.target, slack(about, pair)):
-                return (_short(rows, height), _short(columns, width))
+                return rows, columns
     return None
 
 

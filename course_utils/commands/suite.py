@@ -22,7 +22,7 @@ CELL_SECONDS = 120  # for nbval; its own default of 2,000 s would be waited out 
 # Processes of one thread each; two do 1.4 times the work of one with two threads.
 WORKERS = 2
 WAITING = 3  # where tests also wait for other processes
-BROWSERS = 4  # two thirds of the time is waiting for pages
+BROWSERS = 4  # which wait for pages more than half of their time
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _NOTHING_SELECTED = 5  # pytest's exit code
 _MALLOC = {"mmap_threshold": 2**30, "trim_threshold": 2**31, "hugetlb": 1}

@@ -8,8 +8,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils.commands import ready, report
 
-# --- Between two classes -------------------------------------------------------------------------
-
 DRAW = """
 def drawn(x):
     return {"grey": torch.full((3, 8, 8), x / 10)}, f"grey of {x}"

@@ -115,15 +115,13 @@ def run(wanted: Row, chosen: list[str], folder: Path, workers: int = 1) -> None:
     names = ("tests", "tests/pretend", "tests/processors")
     own = {
         "PYTHONPATH": os.pathsep.join([str(ROOT), *(str(ROOT / name) for name in names)]),
-        **{"COURSE_MARGINS": str(records), "COURSE_DEVICE": "cpu", "COURSE_CHECK_SECONDS": "120"},
-        **{"COURSE_STATE": str(records / "state"), "JUPYTER_CONFIG_DIR": str(records / "jupyter")},
+        **{"COURSE_MARGINS": str(records), "COURSE_CHECK_SECONDS": "120"},
         # Two processes of two threads on two cores: one that waits must not keep another's core.
         **{"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},
-        "GLIBC_TUNABLES": suite.environment(records)["GLIBC_TUNABLES"],
     }
     with (records / "pytest.log").open("a", encoding="utf-8") as log:
         for command in commands(chosen, workers):
-            variables = os.environ | own | wanted.variables
+            variables = suite.environment(records) | own | wanted.variables
             subprocess.run(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
 
 
