@@ -150,7 +150,7 @@ def factor(about: About, pairs: Pairs) -> str:
 
 def _scaled(about: About, pair: Pair, c: float) -> float:
     """What is allowed where the target is multiplied by `c`."""
-    return slack(about, pair) * max(1.0, abs(c))
+    return slack(about, pair) * abs(c)
 
 
 def _slices(about: About, pairs: Pairs, axis: int) -> list[tuple[Tensor, Tensor, Pair]]:

@@ -35,6 +35,15 @@ def test_a_factor_near_one_is_told_apart_from_it():
     assert said == "Your map is 1.002 times the target everywhere."
 
 
+def test_small_numbers_are_no_small_multiple_of_large_ones():
+    found = [torch.tensor(n).double() for n in (0.5, 0.0, 0.3)]
+    targets = [torch.tensor(n).double() for n in (630.0, 2000.0, 900.0)]
+    about = About("loss", (), 1e-3)
+    assert "times the target" not in relating.relation_of_numbers(about, found, targets)
+    tenth = [0.001 * t for t in targets]
+    assert "0.001 times the target" in relating.relation_of_numbers(about, tenth, targets)
+
+
 @pytest.mark.parametrize(
     ("wrong", "of", "said"),
     [
